@@ -1,0 +1,109 @@
+//! What happens beside the answers to one's own requests.
+
+use folkmoot_transport::Carrier;
+use folkmoot_wire::proto::{GroupSummary, Head, Row};
+use folkmoot_wire::{Fault, GroupId, NodeId};
+use tokio::sync::broadcast;
+
+use crate::core::outbox::LocalId;
+use crate::error::ClientError;
+use crate::receipt::Sent;
+
+/// Events kept for a reader that is slow. More: it gets [`Event::Missed`].
+pub(crate) const EVENT_QUEUE: usize = 1_024;
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A session began.
+    Connected {
+        /// The edge, as it was given to the builder.
+        edge: String,
+        /// What carries the session.
+        carrier: Carrier,
+        /// The edge's region.
+        region: String,
+        /// The edge's node.
+        node: NodeId,
+    },
+    /// The session ended, or none could be made; another attempt follows.
+    Disconnected {
+        /// Why.
+        reason: ClientError,
+        /// Milliseconds until the next attempt.
+        retry_ms: u64,
+    },
+    /// A group that is not active moved on.
+    Bump {
+        /// The group.
+        group: GroupId,
+        /// Its head.
+        head: Head,
+        /// Entries this user has not read.
+        unread: u64,
+    },
+    /// Groups of the user's list that changed since the last session (the
+    /// first page; the rest by `Client::list_groups`).
+    GroupsChanged(Vec<GroupSummary>),
+    /// Rows of an active group changed.
+    RowsChanged {
+        /// The group.
+        group: GroupId,
+        /// The rows as they are now.
+        rows: Vec<Row>,
+    },
+    /// This user may not read the group any more.
+    AccessLost {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        fault: Fault,
+    },
+    /// What was read of the group so far is not its history: drop it. It is
+    /// read anew from its start.
+    HistoryReset {
+        /// The group.
+        group: GroupId,
+    },
+    /// Entries of the group that were not read yet are gone.
+    HistoryGone {
+        /// The group.
+        group: GroupId,
+        /// The last seq before the hole.
+        after: u64,
+        /// The last seq of the hole.
+        to: u64,
+    },
+    /// A message that was queued before a restart is settled.
+    Settled {
+        /// The group.
+        group: GroupId,
+        /// Its number in the local queue.
+        local: LocalId,
+        /// What became of it.
+        result: Result<Sent, Fault>,
+    },
+    /// This reader was too slow, and so many events were dropped for it.
+    Missed(u64),
+}
+
+/// A reader of events.
+#[derive(Debug)]
+pub struct Events {
+    rx: broadcast::Receiver<Event>,
+}
+
+impl Events {
+    pub(crate) fn new(rx: broadcast::Receiver<Event>) -> Self {
+        Self { rx }
+    }
+
+    /// The next event; `None` when the client is closed.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.rx.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(count)) => Some(Event::Missed(count)),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}

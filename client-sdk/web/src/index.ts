@@ -1,0 +1,12 @@
+/** Folkmoot client for browsers and Node: see README.md. */
+export { Folkmoot, type ClientEvents, type ClientState, type ConnectOptions } from "./client.ts";
+export { genesis, type Entry, type EntryKind } from "./entry.ts";
+export { Code, FolkmootError, LocalCode } from "./errors.ts";
+export { Group, type GroupEvents, type GroupHead } from "./group.ts";
+export {
+  clientMsgIdText, groupIdBytes, groupIdText, hex, hlcMillis, messageIdBytes, messageIdText, newDevice,
+  userIdBytes, userIdText,
+} from "./ids.ts";
+export type { Outgoing, SendState } from "./outbox.ts";
+export type { Cursor, Member } from "./roster.ts";
+export type { Socket, SocketConstructor } from "./session.ts";

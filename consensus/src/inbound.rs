@@ -1,0 +1,111 @@
+//! Answers the messages of other replicas.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use folkmoot_wire::{NodeId, ShardId, proto};
+use openraft::Raft;
+use openraft::raft::{SnapshotResponse, TransferLeaderRequest, VoteRequest};
+
+use crate::applier::{Applier, Snapshot, SnapshotData};
+use crate::codec::damaged;
+use crate::stage::Stage;
+use crate::types::{Types, Vote};
+use crate::wire::{Kind, decode, decode_append, decode_part, encode};
+
+/// The receiving end of one replica.
+pub(crate) struct Inbound {
+    pub(crate) shard: ShardId,
+    pub(crate) raft: Raft<Types, Applier>,
+    pub(crate) stage: Arc<Stage>,
+}
+
+/// A node may only speak for itself: one that is wrong about who it is must
+/// not vote or lead in another's name.
+fn check_sender(from: NodeId, vote: &Vote) -> io::Result<()> {
+    if vote.leader_id.voted_for == from.0 {
+        return Ok(());
+    }
+    Err(damaged(format!(
+        "node {from} speaks for node {}",
+        vote.leader_id.voted_for
+    )))
+}
+
+impl Inbound {
+    pub(crate) async fn handle(
+        &self,
+        from: NodeId,
+        message: proto::RaftMessage,
+    ) -> proto::RaftMessage {
+        let (kind, payload) = match self.answer(from, message).await {
+            Ok((kind, payload)) => (kind, payload),
+            Err(error) => {
+                tracing::debug!(shard = %self.shard, %from, %error, "refused a raft message");
+                (Kind::Refused, Bytes::from(error.to_string()))
+            }
+        };
+        proto::RaftMessage {
+            shard: self.shard.0,
+            kind: kind as u32,
+            payload,
+        }
+    }
+
+    async fn answer(&self, from: NodeId, message: proto::RaftMessage) -> io::Result<(Kind, Bytes)> {
+        if message.shard != self.shard.0 {
+            return Err(damaged(format!(
+                "a message for shard {} came to shard {}",
+                message.shard, self.shard
+            )));
+        }
+        let kind = Kind::from_number(message.kind)
+            .ok_or_else(|| damaged(format!("unknown kind of message {}", message.kind)))?;
+        let bytes = message.payload;
+        let raft = &self.raft;
+        let answer = match kind {
+            Kind::Append => {
+                let request = decode_append(bytes)?;
+                check_sender(from, &request.vote)?;
+                let answer = raft.append_entries(request).await;
+                encode(&answer.map_err(io::Error::other)?)
+            }
+            Kind::Vote | Kind::PreVote => {
+                let request: VoteRequest<Types> = decode(&bytes)?;
+                check_sender(from, &request.vote)?;
+                let answer = if kind == Kind::Vote {
+                    raft.vote(request).await
+                } else {
+                    raft.pre_vote(request).await
+                };
+                encode(&answer.map_err(io::Error::other)?)
+            }
+            Kind::Part => encode(&self.part(from, bytes).await?),
+            Kind::Transfer => {
+                let request: TransferLeaderRequest<Types> = decode(&bytes)?;
+                check_sender(from, request.from_leader())?;
+                let answer = raft.handle_transfer_leader(request).await;
+                encode(&answer.map_err(io::Error::other)?)
+            }
+            Kind::Refused => Err(damaged("an answer came as a question")),
+        };
+        answer.map(|answer| (kind, answer))
+    }
+
+    async fn part(&self, from: NodeId, bytes: Bytes) -> io::Result<SnapshotResponse<Types>> {
+        let (header, page) = decode_part(bytes)?;
+        check_sender(from, &header.vote)?;
+        let Some(staged) = self.stage.take(from, &header, page)? else {
+            return Ok(SnapshotResponse::new(header.vote));
+        };
+        let snapshot = Snapshot {
+            meta: header.meta,
+            snapshot: SnapshotData::Staged(staged),
+        };
+        self.raft
+            .install_full_snapshot(header.vote, snapshot)
+            .await
+            .map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,33 @@
+//! Order: one Raft group per shard behind the [`Sequencer`] port (design
+//! decisions D1, D2, D4, D15 and D19), with openraft as the engine.
+//!
+//! The parts: [`RaftShard`] runs one replica; its log and vote live in the
+//! store's Raft table and are acknowledged only after the group commit's
+//! fsync; committed payloads go to a [`Machine`], whose effects and the
+//! applied position are one atomic batch; replicas talk through a
+//! [`RaftLink`]. Terms have at most one leader, so `(term)` is an epoch.
+
+mod applier;
+mod codec;
+mod inbound;
+mod install;
+mod log;
+mod network;
+mod options;
+mod pages;
+mod port;
+mod shard;
+mod stage;
+mod tail;
+mod types;
+mod wire;
+
+pub use options::{ConsensusError, RaftOptions};
+pub use port::{
+    LinkError, Machine, MachineError, Position, ProposeError, Proposed, RaftLink, Range, Sequencer,
+    Status,
+};
+pub use shard::RaftShard;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! openraft's network on a [`RaftLink`].
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use folkmoot_wire::{NodeId, ShardId, proto};
+use openraft::errors::{
+    NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable,
+};
+use openraft::network::{RPCOption, RPCTypes};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
+use serde::de::DeserializeOwned;
+
+use crate::applier::{Snapshot, SnapshotData};
+use crate::codec::damaged;
+use crate::pages::{PageReader, to_wire};
+use crate::types::{Types, Vote};
+use crate::wire::{Kind, PartHeader, decode, encode, encode_append, encode_part};
+use crate::{LinkError, RaftLink, RaftOptions};
+
+type RpcError = RPCError<Types>;
+
+/// Makes the ways to the other replicas of one shard.
+#[derive(Clone)]
+pub(crate) struct Network {
+    shard: ShardId,
+    me: NodeId,
+    link: Arc<dyn RaftLink>,
+    call_deadline: Duration,
+    install_deadline: Duration,
+    part_bytes: usize,
+    /// Transfers of snapshots begun so far.
+    transfers: Arc<AtomicU64>,
+}
+
+impl Network {
+    pub(crate) fn new(
+        shard: ShardId,
+        me: NodeId,
+        link: Arc<dyn RaftLink>,
+        options: &RaftOptions,
+    ) -> Self {
+        Self {
+            shard,
+            me,
+            link,
+            call_deadline: options.call_deadline,
+            install_deadline: options.install_deadline,
+            part_bytes: options.part_bytes,
+            transfers: Arc::default(),
+        }
+    }
+}
+
+impl RaftNetworkFactory<Types> for Network {
+    type Network = Way;
+
+    async fn new_client(&mut self, target: u32, _: &openraft::impls::EmptyNode) -> Way {
+        Way {
+            network: self.clone(),
+            to: NodeId(target),
+        }
+    }
+}
+
+/// The way to one replica.
+pub(crate) struct Way {
+    network: Network,
+    to: NodeId,
+}
+
+fn broken(error: &io::Error) -> RpcError {
+    NetworkError::new(error).into()
+}
+
+impl Way {
+    async fn call(
+        &self,
+        kind: Kind,
+        action: RPCTypes,
+        payload: Bytes,
+        deadline: Duration,
+    ) -> Result<Bytes, RpcError> {
+        let timed_out = || {
+            RpcError::Timeout(Timeout {
+                action,
+                id: self.network.me.0,
+                target: self.to.0,
+                timeout: deadline,
+            })
+        };
+        let message = proto::RaftMessage {
+            shard: self.network.shard.0,
+            kind: kind as u32,
+            payload,
+        };
+        // The link keeps the deadline too; this one holds whatever it does.
+        let call = self.network.link.call(self.to, message, deadline);
+        let answer = match tokio::time::timeout(deadline, call).await {
+            Err(_) | Ok(Err(LinkError::Timeout(_))) => return Err(timed_out()),
+            Ok(Err(error @ LinkError::Unreachable(_))) => {
+                return Err(Unreachable::new(&error).into());
+            }
+            Ok(Err(error @ LinkError::Broken(_))) => return Err(NetworkError::new(&error).into()),
+            Ok(Ok(answer)) => answer,
+        };
+        if answer.shard == self.network.shard.0 && answer.kind == kind as u32 {
+            return Ok(answer.payload);
+        }
+        if answer.kind == Kind::Refused as u32 {
+            // It is there and cannot answer (not started, stopped, busy): a
+            // pause before the next try is due.
+            let why = String::from_utf8_lossy(&answer.payload).into_owned();
+            return Err(Unreachable::from_string(why).into());
+        }
+        Err(broken(&damaged("the answer is to another question")))
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        action: RPCTypes,
+        payload: io::Result<Bytes>,
+        deadline: Duration,
+    ) -> Result<T, RpcError> {
+        let payload = payload.map_err(|error| broken(&error))?;
+        let answer = self.call(kind, action, payload, deadline).await?;
+        decode(&answer).map_err(|error| broken(&error))
+    }
+
+    async fn send_parts(
+        &self,
+        vote: Vote,
+        snapshot: Snapshot,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let failed = |error: io::Error| StreamingError::from(NetworkError::new(&error));
+        let SnapshotData::View { view, ranges } = snapshot.snapshot else {
+            return Err(failed(damaged("only this replica's own state can be sent")));
+        };
+        let mut header = PartHeader {
+            vote,
+            transfer: self.network.transfers.fetch_add(1, Ordering::Relaxed),
+            number: 0,
+            last: false,
+            meta: snapshot.meta,
+            ranges: to_wire(&ranges),
+        };
+        let mut pages = PageReader::new(view, ranges, self.network.part_bytes);
+        let mut page = pages.next().map_err(failed)?;
+        loop {
+            let next = pages.next().map_err(failed)?;
+            header.last = next.is_none();
+            let deadline = if header.last {
+                self.network.install_deadline
+            } else {
+                self.network.call_deadline
+            };
+            let part = encode_part(&header, page.as_deref().unwrap_or_default());
+            let answer: SnapshotResponse<Types> = self
+                .ask(Kind::Part, RPCTypes::InstallSnapshot, part, deadline)
+                .await?;
+            let superseded = answer.vote.leader_id.term > vote.leader_id.term;
+            if header.last || superseded {
+                return Ok(answer);
+            }
+            header.number += 1;
+            header.ranges.clear();
+            page = next;
+        }
+    }
+}
+
+impl RaftNetworkV2<Types> for Way {
+    type SnapshotData = SnapshotData;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RpcError> {
+        // A heartbeat that is late is worthless; entries are worth waiting for.
+        let deadline = if request.entries.is_empty() {
+            option.soft_ttl()
+        } else {
+            self.network.call_deadline
+        };
+        let payload = encode_append(&request);
+        self.ask(Kind::Append, RPCTypes::AppendEntries, payload, deadline)
+            .await
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RpcError> {
+        let payload = encode(&request);
+        self.ask(Kind::Vote, RPCTypes::Vote, payload, option.soft_ttl())
+            .await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RpcError> {
+        let payload = encode(&request);
+        self.ask(Kind::PreVote, RPCTypes::Vote, payload, option.soft_ttl())
+            .await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        tokio::select! {
+            biased;
+            closed = cancel => Err(closed.into()),
+            sent = self.send_parts(vote, snapshot) => sent,
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, RpcError> {
+        let payload = encode(&request);
+        self.ask(
+            Kind::Transfer,
+            RPCTypes::TransferLeader,
+            payload,
+            option.soft_ttl(),
+        )
+        .await
+    }
+}

@@ -1,0 +1,396 @@
+//! One replica of one shard.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use folkmoot_storage::{Commit, Store};
+use folkmoot_wire::{NodeId, ShardId, proto};
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{
+    ClientWriteError, Fatal, ForwardToLeader, InitializeError, LinearizableReadError, RaftError,
+};
+use openraft::impls::EmptyNode;
+use openraft::{Instant, Raft, RaftMetrics, ReadPolicy};
+use tokio::sync::{Semaphore, watch};
+
+use crate::applier::Applier;
+use crate::inbound::Inbound;
+use crate::log::ShardLog;
+use crate::network::Network;
+use crate::stage::Stage;
+use crate::types::{Command, Runtime, Types};
+use crate::{
+    ConsensusError, Machine, ProposeError, Proposed, RaftLink, RaftOptions, Sequencer, Status,
+};
+
+/// One replica of one shard, on openraft.
+pub struct RaftShard {
+    shard: ShardId,
+    me: NodeId,
+    raft: Raft<Types, Applier>,
+    inbound: Inbound,
+    status: watch::Receiver<Status>,
+    failed: watch::Receiver<Option<String>>,
+    stopped: AtomicBool,
+    waiting: Arc<Semaphore>,
+    waiting_bytes: Arc<Semaphore>,
+    max_payload: usize,
+    election_max: Duration,
+}
+
+impl RaftShard {
+    /// Starts a replica: founds the group with `voters` when the store has
+    /// nothing of this shard, this node is among them and the options allow
+    /// it; waits to be added by the group's leader when there is nothing and
+    /// it is not; else goes on where the store ends.
+    ///
+    /// # Errors
+    /// When the options contradict each other or the store cannot be read.
+    #[allow(clippy::too_many_arguments)]
+    pub async fn start(
+        shard: ShardId,
+        me: NodeId,
+        voters: &[NodeId],
+        store: Arc<dyn Store>,
+        commit: Arc<dyn Commit>,
+        machine: Box<dyn Machine>,
+        link: Arc<dyn RaftLink>,
+        options: RaftOptions,
+    ) -> Result<Arc<Self>, ConsensusError> {
+        let config = options.config()?;
+        let log = ShardLog::open(shard, Arc::clone(&store), Arc::clone(&commit), &options)?;
+        let applier = Applier::open(
+            shard,
+            log.clone(),
+            Arc::clone(&store),
+            commit,
+            machine,
+            options.apply_bytes,
+        )
+        .await?;
+        let pristine = log.is_pristine() && applier.is_pristine();
+        let network = Network::new(shard, me, link, &options);
+        // Every node and shard draws its own election timeouts, the same ones
+        // in every run with the same seed.
+        let seed = options.seed ^ (u64::from(me.0) << 32) ^ u64::from(shard.0);
+        let raft = Runtime::scope(seed, Raft::new(me.0, config, network, log, applier))
+            .await
+            .map_err(|error| ConsensusError::Engine(error.to_string()))?;
+
+        // The engine answers after it has loaded its state and told of it: from
+        // here on the status is that of the store.
+        let loaded = raft.with_raft_state(|_| ()).await;
+        loaded.map_err(|error| ConsensusError::Engine(error.to_string()))?;
+
+        let lease = options.election_max;
+        let (status_tx, status) = watch::channel(status_of(shard, &raft, lease));
+        let (failed_tx, failed) = watch::channel(None);
+        tokio::spawn(report(
+            shard,
+            raft.clone(),
+            options.heartbeat,
+            lease,
+            status_tx,
+            failed_tx,
+        ));
+        let this = Arc::new(Self {
+            shard,
+            me,
+            inbound: Inbound {
+                shard,
+                raft: raft.clone(),
+                stage: Stage::new(shard, store),
+            },
+            raft,
+            status,
+            failed,
+            stopped: AtomicBool::new(false),
+            waiting: Arc::new(Semaphore::new(options.max_inflight)),
+            waiting_bytes: Arc::new(Semaphore::new(options.max_inflight_bytes)),
+            max_payload: options.max_payload,
+            election_max: options.election_max,
+        });
+        if pristine && options.bootstrap && voters.contains(&me) {
+            this.found(voters).await?;
+        } else if !pristine {
+            this.stand_alone().await?;
+        }
+        Ok(this)
+    }
+
+    async fn found(&self, voters: &[NodeId]) -> Result<(), ConsensusError> {
+        let voters: BTreeSet<u32> = voters.iter().map(|node| node.0).collect();
+        match self.raft.initialize(voters).await {
+            // Another voter was faster, and its first message is here already.
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(error) => Err(ConsensusError::Engine(error.to_string())),
+        }
+    }
+
+    /// A single voter has nobody to wait for: it leads again at once.
+    async fn stand_alone(&self) -> Result<(), ConsensusError> {
+        let metrics = self.raft.metrics();
+        let alone = {
+            let metrics = metrics.borrow_watched();
+            let mut voters = metrics.membership_config.voter_ids();
+            voters.next() == Some(self.me.0) && voters.next().is_none()
+        };
+        if alone {
+            let elect = self.raft.trigger().elect(false).await;
+            elect.map_err(|error| ConsensusError::Engine(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Makes `voters` the voters of the group, step by step: those that are
+    /// new catch up first. Leader only. A voter that is left out leaves the
+    /// group.
+    ///
+    /// # Errors
+    /// As for [`Sequencer::propose`].
+    pub async fn set_voters(&self, voters: &[NodeId]) -> Result<(), ProposeError> {
+        if voters.is_empty() {
+            return Err(ProposeError::Refused("a group needs a voter".into()));
+        }
+        self.check_running()?;
+        let wanted: BTreeSet<u32> = voters.iter().map(|node| node.0).collect();
+        let known: BTreeSet<u32> = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            metrics
+                .membership_config
+                .nodes()
+                .map(|(node, _)| *node)
+                .collect()
+        };
+        for node in wanted.difference(&known) {
+            let added = self.raft.add_learner(*node, EmptyNode::new(), true).await;
+            added.map_err(|error| self.write_error(error))?;
+        }
+        let changed = self.raft.change_membership(wanted, false).await;
+        changed.map_err(|error| self.write_error(error))?;
+        Ok(())
+    }
+
+    /// Set, with the cause, when the replica stopped after a fault.
+    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.failed.clone()
+    }
+
+    fn check_running(&self) -> Result<(), ProposeError> {
+        if let Some(cause) = self.failed.borrow().clone() {
+            return Err(ProposeError::Failed(cause));
+        }
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(ProposeError::Stopped);
+        }
+        Ok(())
+    }
+
+    fn not_leader(&self, forward: &ForwardToLeader<Types>) -> ProposeError {
+        let leader = forward
+            .leader_id
+            .map(NodeId)
+            .filter(|node| *node != self.me);
+        ProposeError::NotLeader {
+            leader,
+            term: self.status().term,
+        }
+    }
+
+    fn fatal(&self, fatal: &Fatal<Types>) -> ProposeError {
+        match fatal {
+            Fatal::Stopped => match self.failed.borrow().clone() {
+                Some(cause) => ProposeError::Failed(cause),
+                None => ProposeError::Stopped,
+            },
+            fault => ProposeError::Failed(fault.to_string()),
+        }
+    }
+
+    fn write_error(&self, error: RaftError<Types, ClientWriteError<Types>>) -> ProposeError {
+        match error {
+            RaftError::Fatal(fatal) => self.fatal(&fatal),
+            RaftError::APIError(
+                ClientWriteError::ForwardToLeader(forward)
+                | ClientWriteError::LogEntryDiscarded(forward),
+            ) => self.not_leader(&forward),
+            RaftError::APIError(other) => ProposeError::Refused(other.to_string()),
+        }
+    }
+}
+
+#[async_trait]
+impl Sequencer for RaftShard {
+    async fn propose(&self, payload: Bytes) -> Result<Proposed, ProposeError> {
+        self.check_running()?;
+        if payload.len() > self.max_payload {
+            return Err(ProposeError::Refused(format!(
+                "a payload of {} bytes is larger than {}",
+                payload.len(),
+                self.max_payload
+            )));
+        }
+        let busy = |_| ProposeError::Busy;
+        let place = Arc::clone(&self.waiting)
+            .try_acquire_owned()
+            .map_err(busy)?;
+        let bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.waiting_bytes)
+            .try_acquire_many_owned(bytes)
+            .map_err(busy)?;
+        let command = Command {
+            proposer: self.me.0,
+            data: payload,
+        };
+        let raft = self.raft.clone();
+        // In a task of its own: a caller that gives up leaves its payload in
+        // the log, where it takes its place until it is settled.
+        let write = tokio::spawn(async move {
+            let written = raft.client_write(command).await;
+            drop((place, room));
+            written
+        });
+        match write.await {
+            Ok(Ok(written)) => Ok(Proposed {
+                index: written.log_id.index,
+                term: *written.log_id.leader_id,
+                outcome: written.data.0,
+            }),
+            Ok(Err(error)) => Err(self.write_error(error)),
+            Err(_) => Err(ProposeError::Stopped),
+        }
+    }
+
+    fn status(&self) -> Status {
+        status_of(self.shard, &self.raft, self.election_max)
+    }
+
+    fn watch(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    async fn handle(&self, from: NodeId, message: proto::RaftMessage) -> proto::RaftMessage {
+        self.inbound.handle(from, message).await
+    }
+
+    async fn linearizable(&self) -> Result<u64, ProposeError> {
+        self.check_running()?;
+        match self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
+            Ok(read) => Ok(read.log_id().index),
+            Err(RaftError::Fatal(fatal)) => Err(self.fatal(&fatal)),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
+                Err(self.not_leader(&forward))
+            }
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                Err(self.not_leader(&ForwardToLeader::empty()))
+            }
+        }
+    }
+
+    async fn transfer(&self, to: NodeId) -> Result<(), ProposeError> {
+        self.check_running()?;
+        let status = self.status();
+        if !status.is_leader {
+            return Err(ProposeError::NotLeader {
+                leader: status.leader.filter(|node| *node != self.me),
+                term: status.term,
+            });
+        }
+        if to == self.me {
+            return Ok(());
+        }
+        if !status.voters.contains(&to) {
+            return Err(ProposeError::Refused(format!("node {to} is not a voter")));
+        }
+        let asked = self.raft.trigger().transfer_leader(to.0).await;
+        asked.map_err(|fatal| self.fatal(&fatal))?;
+        let mut watch = self.status.clone();
+        let me = self.me;
+        let handed_over = watch.wait_for(|now| {
+            now.term > status.term && now.leader.is_some_and(|leader| leader != me)
+        });
+        match tokio::time::timeout(self.election_max * 2, handed_over).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(ProposeError::Stopped),
+            Err(_) => Err(ProposeError::Busy),
+        }
+    }
+
+    async fn shutdown(&self) {
+        self.stopped.store(true, Ordering::Release);
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(shard = %self.shard, %error, "the replica did not end in order");
+        }
+    }
+}
+
+fn status_of(shard: ShardId, raft: &Raft<Types, Applier>, lease: Duration) -> Status {
+    let metrics = raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let voters: Vec<NodeId> = metrics.membership_config.voter_ids().map(NodeId).collect();
+    Status {
+        shard,
+        leader: metrics.current_leader.map(NodeId),
+        term: metrics.current_term,
+        is_leader: leads(&metrics, voters.len(), lease),
+        last_log: metrics.last_log_index.unwrap_or(0),
+        last_applied: metrics.last_applied.map_or(0, |applied| applied.index),
+        voters,
+    }
+}
+
+/// A leader that heard from no quorum for `lease` has probably been replaced
+/// and does not know it.
+fn leads(metrics: &RaftMetrics<Types>, voters: usize, lease: Duration) -> bool {
+    metrics.running_state.is_ok()
+        && metrics.state.is_leader()
+        && (voters <= 1
+            || metrics
+                .last_quorum_acked
+                .as_ref()
+                .is_some_and(|acked| acked.elapsed() < lease))
+}
+
+/// Keeps the watched status up to date until the replica stops.
+async fn report(
+    shard: ShardId,
+    raft: Raft<Types, Applier>,
+    tick: Duration,
+    lease: Duration,
+    status: watch::Sender<Status>,
+    failed: watch::Sender<Option<String>>,
+) {
+    let mut metrics = raft.metrics();
+    loop {
+        let state = metrics.borrow_and_update().running_state.clone();
+        let now = status_of(shard, &raft, lease);
+        let leads = now.is_leader;
+        status.send_if_modified(|last| {
+            let changed = *last != now;
+            *last = now;
+            changed
+        });
+        match state {
+            Ok(()) => {}
+            Err(Fatal::Stopped) => return,
+            Err(fault) => {
+                tracing::error!(%shard, error = %fault, "the replica stopped after a fault");
+                failed.send_replace(Some(fault.to_string()));
+                return;
+            }
+        }
+        tokio::select! {
+            biased;
+            changed = metrics.changed() => if changed.is_err() {
+                return;
+            },
+            // The lease of a leader ends without an event.
+            () = tokio::time::sleep(tick), if leads => {}
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What a node knows of the cluster and of itself.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use folkmoot_gossip::MemberState;
+use folkmoot_wire::{Code, Fault, NodeId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Admin, Refusal};
+use crate::boot::{CLUSTER_KEY, Kind, create_token};
+use crate::cluster::start::StatusSource;
+use crate::edge::{Grant, SigningKey, issue};
+use crate::ports::{Clock, SystemClock};
+
+/// A development token of the command line is good for this long.
+const CLIENT_TOKEN_SECONDS: u64 = 24 * 3600;
+
+fn state_name(state: MemberState) -> &'static str {
+    match state {
+        MemberState::Alive => "alive",
+        MemberState::Suspect => "suspect",
+        MemberState::Dead => "dead",
+        MemberState::Left => "left",
+        MemberState::Draining => "draining",
+    }
+}
+
+pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    let node = &admin.running.node;
+    let waiting: Vec<String> = node
+        .status()
+        .shards
+        .iter()
+        .filter(|shard| shard.voter && shard.leader == 0)
+        .map(|shard| format!("shard {} has no leader", shard.shard))
+        .collect();
+    if waiting.is_empty() && !node.view.placement().state().nodes.is_empty() {
+        (StatusCode::OK, "ready".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, waiting.join("\n"))
+    }
+}
+
+pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    crate::metrics::observe(&admin.running.node);
+    match &admin.metrics {
+        Some(metrics) => (StatusCode::OK, metrics.render()),
+        None => (StatusCode::NOT_FOUND, "metrics are off".to_owned()),
+    }
+}
+
+pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    let running = &admin.running;
+    let status = running.node.status();
+    let placement = running.node.view.placement();
+    let led = status
+        .shards
+        .iter()
+        .filter(|s| s.leader == status.node)
+        .count();
+    let voted = status.shards.iter().filter(|s| s.voter).count();
+    Json(json!({
+        "cluster": running.identity.cluster,
+        "kind": running.identity.kind,
+        "node": status.node,
+        "name": running.identity.name,
+        "region": running.identity.region,
+        "version": status.version,
+        "uptime_ms": status.uptime_ms,
+        "listen": running.listen.to_string(),
+        "certificate": running.certificate.fingerprint().to_string(),
+        "nodes": placement.nodes().count(),
+        "regions": placement.state().regions.len(),
+        "shards": placement.shards().count(),
+        "shards_voted": voted,
+        "shards_led": led,
+        "sessions": { "quic": status.sessions_quic, "websocket": status.sessions_ws },
+        "meta_version": placement.state().version,
+        "not_survived": not_survived(&placement),
+    }))
+}
+
+/// What the cluster as it stands does not survive, in words.
+fn not_survived(placement: &folkmoot_replication::placement::Placement) -> Vec<String> {
+    placement
+        .state()
+        .regions
+        .iter()
+        .filter(|region| region.voters < 3)
+        .map(|region| {
+            format!(
+                "region {}: each shard has one voter, so losing a node stops its shards until it is back",
+                region.name
+            )
+        })
+        .collect()
+}
+
+pub(super) async fn nodes(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    let node = &admin.running.node;
+    let members = node.view.members();
+    let placement = node.view.placement();
+    let nodes: Vec<Value> = placement
+        .nodes()
+        .map(|(id, record)| {
+            let member = members.iter().find(|member| member.node == id);
+            json!({
+                "node": id.0,
+                "name": record.name,
+                "region": record.region,
+                "address": record.quic_addr,
+                "gossip": record.gossip_addr,
+                "admin": record.admin_addr,
+                "state": member.map_or("unknown", |member| state_name(member.state)),
+                "incarnation": member.map_or(0, |member| member.incarnation),
+                "joined_ms": record.joined_ms,
+            })
+        })
+        .collect();
+    Json(json!({ "nodes": nodes }))
+}
+
+pub(super) async fn regions(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    let placement = admin.running.node.view.placement();
+    let regions: Vec<Value> = placement
+        .state()
+        .regions
+        .iter()
+        .map(|region| {
+            json!({
+                "region": region.name,
+                "id": region.id,
+                "nodes": placement.nodes().filter(|(_, n)| n.region == region.name).count(),
+                "shards": region.shards,
+                "voters": region.voters,
+                "made": region.made,
+            })
+        })
+        .collect();
+    Json(json!({ "regions": regions }))
+}
+
+pub(super) async fn shards(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    let node = &admin.running.node;
+    let placement = node.view.placement();
+    let status = node.status();
+    let shards: Vec<Value> = placement
+        .shards()
+        .map(|shard| {
+            let here = status.shards.iter().find(|s| s.shard == shard.id.0);
+            let upstream = node
+                .followers
+                .get(shard.id)
+                .and_then(|follower| follower.status().upstream);
+            json!({
+                "shard": shard.id.0,
+                "region": placement.region_name(shard.region).unwrap_or_default(),
+                "slots": format!("{}-{}", shard.slots.0, shard.slots.1),
+                "voters": shard.voters.iter().map(|n| n.0).collect::<Vec<_>>(),
+                "leader": here.map_or(0, |s| s.leader),
+                "term": here.map_or(0, |s| s.term),
+                "applied": here.map_or(0, |s| s.last_applied),
+                "watermark": here.map_or(0, |s| s.followed),
+                "followers": here.map_or(0, |s| s.followers),
+                "upstream": upstream.map_or(0, |NodeId(n)| n),
+            })
+        })
+        .collect();
+    Json(json!({ "shards": shards }))
+}
+
+#[derive(Deserialize)]
+pub(super) struct JoinTokenRequest {
+    #[serde(default)]
+    region: String,
+}
+
+pub(super) async fn join_token(
+    State(admin): State<Arc<Admin>>,
+    Json(request): Json<JoinTokenRequest>,
+) -> Result<Json<Value>, Refusal> {
+    let running = &admin.running;
+    if running.identity.kind == Kind::Development {
+        return Err(Code::JoinRefused.into());
+    }
+    let ca = running
+        .ca_fingerprint()
+        .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+    let token = create_token(&running.node, ca, &request.region).await?;
+    let placement = running.node.view.placement();
+    let addr = placement
+        .node(NodeId(running.identity.node))
+        .map(|record| record.quic_addr.clone())
+        .unwrap_or_else(|| running.listen.to_string());
+    let region = match request.region.as_str() {
+        "" => "REGION",
+        region => region,
+    };
+    Ok(Json(json!({
+        "token": token.to_string(),
+        "expires_in_seconds": folkmoot_wire::limits::JOIN_TOKEN_TTL.as_secs(),
+        "command": format!("folkmoot start --region {region} --join {addr} --token {token}"),
+    })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct ClientTokenRequest {
+    subject: String,
+    #[serde(default)]
+    seconds: u64,
+}
+
+/// A token for a client, signed with the cluster's own secret.
+pub(super) async fn client_token(
+    State(admin): State<Arc<Admin>>,
+    Json(request): Json<ClientTokenRequest>,
+) -> Result<Json<Value>, Refusal> {
+    let running = &admin.running;
+    let Some(secret) = &running.jwt_secret else {
+        return Err(Fault::new(
+            Code::Forbidden,
+            "this cluster's tokens are signed elsewhere (jwt_public_key)",
+        )
+        .into());
+    };
+    let seconds = match request.seconds {
+        0 => CLIENT_TOKEN_SECONDS,
+        seconds => seconds,
+    };
+    let grant = Grant {
+        subject: &request.subject,
+        issuer: &running.issuer,
+        audience: &running.audience,
+        expires_ms: SystemClock.wall_ms() + seconds * 1_000,
+        ..Grant::default()
+    };
+    let key = SigningKey::Hs256(secret.as_bytes().to_vec());
+    Ok(Json(json!({ "token": issue(&key, CLUSTER_KEY, &grant)? })))
+}

@@ -1,0 +1,122 @@
+//! The port between an edge and the node behind it: what a session needs,
+//! wherever the data is.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use folkmoot_crdt::hlc::Hlc;
+use folkmoot_replication::placement::Placement;
+use folkmoot_wire::proto::{Head, LogSlice, Outcome, Row, command};
+use folkmoot_wire::row::{RowKey, RowKind};
+use folkmoot_wire::{Fault, GroupId, NodeId, UserId};
+
+/// A range of a group's log.
+#[derive(Debug, Clone, Copy)]
+pub struct LogRange {
+    /// Exclusive.
+    pub after: u64,
+    /// Exclusive; 0: no bound.
+    pub before: u64,
+    /// Most entries.
+    pub limit: u32,
+    /// Most bytes of entries.
+    pub max_bytes: usize,
+    /// The last `limit` entries of the range instead of the first. The slice
+    /// is in order of seq all the same.
+    pub backward: bool,
+}
+
+/// What stands behind an edge.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// This node.
+    fn node(&self) -> NodeId;
+
+    /// This node's region.
+    fn region(&self) -> String;
+
+    /// The cluster's id, in hex.
+    fn cluster(&self) -> String;
+
+    /// A stamp of this node's HLC.
+    fn stamp(&self) -> Hlc;
+
+    /// Milliseconds since 1970, by this node's clock.
+    fn wall_ms(&self) -> u64;
+
+    /// Random bytes, for salts and ids.
+    fn random(&self, out: &mut [u8]);
+
+    /// Where things live.
+    fn placement(&self) -> Arc<Placement>;
+
+    /// Proposes a command to the shard of `group` and waits until it is
+    /// committed and applied there, or refused.
+    ///
+    /// # Errors
+    /// The refusal, or `busy`, `unavailable`, `deadline` when it may be
+    /// retried with the same ids. `NotLeader` is handled below this port.
+    async fn propose(&self, group: GroupId, op: command::Op) -> Result<Outcome, Fault>;
+
+    /// Commands of one session for one group, in this order, in one go. The
+    /// answers are in the same order. None overtakes another.
+    async fn propose_many(
+        &self,
+        group: GroupId,
+        ops: Vec<command::Op>,
+    ) -> Vec<Result<Outcome, Fault>>;
+
+    /// Finds or mints the user of `(realm, subject)`; a new one is born in
+    /// this node's region.
+    ///
+    /// # Errors
+    /// As [`Backend::propose`].
+    async fn resolve_user(&self, realm: &str, subject: &str) -> Result<UserId, Fault>;
+
+    /// The group's head, as far as this node knows.
+    ///
+    /// # Errors
+    /// When nobody who knows can be reached.
+    async fn head(&self, group: GroupId) -> Result<Option<Head>, Fault>;
+
+    /// One row.
+    ///
+    /// # Errors
+    /// When nobody who knows can be reached.
+    async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault>;
+
+    /// Rows of a kind (or, without one, of every kind) behind `after` (a row
+    /// key, empty: from the first), and the key to go on from, empty at the
+    /// end.
+    ///
+    /// # Errors
+    /// When nobody who knows can be reached.
+    async fn rows(
+        &self,
+        group: GroupId,
+        kind: Option<RowKind>,
+        after: Bytes,
+        limit: u32,
+    ) -> Result<(Vec<Row>, Bytes), Fault>;
+
+    /// Entries of a group's log.
+    ///
+    /// # Errors
+    /// When nobody who holds them can be reached.
+    async fn log(&self, group: GroupId, range: LogRange) -> Result<LogSlice, Fault>;
+
+    /// A first session here has the group active: entries are wanted. Returns
+    /// when the node follows the group and is as far as its upstream was.
+    ///
+    /// # Errors
+    /// When the group's upstream cannot be reached.
+    async fn want(&self, group: GroupId) -> Result<(), Fault>;
+
+    /// The last session that had the group active is gone.
+    fn unwant(&self, group: GroupId);
+
+    /// Cursor changes, merged per edge, sent upstream and resent until
+    /// acknowledged.
+    fn move_cursor(&self, group: GroupId, user: UserId, seq: u64);
+}

@@ -1,0 +1,400 @@
+//! A node on a real machine: its data folder, its keys, its sockets.
+//!
+//! The folder holds `identity.json` (who this node is), PEM files of its
+//! keys, and the store in `db/`. Whoever founded the cluster also holds the
+//! CA's key. All files with keys are readable by their owner only.
+
+mod folder;
+mod joining;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use folkmoot_consensus::RaftOptions;
+use folkmoot_gossip::{Keyring, StateKind, SwimConfig, UdpDatagrams};
+use folkmoot_storage::{
+    Batch, CommitOptions, RocksOptions, RocksStore, Store, Table, ThreadCommit,
+};
+use folkmoot_transport::{EdgeCertificate, QuicConfig, QuicEndpoint, QuicOptions};
+use folkmoot_wire::NodeId;
+use folkmoot_wire::proto::{
+    InitCluster, MetaCommand, MetaState, NodeRecord, Setting, meta_command,
+};
+
+use crate::cluster::join::{CaJoins, CaNode, NoJoins, PassOn};
+use crate::cluster::meta::MetaHost;
+use crate::cluster::start::{GossipParts, Joins, Node, Parts};
+use crate::config::Config;
+use crate::edge::{Auth, EdgeOptions};
+use crate::ports::{Clock, Random, SystemClock, SystemRandom};
+
+pub use folder::{Folder, Identity, Kind};
+pub use joining::{JoinToken, create_token};
+
+/// Key id of the cluster's own secret in clients' tokens.
+pub const CLUSTER_KEY: &str = "cluster";
+
+/// Key, in [`Table::Node`], of the number of starts.
+const INCARNATION: &[u8] = b"incarnation";
+
+/// A node that runs on this machine.
+pub struct Running {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Who it is.
+    pub identity: Identity,
+    /// Its certificate for clients.
+    pub certificate: EdgeCertificate,
+    /// Where it listens for QUIC.
+    pub listen: SocketAddr,
+    /// Secret of the cluster's tokens, when it has one.
+    pub jwt_secret: Option<String>,
+    /// Issuer and audience of tokens.
+    pub issuer: String,
+    pub audience: String,
+    folder: Folder,
+    commit: Arc<ThreadCommit>,
+}
+
+/// Makes the data folder of a new cluster's first node. The cluster begins
+/// to exist at its first start.
+///
+/// # Errors
+/// When there is a node in the folder already, or it cannot be written.
+pub fn init(config: &Config, kind: Kind) -> anyhow::Result<Identity> {
+    let folder = Folder::new(config.text("data"));
+    if folder.exists() {
+        bail!(
+            "{} holds a node already; a cluster is made once. To begin anew, name another folder with --data",
+            folder.path().display()
+        );
+    }
+    folder.found(config, kind, &SystemRandom, now())
+}
+
+/// Starts the node of the configured data folder: the one that is there, one
+/// that joins, or, with neither, a development cluster of its own.
+///
+/// # Errors
+/// With what to do about it.
+pub async fn start(config: &Config) -> anyhow::Result<Running> {
+    let folder = Folder::new(config.text("data"));
+    let joins = config.joins()?;
+    let identity = if folder.exists() {
+        folder.identity()?
+    } else if !joins.is_empty() {
+        joining::join(config, &folder, &joins).await?
+    } else {
+        let listen = config.addr("listen")?;
+        if !listen.ip().is_loopback() {
+            bail!(
+                "{} holds no node. `folkmoot init` makes a new cluster, `folkmoot start --join ADDR --token TOKEN` joins one; \
+                 without either, a development cluster starts on loopback addresses only",
+                folder.path().display()
+            );
+        }
+        init(config, Kind::Development)?
+    };
+    open(config, &folder, identity).await
+}
+
+fn now() -> Duration {
+    Duration::from_millis(SystemClock.wall_ms())
+}
+
+async fn open(config: &Config, folder: &Folder, identity: Identity) -> anyhow::Result<Running> {
+    let store = RocksStore::open(folder.store(), &RocksOptions::default())
+        .with_context(|| format!("the store in {}", folder.store().display()))?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let commit = Arc::new(ThreadCommit::start(
+        Arc::clone(&store),
+        CommitOptions::default(),
+    )?);
+    let incarnation = next_incarnation(&*store)?;
+    let listen = config.addr("listen")?;
+    let certificate = folder.edge_certificate(config, now())?;
+    let quic = QuicEndpoint::bind(QuicConfig {
+        bind: listen,
+        edge: Some(certificate.clone()),
+        identity: Some(Arc::new(folder.node_identity()?)),
+        trust: None,
+        options: QuicOptions::default(),
+    })
+    .with_context(|| format!("listening on {listen}"))?;
+    let meta = match MetaHost::stored(&*store)? {
+        Some(meta) => meta,
+        None => folder.first_meta()?.unwrap_or_default(),
+    };
+    let listen = folkmoot_transport::Listener::local(&*quic);
+    let found = found_command(config, &identity, &meta, listen)?;
+    let gossip = gossip_parts(config, &identity, &meta, listen).await?;
+    let (issuer, audience) = (
+        config.text("issuer").to_owned(),
+        config.text("audience").to_owned(),
+    );
+    let jwt_secret = jwt_secret(config, &identity, &meta);
+    let auth = auth(config, jwt_secret.as_deref(), &issuer, &audience)?;
+    let joins = Joining::new(folder, &identity)?;
+    let node = Node::start(
+        Parts {
+            me: NodeId(identity.node),
+            region: identity.region.clone(),
+            cluster: identity.cluster_bytes()?,
+            incarnation,
+            meta,
+            found,
+            follow_all: config.text("follow") == "full",
+            raft: RaftOptions::default(),
+            store,
+            commit: Arc::clone(&commit) as Arc<dyn folkmoot_storage::Commit>,
+            listeners: vec![Arc::clone(&quic) as Arc<dyn folkmoot_transport::Listener>],
+            dial: quic,
+            gossip: Some(gossip),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            auth,
+            edge: EdgeOptions::default(),
+        },
+        joins.port(),
+    )
+    .await?;
+    joins.connect(&node);
+    Ok(Running {
+        node,
+        identity,
+        certificate,
+        listen,
+        jwt_secret,
+        issuer,
+        audience,
+        folder: folder.clone(),
+        commit,
+    })
+}
+
+impl Running {
+    /// Fingerprint of the cluster's CA: part of every join token.
+    ///
+    /// # Errors
+    /// When the CA's certificate cannot be read.
+    pub fn ca_fingerprint(&self) -> anyhow::Result<folkmoot_transport::Fingerprint> {
+        let identity = self.folder.node_identity()?;
+        Ok(folkmoot_transport::Fingerprint::of(identity.ca()))
+    }
+
+    /// Waits for what the node cannot go on after.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.commit.failed();
+        tokio::select! {
+            biased;
+            reason = self.node.failed() => reason,
+            _ = failed.wait_for(Option::is_some) => match &*self.commit.failed().borrow() {
+                Some(error) => error.to_string(),
+                None => "the disk failed".to_owned(),
+            },
+        }
+    }
+}
+
+fn next_incarnation(store: &dyn Store) -> anyhow::Result<u64> {
+    let last = store
+        .get(Table::Node, INCARNATION)?
+        .and_then(|bytes| <[u8; 8]>::try_from(&bytes[..]).ok())
+        .map_or(0, u64::from_be_bytes);
+    let next = last + 1;
+    let mut batch = Batch::default();
+    batch.put(
+        Table::Node,
+        Bytes::from_static(INCARNATION),
+        Bytes::copy_from_slice(&next.to_be_bytes()),
+    );
+    store.write(batch)?;
+    store.sync()?;
+    Ok(next)
+}
+
+/// The command that makes the cluster, when it is not made yet.
+fn found_command(
+    config: &Config,
+    identity: &Identity,
+    meta: &MetaState,
+    listen: SocketAddr,
+) -> anyhow::Result<Option<MetaCommand>> {
+    if !identity.founder || !meta.nodes.is_empty() {
+        return Ok(None);
+    }
+    let setting = |key: &str, value: &str| Setting {
+        key: key.to_owned(),
+        value: value.to_owned(),
+    };
+    Ok(Some(MetaCommand {
+        now_ms: SystemClock.wall_ms(),
+        op: Some(meta_command::Op::Init(InitCluster {
+            cluster: Bytes::copy_from_slice(&identity.cluster_bytes()?),
+            name: identity.name.clone(),
+            ca_certificate: Bytes::new(),
+            first: Some(record(config, identity, listen)?),
+            shards: config.number("shards")?,
+            voters: config.number("voters")?,
+            settings: vec![setting("jwt_secret", &identity.jwt_secret)],
+        })),
+    }))
+}
+
+/// This node, as the meta shard records it.
+fn record(config: &Config, identity: &Identity, listen: SocketAddr) -> anyhow::Result<NodeRecord> {
+    Ok(NodeRecord {
+        id: identity.node,
+        region: identity.region.clone(),
+        name: identity.name.clone(),
+        quic_addr: config
+            .optional_addr("advertise")?
+            .unwrap_or(listen)
+            .to_string(),
+        gossip_addr: match config.optional_addr("advertise_gossip")? {
+            Some(addr) => addr,
+            None => config.addr("gossip")?,
+        }
+        .to_string(),
+        admin_addr: config.text("admin").to_owned(),
+        ..NodeRecord::default()
+    })
+}
+
+async fn gossip_parts(
+    config: &Config,
+    identity: &Identity,
+    meta: &MetaState,
+    listen: SocketAddr,
+) -> anyhow::Result<GossipParts> {
+    let bind = config.addr("gossip")?;
+    let socket = UdpDatagrams::bind(bind)
+        .await
+        .with_context(|| format!("gossip on {bind}"))?;
+    let local = folkmoot_gossip::Datagrams::local(&socket);
+    let seeds = meta
+        .nodes
+        .iter()
+        .filter(|node| node.id != identity.node && !node.left)
+        .filter_map(|node| node.gossip_addr.parse().ok())
+        .collect();
+    let swim = match config.text("swim") {
+        "lan" => SwimConfig {
+            suspect_for: Duration::from_secs(2),
+            ..SwimConfig::default()
+        },
+        _ => SwimConfig::default(),
+    };
+    Ok(GossipParts {
+        datagrams: Arc::new(socket),
+        addr: config.optional_addr("advertise_gossip")?.unwrap_or(local),
+        quic: config.optional_addr("advertise")?.unwrap_or(listen),
+        keyring: keyring(identity)?,
+        seeds,
+        swim,
+        state: StateKind::Chitchat,
+    })
+}
+
+fn keyring(identity: &Identity) -> anyhow::Result<Keyring> {
+    let (id, key) = identity.gossip_key()?;
+    Ok(Keyring::new(id, [(id, key)])?)
+}
+
+fn jwt_secret(config: &Config, identity: &Identity, meta: &MetaState) -> Option<String> {
+    if let Some(secret) = config.optional("jwt_secret") {
+        return Some(secret.to_owned());
+    }
+    let setting = meta.settings.iter().find(|s| s.key == "jwt_secret");
+    setting
+        .map(|setting| setting.value.clone())
+        .or_else(|| Some(identity.jwt_secret.clone()))
+        .filter(|secret| !secret.is_empty())
+}
+
+fn auth(
+    config: &Config,
+    secret: Option<&str>,
+    issuer: &str,
+    audience: &str,
+) -> anyhow::Result<Auth> {
+    let mut auth = Auth::new(issuer, audience);
+    if let Some(secret) = secret {
+        auth = auth.with_hs256(CLUSTER_KEY, secret.as_bytes());
+    }
+    if let Some(key) = config.optional("jwt_public_key") {
+        let key = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, key)
+            .context("jwt_public_key is base64url of 32 bytes")?;
+        auth = auth.with_ed25519("configured", &key)?;
+    }
+    Ok(auth)
+}
+
+/// The three ways a node answers those who want to join.
+enum Joining {
+    Refused,
+    Passed(Arc<PassOn>),
+    Signed(Arc<CaJoins>),
+}
+
+impl Joining {
+    fn new(folder: &Folder, identity: &Identity) -> anyhow::Result<Self> {
+        if identity.kind == Kind::Development {
+            return Ok(Self::Refused);
+        }
+        Ok(match folder.ca()? {
+            Some(ca) => {
+                let (id, key) = identity.gossip_key()?;
+                let mut gossip_key = vec![id];
+                gossip_key.extend_from_slice(&key[..]);
+                Self::Signed(Arc::new(CaJoins {
+                    ca,
+                    cluster: identity.cluster_bytes()?,
+                    gossip_key: gossip_key.into(),
+                    clock: Arc::new(SystemClock),
+                    node: std::sync::OnceLock::new(),
+                }))
+            }
+            None => Self::Passed(Arc::new(PassOn {
+                me: NodeId(identity.node),
+                meta: std::sync::OnceLock::new(),
+                peers: std::sync::OnceLock::new(),
+            })),
+        })
+    }
+
+    fn port(&self) -> Arc<dyn Joins> {
+        match self {
+            Self::Refused => Arc::new(NoJoins),
+            Self::Passed(port) => Arc::clone(port) as Arc<dyn Joins>,
+            Self::Signed(port) => Arc::clone(port) as Arc<dyn Joins>,
+        }
+    }
+
+    fn connect(&self, node: &Node) {
+        match self {
+            Self::Refused => {}
+            Self::Passed(port) => {
+                let _ = port.meta.set(Arc::clone(&node.meta));
+                let _ = port.peers.set(Arc::clone(&node.peers));
+            }
+            Self::Signed(port) => {
+                let _ = port.node.set(CaNode {
+                    router: Arc::clone(&node.router),
+                    meta: Arc::clone(&node.meta),
+                    view: Arc::clone(&node.view),
+                });
+            }
+        }
+    }
+}
+
+/// A random secret, in hex.
+fn random_hex(random: &dyn Random, bytes: usize) -> String {
+    let mut out = vec![0; bytes];
+    random.fill(&mut out);
+    hex::encode(out)
+}

@@ -1,0 +1,164 @@
+//! Commands that show what a node answers.
+
+use anyhow::{Context, bail};
+use clap::ArgMatches;
+use serde_json::{Value, json};
+
+use super::Api;
+use super::table::{self, Column};
+
+const STATUS: &[Column] = &[
+    ("cluster", "cluster"),
+    ("kind", "kind"),
+    ("node", "node"),
+    ("name", "name"),
+    ("region", "region"),
+    ("version", "version"),
+    ("listens on", "listen"),
+    ("nodes", "nodes"),
+    ("regions", "regions"),
+    ("shards", "shards"),
+    ("of them voted on", "shards_voted"),
+    ("of them led", "shards_led"),
+    ("sessions", "sessions"),
+    ("not survived", "not_survived"),
+];
+
+const NODES: &[Column] = &[
+    ("node", "node"),
+    ("name", "name"),
+    ("region", "region"),
+    ("address", "address"),
+    ("state", "state"),
+    ("starts", "incarnation"),
+];
+
+const REGIONS: &[Column] = &[
+    ("region", "region"),
+    ("nodes", "nodes"),
+    ("shards", "shards"),
+    ("voters a shard", "voters"),
+    ("shards made", "made"),
+];
+
+const SHARDS: &[Column] = &[
+    ("shard", "shard"),
+    ("region", "region"),
+    ("slots", "slots"),
+    ("voters", "voters"),
+    ("leader", "leader"),
+    ("term", "term"),
+    ("applied", "applied"),
+    ("watermark", "watermark"),
+    ("upstream", "upstream"),
+    ("followers", "followers"),
+];
+
+const GROUPS: &[Column] = &[
+    ("group", "group"),
+    ("name", "name"),
+    ("home", "home"),
+    ("members", "members"),
+    ("seq", "seq"),
+    ("messages", "count"),
+];
+
+const GROUP: &[Column] = &[
+    ("group", "group"),
+    ("name", "name"),
+    ("home", "home"),
+    ("shard", "shard"),
+    ("members", "members"),
+    ("at most", "member_cap"),
+    ("open", "open"),
+    ("dissolved", "dissolved"),
+    ("seq", "seq"),
+    ("messages", "count"),
+    ("chain", "chain"),
+    ("rows", "rows"),
+    ("digest of rows", "rows_digest"),
+];
+
+fn json_lines(value: &Value) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+async fn list(api: &Api, path: &str, key: &str, columns: &[Column]) -> anyhow::Result<()> {
+    let answer = api.get(path).await?;
+    if api.json {
+        return json_lines(&answer[key]);
+    }
+    let rows = answer[key].as_array().context("the answer has no list")?;
+    table::print(columns, rows);
+    Ok(())
+}
+
+pub(super) async fn status(api: &Api) -> anyhow::Result<()> {
+    let answer = api.get("/v1/status").await?;
+    if api.json {
+        return json_lines(&answer);
+    }
+    table::print_one(STATUS, &answer);
+    Ok(())
+}
+
+pub(super) async fn nodes(api: &Api) -> anyhow::Result<()> {
+    list(api, "/v1/nodes", "nodes", NODES).await
+}
+
+pub(super) async fn regions(api: &Api) -> anyhow::Result<()> {
+    list(api, "/v1/regions", "regions", REGIONS).await
+}
+
+pub(super) async fn shards(api: &Api) -> anyhow::Result<()> {
+    list(api, "/v1/shards", "shards", SHARDS).await
+}
+
+pub(super) async fn group(api: &Api, args: &ArgMatches) -> anyhow::Result<()> {
+    match args.subcommand() {
+        Some(("ls", _)) => list(api, "/v1/groups", "groups", GROUPS).await,
+        Some(("show", args)) => {
+            let group = text(args, "group");
+            let answer = api.get(&format!("/v1/groups/{group}")).await?;
+            if api.json {
+                return json_lines(&answer);
+            }
+            table::print_one(GROUP, &answer);
+            Ok(())
+        }
+        Some(("create", args)) => {
+            let body = json!({
+                "name": text(args, "name"),
+                "region": text(args, "region"),
+                "owner": text(args, "owner"),
+                "nick": text(args, "nick"),
+                "open": !args.get_flag("closed"),
+            });
+            let answer = api.post("/v1/groups", &body).await?;
+            if api.json {
+                return json_lines(&answer);
+            }
+            println!("{}", answer["group"].as_str().unwrap_or_default());
+            Ok(())
+        }
+        _ => bail!("unknown command"),
+    }
+}
+
+pub(super) async fn token(api: &Api, args: &ArgMatches) -> anyhow::Result<()> {
+    let Some(("create", args)) = args.subcommand() else {
+        bail!("unknown command");
+    };
+    let body = json!({ "region": text(args, "region") });
+    let answer = api.post("/v1/tokens", &body).await?;
+    if api.json {
+        return json_lines(&answer);
+    }
+    println!("{}", answer["command"].as_str().unwrap_or_default());
+    Ok(())
+}
+
+fn text<'a>(args: &'a ArgMatches, name: &str) -> &'a str {
+    args.get_one::<String>(name).map_or("", String::as_str)
+}

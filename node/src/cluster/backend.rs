@@ -1,0 +1,415 @@
+//! The edge's port, on top of the cluster: proposals through the router,
+//! reads from the copy here, or from the home where there is none.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use folkmoot_crdt::hlc::Hlc;
+use folkmoot_replication::placement::{Placement, Shard};
+use folkmoot_wire::proto::{
+    Command, Committed, FetchHead, FetchLog, FetchRows, Head, Kind, LogSlice, Outcome, ResolveUser,
+    Row, command, node_reply, node_request, outcome,
+};
+use folkmoot_wire::row::{RowKey, RowKind};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, Slot, UserId, limits};
+use moka::sync::Cache;
+use tokio::time::timeout;
+
+use super::cursors::Cursors;
+use super::feeds::Feeds;
+use super::follow::Followers;
+use super::peers::{Class, Peers};
+use super::read::LocalReads;
+use super::router::Router;
+use super::shards::Voters;
+use super::view::ClusterView;
+use crate::backend::{Backend, LogRange};
+use crate::ports::{Random, Stamps};
+
+/// Resolved users kept. Full: the least used goes.
+const USERS: u64 = 100_000;
+
+/// What the edge stands on.
+pub struct NodeBackend {
+    region: String,
+    cluster: [u8; 16],
+    peers: Arc<Peers>,
+    view: Arc<ClusterView>,
+    voters: Arc<Voters>,
+    feeds: Arc<Feeds>,
+    followers: Arc<Followers>,
+    router: Arc<Router>,
+    reads: Arc<LocalReads>,
+    cursors: Arc<Cursors>,
+    stamps: Arc<Stamps>,
+    random: Arc<dyn Random>,
+    users: Cache<(String, String), UserId>,
+}
+
+/// The parts of a [`NodeBackend`].
+pub struct BackendParts {
+    pub region: String,
+    pub cluster: [u8; 16],
+    pub peers: Arc<Peers>,
+    pub view: Arc<ClusterView>,
+    pub voters: Arc<Voters>,
+    pub feeds: Arc<Feeds>,
+    pub followers: Arc<Followers>,
+    pub router: Arc<Router>,
+    pub reads: Arc<LocalReads>,
+    pub cursors: Arc<Cursors>,
+    pub stamps: Arc<Stamps>,
+    pub random: Arc<dyn Random>,
+}
+
+impl NodeBackend {
+    /// A backend over the parts of a node.
+    #[must_use]
+    pub fn new(parts: BackendParts) -> Self {
+        Self {
+            region: parts.region,
+            cluster: parts.cluster,
+            peers: parts.peers,
+            view: parts.view,
+            voters: parts.voters,
+            feeds: parts.feeds,
+            followers: parts.followers,
+            router: parts.router,
+            reads: parts.reads,
+            cursors: parts.cursors,
+            stamps: parts.stamps,
+            random: parts.random,
+            users: Cache::new(USERS),
+        }
+    }
+
+    fn shard(&self, group: &GroupId) -> Result<Shard, Fault> {
+        self.view
+            .placement()
+            .shard_of(group)
+            .cloned()
+            .ok_or_else(|| Code::NotFound.into())
+    }
+
+    /// Whether the copy here speaks for the group: the node votes on its
+    /// shard, or follows it and holds something.
+    fn is_here(&self, shard: ShardId, local: Option<&Head>) -> bool {
+        self.voters.get(shard).is_some() || local.is_some()
+    }
+
+    /// Asks those who must know: the leader, then the other voters.
+    async fn ask(
+        &self,
+        shard: &Shard,
+        request: node_request::Request,
+    ) -> Result<node_reply::Reply, Fault> {
+        let mut nodes: Vec<NodeId> = self.view.leader(shard.id).into_iter().collect();
+        nodes.extend(shard.voters.iter().copied());
+        nodes.dedup();
+        let mut last = Fault::from(Code::Unavailable);
+        for node in nodes {
+            if node == self.peers.me() || !self.view.alive(node) {
+                continue;
+            }
+            match self
+                .peers
+                .call(node, Class::Bulk, request.clone(), limits::RPC_DEADLINE)
+                .await
+            {
+                Ok(reply) => return Ok(reply),
+                Err(fault) if fault.code.temporary() => last = fault,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(last)
+    }
+
+    async fn home_head(&self, shard: &Shard, group: GroupId) -> Result<Option<Head>, Fault> {
+        let request = node_request::Request::FetchHead(FetchHead {
+            group: group.to_bytes(),
+        });
+        match self.ask(shard, request).await? {
+            node_reply::Reply::Head(head) => Ok(head.head),
+            _ => Err(Code::Internal.into()),
+        }
+    }
+
+    /// Waits until the copy here has entry `seq`, so that a client that was
+    /// told of it finds it.
+    async fn reach(&self, shard: ShardId, group: &GroupId, seq: u64) -> Result<(), Fault> {
+        let Some(feed) = self.feeds.get(shard) else {
+            return Ok(());
+        };
+        let mut status = feed.status();
+        let reached = async {
+            loop {
+                status.mark_unchanged();
+                if self.reads.head(group)?.is_some_and(|head| head.seq >= seq)
+                    || status.changed().await.is_err()
+                {
+                    return Ok::<(), Fault>(());
+                }
+            }
+        };
+        timeout(limits::RPC_DEADLINE, reached)
+            .await
+            .unwrap_or(Ok(()))
+    }
+
+    fn random_slot(&self) -> (Slot, [u8; 11]) {
+        let mut bytes = [0; 13];
+        self.random.fill(&mut bytes);
+        let mut unique = [0; 11];
+        unique.copy_from_slice(&bytes[2..]);
+        (Slot(u16::from_be_bytes([bytes[0], bytes[1]])), unique)
+    }
+}
+
+/// Entries whose effect the sender looks for at once: membership and the
+/// like. Messages are not waited for: they arrive by themselves.
+fn effect_is_awaited(op: &command::Op) -> bool {
+    match op {
+        command::Op::Append(append) => !matches!(
+            append.kind(),
+            Kind::Message | Kind::Action | Kind::Notice | Kind::Edit | Kind::Recall
+        ),
+        _ => false,
+    }
+}
+
+fn judged(outcome: Outcome) -> Result<Outcome, Fault> {
+    match outcome.result {
+        Some(outcome::Result::Rejected(rejected)) => Err(Fault::new(
+            Code::from_u32(rejected.code).unwrap_or(Code::Internal),
+            rejected.detail,
+        )),
+        Some(_) => Ok(outcome),
+        None => Err(Fault::new(Code::Internal, "an empty outcome")),
+    }
+}
+
+#[async_trait]
+impl Backend for NodeBackend {
+    fn node(&self) -> NodeId {
+        self.peers.me()
+    }
+
+    fn region(&self) -> String {
+        self.region.clone()
+    }
+
+    fn cluster(&self) -> String {
+        hex::encode(self.cluster)
+    }
+
+    fn stamp(&self) -> Hlc {
+        // Without a stamp that can be persisted the disk has failed and the
+        // node is stopping; the last one is then as good as any.
+        self.stamps.tick().unwrap_or_default()
+    }
+
+    fn wall_ms(&self) -> u64 {
+        self.stamps.wall_ms()
+    }
+
+    fn random(&self, out: &mut [u8]) {
+        self.random.fill(out);
+    }
+
+    fn placement(&self) -> Arc<Placement> {
+        self.view.placement()
+    }
+
+    async fn propose(&self, group: GroupId, op: command::Op) -> Result<Outcome, Fault> {
+        self.propose_many(group, vec![op])
+            .await
+            .pop()
+            .unwrap_or_else(|| Err(Code::Internal.into()))
+    }
+
+    async fn propose_many(
+        &self,
+        group: GroupId,
+        ops: Vec<command::Op>,
+    ) -> Vec<Result<Outcome, Fault>> {
+        let count = ops.len();
+        let shard = match self.shard(&group) {
+            Ok(shard) => shard,
+            Err(fault) => return vec![Err(fault); count],
+        };
+        let awaited: Vec<bool> = ops.iter().map(effect_is_awaited).collect();
+        let commands = ops
+            .into_iter()
+            .map(|op| Command {
+                group: group.to_bytes(),
+                op: Some(op),
+            })
+            .collect();
+        let outcomes = match self.router.propose(&shard, commands).await {
+            Ok(outcomes) => outcomes,
+            Err(fault) => return vec![Err(fault); count],
+        };
+        let reached = outcomes
+            .iter()
+            .zip(&awaited)
+            .filter_map(|(outcome, awaited)| match &outcome.result {
+                Some(outcome::Result::Committed(Committed { seq, .. })) if *awaited => Some(*seq),
+                _ => None,
+            })
+            .max();
+        if let Some(seq) = reached
+            && let Err(fault) = self.reach(shard.id, &group, seq).await
+        {
+            tracing::warn!(%group, %fault, "the copy here is behind what was committed");
+        }
+        outcomes.into_iter().map(judged).collect()
+    }
+
+    async fn resolve_user(&self, realm: &str, subject: &str) -> Result<UserId, Fault> {
+        let key = (realm.to_owned(), subject.to_owned());
+        if let Some(user) = self.users.get(&key) {
+            return Ok(user);
+        }
+        let placement = self.view.placement();
+        let home = placement
+            .region_id(&self.region)
+            .ok_or(Code::UnknownRegion)?;
+        let shard = placement
+            .directory_shard(realm, subject)
+            .ok_or_else(|| Fault::new(Code::Unavailable, "the directory is not placed yet"))?;
+        let (slot, unique) = self.random_slot();
+        let command = Command {
+            group: Bytes::new(),
+            op: Some(command::Op::ResolveUser(ResolveUser {
+                realm: realm.to_owned(),
+                subject: subject.to_owned(),
+                candidate: UserId::new(home, slot, unique).to_bytes(),
+            })),
+        };
+        let outcome = self.router.propose(shard, vec![command]).await?.pop();
+        match outcome.map(judged).transpose()?.and_then(|o| o.result) {
+            Some(outcome::Result::Resolved(resolved)) => {
+                let user = UserId::from_slice(&resolved.user)
+                    .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+                self.users.insert(key, user);
+                Ok(user)
+            }
+            _ => Err(Code::Internal.into()),
+        }
+    }
+
+    async fn head(&self, group: GroupId) -> Result<Option<Head>, Fault> {
+        let shard = self.shard(&group)?;
+        let local = self.reads.head(&group)?;
+        if self.is_here(shard.id, local.as_ref()) {
+            return Ok(local);
+        }
+        self.home_head(&shard, group).await
+    }
+
+    async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {
+        let shard = self.shard(&group)?;
+        if self.is_here(shard.id, self.reads.head(&group)?.as_ref()) {
+            return self.reads.row(&group, &key);
+        }
+        let request = node_request::Request::FetchRows(FetchRows {
+            group: group.to_bytes(),
+            key: key.to_bytes(),
+            ..FetchRows::default()
+        });
+        match self.ask(&shard, request).await? {
+            node_reply::Reply::Rows(page) => Ok(page.rows.into_iter().next()),
+            _ => Err(Code::Internal.into()),
+        }
+    }
+
+    async fn rows(
+        &self,
+        group: GroupId,
+        kind: Option<RowKind>,
+        after: Bytes,
+        limit: u32,
+    ) -> Result<(Vec<Row>, Bytes), Fault> {
+        let prefix: Vec<u8> = kind.map(|kind| kind as u8).into_iter().collect();
+        let shard = self.shard(&group)?;
+        if self.is_here(shard.id, self.reads.head(&group)?.as_ref()) {
+            return self.reads.rows(&group, &prefix, &after, limit);
+        }
+        // Kinds are stored in order, so a kind's rows begin behind its byte.
+        let after_key = if after.is_empty() {
+            Bytes::from(prefix.clone())
+        } else {
+            after
+        };
+        let request = node_request::Request::FetchRows(FetchRows {
+            group: group.to_bytes(),
+            after_key,
+            limit,
+            ..FetchRows::default()
+        });
+        let node_reply::Reply::Rows(page) = self.ask(&shard, request).await? else {
+            return Err(Code::Internal.into());
+        };
+        let count = page.rows.len();
+        let rows: Vec<Row> = page
+            .rows
+            .into_iter()
+            .filter(|row| row.key.starts_with(&prefix))
+            .collect();
+        let next = if rows.len() == count {
+            page.next
+        } else {
+            Bytes::new()
+        };
+        Ok((rows, next))
+    }
+
+    async fn log(&self, group: GroupId, range: LogRange) -> Result<LogSlice, Fault> {
+        let shard = self.shard(&group)?;
+        if self.is_here(shard.id, self.reads.head(&group)?.as_ref()) {
+            return self.reads.log(&group, range);
+        }
+        let request = node_request::Request::FetchLog(FetchLog {
+            group: group.to_bytes(),
+            after: range.after,
+            before: range.before,
+            limit: range.limit,
+            max_bytes: range.max_bytes as u32,
+            backward: range.backward,
+        });
+        match self.ask(&shard, request).await? {
+            node_reply::Reply::Log(slice) => Ok(slice),
+            _ => Err(Code::Internal.into()),
+        }
+    }
+
+    async fn want(&self, group: GroupId) -> Result<(), Fault> {
+        let shard = self.shard(&group)?;
+        if self.voters.get(shard.id).is_some() {
+            return Ok(());
+        }
+        if let Some(follower) = self.followers.get(shard.id) {
+            follower.want(group).await;
+        }
+        if self.reads.head(&group)?.is_some() {
+            return Ok(());
+        }
+        match self.home_head(&shard, group).await? {
+            Some(head) => self.reach(shard.id, &group, head.seq).await,
+            None => Err(Code::NotFound.into()),
+        }
+    }
+
+    fn unwant(&self, group: GroupId) {
+        if let Ok(shard) = self.shard(&group)
+            && let Some(follower) = self.followers.get(shard.id)
+        {
+            follower.unwant(group);
+        }
+    }
+
+    fn move_cursor(&self, group: GroupId, user: UserId, seq: u64) {
+        self.cursors.put(group, user, seq);
+    }
+}

@@ -1,0 +1,331 @@
+//! One feed a shard: what is new here goes to the node's own sessions and to
+//! the nodes that follow the shard through this one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use folkmoot_replication::follow::feed::{Event, Feed, SubscriberId};
+use folkmoot_storage::{Direction, Read, Store, StoreError, Table, keys, value};
+use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowUpdate, GroupPush, Head};
+use folkmoot_wire::{GroupId, ShardId, limits};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+use super::machine::Applied;
+
+/// Coalesced heads go out this often.
+const HEADS_EVERY: Duration = Duration::from_millis(200);
+/// Requests to one feed that wait. Full: callers wait.
+const CONTROL_QUEUE: usize = 256;
+/// Heads read at once when a feed starts.
+const SCAN_PAGE: usize = 1_000;
+
+/// Takes what is new on this node: the edge's fan-out.
+pub type Publish = Box<dyn Fn(&[GroupPush]) + Send + Sync>;
+
+/// Where feeds publish to; set once the edge is there.
+#[derive(Default)]
+pub struct Publisher(OnceLock<Publish>);
+
+impl Publisher {
+    /// Sets the sink, once.
+    pub fn set(&self, publish: Publish) {
+        let _ = self.0.set(publish);
+    }
+
+    fn publish(&self, pushes: &[GroupPush]) {
+        if let Some(publish) = self.0.get() {
+            publish(pushes);
+        }
+    }
+}
+
+enum Control {
+    Open {
+        open: FollowOpen,
+        pushes: mpsc::Sender<FollowPush>,
+        id: oneshot::Sender<SubscriberId>,
+    },
+    Update(SubscriberId, FollowUpdate),
+    Taken(SubscriberId),
+    Closed(SubscriberId),
+}
+
+/// A handle on one shard's feed.
+#[derive(Clone)]
+pub struct FeedHandle {
+    control: mpsc::Sender<Control>,
+    applied: mpsc::UnboundedSender<Applied>,
+    status: watch::Receiver<FeedStatus>,
+}
+
+/// What a feed tells of itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FeedStatus {
+    /// Counts publications: it moves whenever something is new.
+    pub publications: u64,
+    /// Everything up to this shard version is held.
+    pub watermark: u64,
+    /// How many follow.
+    pub followers: usize,
+    /// Pushes lost to full queues.
+    pub lost: u64,
+}
+
+impl FeedHandle {
+    /// Where to put what was applied.
+    #[must_use]
+    pub fn sink(&self) -> mpsc::UnboundedSender<Applied> {
+        self.applied.clone()
+    }
+
+    /// What the feed tells of itself.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<FeedStatus> {
+        self.status.clone()
+    }
+
+    /// Begins a subscription. Its pushes arrive on the receiver; each has to
+    /// be reported with [`Subscription::taken`].
+    pub async fn open(&self, open: FollowOpen) -> Option<Subscription> {
+        // Two more than the core keeps in flight, so that it never blocks.
+        let (pushes, receiver) = mpsc::channel(limits::FOLLOW_QUEUE + 2);
+        let (id, assigned) = oneshot::channel();
+        let control = Control::Open { open, pushes, id };
+        self.control.send(control).await.ok()?;
+        Some(Subscription {
+            id: assigned.await.ok()?,
+            pushes: receiver,
+            control: self.control.clone(),
+        })
+    }
+}
+
+/// One follower's side of a feed.
+pub struct Subscription {
+    id: SubscriberId,
+    /// What to send.
+    pub pushes: mpsc::Receiver<FollowPush>,
+    control: mpsc::Sender<Control>,
+}
+
+impl Subscription {
+    /// The transport took a push.
+    pub async fn taken(&self) {
+        let _ = self.control.send(Control::Taken(self.id)).await;
+    }
+
+    /// The follower wants other groups.
+    pub async fn update(&self, update: FollowUpdate) {
+        let _ = self.control.send(Control::Update(self.id, update)).await;
+    }
+
+    /// Ends it.
+    pub async fn close(self) {
+        let _ = self.control.send(Control::Closed(self.id)).await;
+    }
+}
+
+/// All feeds of this node.
+pub struct Feeds {
+    store: Arc<dyn Store>,
+    publisher: Arc<Publisher>,
+    stop: CancellationToken,
+    feeds: Mutex<BTreeMap<ShardId, FeedHandle>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Feeds {
+    /// None yet.
+    pub fn new(store: Arc<dyn Store>, publisher: Arc<Publisher>, stop: CancellationToken) -> Self {
+        Self {
+            store,
+            publisher,
+            stop,
+            feeds: Mutex::default(),
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// The feed of a shard, if it runs.
+    #[must_use]
+    pub fn get(&self, shard: ShardId) -> Option<FeedHandle> {
+        self.feeds.lock().get(&shard).cloned()
+    }
+
+    /// Starts the feed of a shard over what the store holds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn start(
+        &self,
+        shard: ShardId,
+        watermark: u64,
+        range: (bytes::Bytes, bytes::Bytes),
+    ) -> Result<FeedHandle, StoreError> {
+        if let Some(feed) = self.get(shard) {
+            return Ok(feed);
+        }
+        let (control, requests) = mpsc::channel(CONTROL_QUEUE);
+        let (applied, published) = mpsc::unbounded_channel();
+        let (status_tx, status) = watch::channel(FeedStatus::default());
+        let heads = read_heads(&*self.store, &range)?;
+        let task = FeedTask {
+            feed: Feed::new(shard, watermark, heads),
+            shard,
+            store: Arc::clone(&self.store),
+            range,
+            publisher: Arc::clone(&self.publisher),
+            subscribers: BTreeMap::new(),
+            next: 1,
+            status: status_tx,
+        };
+        let handle = FeedHandle {
+            control,
+            applied,
+            status,
+        };
+        self.feeds.lock().insert(shard, handle.clone());
+        let run = tokio::spawn(task.run(requests, published, self.stop.clone()));
+        self.tasks.lock().push(run);
+        Ok(handle)
+    }
+}
+
+fn read_heads(
+    read: &dyn Read,
+    (from, to): &(bytes::Bytes, bytes::Bytes),
+) -> Result<Vec<(GroupId, Head)>, StoreError> {
+    let mut heads = Vec::new();
+    let mut from = from.clone();
+    loop {
+        let page = read.scan(Table::Heads, &from, to, SCAN_PAGE, Direction::Forward)?;
+        let Some((last, _)) = page.last() else {
+            return Ok(heads);
+        };
+        from = keys::successor(last);
+        let whole = page.len() < SCAN_PAGE;
+        for (key, bytes) in page {
+            heads.push((keys::heads::parse(&key)?, value::decode_value(bytes)?));
+        }
+        if whole {
+            return Ok(heads);
+        }
+    }
+}
+
+struct FeedTask {
+    feed: Feed,
+    shard: ShardId,
+    store: Arc<dyn Store>,
+    range: (bytes::Bytes, bytes::Bytes),
+    publisher: Arc<Publisher>,
+    subscribers: BTreeMap<SubscriberId, mpsc::Sender<FollowPush>>,
+    next: SubscriberId,
+    status: watch::Sender<FeedStatus>,
+}
+
+impl FeedTask {
+    async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Control>,
+        mut published: mpsc::UnboundedReceiver<Applied>,
+        stop: CancellationToken,
+    ) {
+        let mut tick = interval(HEADS_EVERY);
+        let per_watermark = (limits::FOLLOW_WATERMARK.as_millis() / HEADS_EVERY.as_millis()) as u64;
+        let mut ticks = 0;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(applied) = published.recv() => self.applied(applied),
+                Some(control) = requests.recv() => self.control(control),
+                _ = tick.tick() => {
+                    ticks += 1;
+                    self.handle(Event::Tick { watermark: ticks % per_watermark == 0 });
+                }
+            }
+        }
+    }
+
+    fn applied(&mut self, applied: Applied) {
+        if applied.replaced {
+            return self.replaced(applied.version);
+        }
+        self.publisher.publish(&applied.pushes);
+        self.handle(Event::Published {
+            pushes: applied.pushes,
+            watermark: (applied.version > 0).then_some(applied.version),
+        });
+        self.tell(true);
+    }
+
+    /// The store was replaced by a snapshot: the feed begins anew, and its
+    /// followers with it.
+    fn replaced(&mut self, version: u64) {
+        match read_heads(&*self.store, &self.range) {
+            Ok(heads) => {
+                self.feed = Feed::new(self.shard, version, heads);
+                self.subscribers.clear();
+                self.tell(true);
+            }
+            Err(error) => tracing::error!(shard = self.shard.0, %error, "heads cannot be read"),
+        }
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Open { open, pushes, id } => {
+                let subscriber = self.next;
+                self.next += 1;
+                if id.send(subscriber).is_ok() {
+                    self.subscribers.insert(subscriber, pushes);
+                    self.handle(Event::Open {
+                        id: subscriber,
+                        open,
+                    });
+                }
+            }
+            Control::Update(id, update) => self.handle(Event::Update { id, update }),
+            Control::Taken(id) => self.handle(Event::Taken { id }),
+            Control::Closed(id) => {
+                self.subscribers.remove(&id);
+                self.handle(Event::Closed { id });
+            }
+        }
+        self.tell(false);
+    }
+
+    fn handle(&mut self, event: Event) {
+        for send in self.feed.handle(event) {
+            let gone = match self.subscribers.get(&send.to) {
+                // The core keeps fewer in flight than the channel holds.
+                Some(pushes) => pushes.try_send(send.push).is_err(),
+                None => true,
+            };
+            if gone {
+                self.subscribers.remove(&send.to);
+                self.feed.handle(Event::Closed { id: send.to });
+            }
+        }
+    }
+
+    fn tell(&mut self, published: bool) {
+        let (watermark, followers, lost) = (
+            self.feed.watermark(),
+            self.feed.followers(),
+            self.feed.lost(),
+        );
+        self.status.send_modify(|status| {
+            status.publications += u64::from(published);
+            status.watermark = watermark;
+            status.followers = followers;
+            status.lost = lost;
+        });
+    }
+}

@@ -1,0 +1,153 @@
+//! Letting a node in: a token authorises a signing request (one stream, one
+//! request, one answer).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use folkmoot_transport::{ClusterCa, Connection};
+use folkmoot_wire::proto::{
+    JoinReply, JoinRequest, MetaCommand, RegisterNode, meta_command, node_reply, node_request,
+};
+use folkmoot_wire::{Code, Fault, NodeId, limits};
+use prost::Message;
+use tokio::time::timeout;
+
+use super::meta::MetaHost;
+use super::peers::{Class, Peers};
+use super::router::Router;
+use super::start::Joins;
+use super::view::ClusterView;
+use crate::ports::Clock;
+
+/// A node's certificate is good for this long.
+pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Serves one joiner.
+pub async fn serve(joins: Arc<dyn Joins>, connection: Arc<dyn Connection>) {
+    let work = async {
+        let mut stream = connection.accept().await.ok()??;
+        let frame = stream.rx.recv().await.ok()??;
+        let answer = match JoinRequest::decode(frame) {
+            Ok(request) => joins.join(request).await,
+            Err(_) => Err(Code::MalformedFrame.into()),
+        };
+        let reply = answer.unwrap_or_else(|fault| JoinReply {
+            error: Some(fault.into()),
+            ..JoinReply::default()
+        });
+        stream.tx.send(reply.encode_to_vec().into()).await.ok()?;
+        stream.tx.finish().await.ok()
+    };
+    if timeout(limits::PROPOSE_DEADLINE * 2, work).await.is_err() {
+        tracing::warn!(from = %connection.remote(), "a joiner took too long");
+    }
+    connection.close(0, "done");
+}
+
+/// A cluster that takes no nodes: one made by `start` alone.
+pub struct NoJoins;
+
+#[async_trait]
+impl Joins for NoJoins {
+    async fn join(&self, _: JoinRequest) -> Result<JoinReply, Fault> {
+        Err(Code::JoinRefused.into())
+    }
+}
+
+/// The hash of a token's secret that the meta shard keeps.
+#[must_use]
+pub fn token_hash(secret: &str) -> Bytes {
+    let hash = blake3::derive_key("folkmoot v1 join token", secret.as_bytes());
+    Bytes::copy_from_slice(&hash)
+}
+
+/// What a node that holds no CA key needs to pass a request on.
+pub struct PassOn {
+    pub me: NodeId,
+    pub meta: std::sync::OnceLock<Arc<MetaHost>>,
+    pub peers: std::sync::OnceLock<Arc<Peers>>,
+}
+
+#[async_trait]
+impl Joins for PassOn {
+    async fn join(&self, request: JoinRequest) -> Result<JoinReply, Fault> {
+        let (Some(meta), Some(peers)) = (self.meta.get(), self.peers.get()) else {
+            return Err(Fault::new(Code::Unavailable, "the node is starting"));
+        };
+        let mut last = Fault::new(Code::Unavailable, "no node with the CA's key is reached");
+        for node in meta.voters().into_iter().filter(|node| *node != self.me) {
+            let request = node_request::Request::Join(request.clone());
+            let deadline = limits::PROPOSE_DEADLINE;
+            match peers.call(node, Class::Live, request, deadline).await {
+                Ok(node_reply::Reply::Joined(reply)) => return Ok(reply),
+                Ok(_) => last = Code::Internal.into(),
+                Err(fault) => last = fault,
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Lets nodes in with the CA's key.
+pub struct CaJoins {
+    pub ca: ClusterCa,
+    pub cluster: [u8; 16],
+    /// Key id (1 byte) and key (32 bytes).
+    pub gossip_key: Bytes,
+    pub clock: Arc<dyn Clock>,
+    pub node: std::sync::OnceLock<CaNode>,
+}
+
+/// The parts of the running node that joining goes through.
+pub struct CaNode {
+    pub router: Arc<Router>,
+    pub meta: Arc<MetaHost>,
+    pub view: Arc<ClusterView>,
+}
+
+impl CaJoins {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.clock.wall_ms())
+    }
+}
+
+#[async_trait]
+impl Joins for CaJoins {
+    async fn join(&self, request: JoinRequest) -> Result<JoinReply, Fault> {
+        let Some(node) = self.node.get() else {
+            return Err(Fault::new(Code::Unavailable, "the node is starting"));
+        };
+        let Some(record) = request.node else {
+            return Err(Fault::new(Code::Invalid, "a join names the node"));
+        };
+        let region = record.region.clone();
+        let command = MetaCommand {
+            now_ms: self.clock.wall_ms(),
+            op: Some(meta_command::Op::Register(RegisterNode {
+                node: Some(record),
+                token_hash: token_hash(&request.token),
+                public_key: Bytes::copy_from_slice(blake3::hash(&request.csr).as_bytes()),
+                shards: request.shards,
+                voters: request.voters,
+            })),
+        };
+        let outcome = node.router.meta(&node.meta, command).await?;
+        let id = NodeId(outcome.node);
+        let certificate = self
+            .ca
+            .issue(&request.csr, id, &region, self.now(), CERTIFICATE_LIFE)
+            .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
+        tracing::info!(node = id.0, region, "a node joined");
+        Ok(JoinReply {
+            node: id.0,
+            certificate: Bytes::copy_from_slice(&certificate),
+            ca_certificate: Bytes::copy_from_slice(self.ca.certificate()),
+            cluster: Bytes::copy_from_slice(&self.cluster),
+            gossip_key: self.gossip_key.clone(),
+            meta: Some((**node.view.placement().state()).clone()),
+            error: None,
+        })
+    }
+}

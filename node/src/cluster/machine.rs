@@ -1,0 +1,185 @@
+//! The state machines that consensus drives: a shard's and the meta shard's.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use folkmoot_consensus::{Machine, MachineError, Position};
+use folkmoot_replication::apply::{At, ShardApply, encode_outcomes};
+use folkmoot_replication::{meta, placement::Shard};
+use folkmoot_storage::{Batch, Read, Store, Table, keys, value};
+use folkmoot_wire::ShardId;
+use folkmoot_wire::proto::{DirectoryRange, GroupPush, MetaCommand, MetaState};
+use prost::Message;
+use tokio::sync::mpsc;
+
+use super::view::ClusterView;
+
+/// What apply did, on its way to the shard's feed.
+#[derive(Debug)]
+pub struct Applied {
+    /// What changed, in order.
+    pub pushes: Vec<GroupPush>,
+    /// Shard version that is complete with it.
+    pub version: u64,
+    /// The state was replaced: followers have to compare heads.
+    pub replaced: bool,
+}
+
+/// A shard's machine: apply, and what it did goes to the feed once written.
+pub struct ShardMachine {
+    apply: ShardApply,
+    shard: Shard,
+    directory: Vec<DirectoryRange>,
+    staged: Vec<GroupPush>,
+    /// Bounded by the proposals that may wait: apply makes at most one send
+    /// for each round of them.
+    feed: mpsc::UnboundedSender<Applied>,
+}
+
+impl ShardMachine {
+    /// A machine that tells `feed`.
+    #[must_use]
+    pub fn new(
+        apply: ShardApply,
+        shard: Shard,
+        directory: Vec<DirectoryRange>,
+        feed: mpsc::UnboundedSender<Applied>,
+    ) -> Self {
+        Self {
+            apply,
+            shard,
+            directory,
+            staged: Vec::new(),
+            feed,
+        }
+    }
+}
+
+impl Machine for ShardMachine {
+    fn apply(
+        &mut self,
+        at: Position,
+        payload: &[u8],
+        batch: &mut Batch,
+    ) -> Result<Bytes, MachineError> {
+        let at = At {
+            index: at.index,
+            term: at.term,
+            leader: at.leader,
+        };
+        let (outcomes, pushes) = self
+            .apply
+            .apply(at, payload, batch)
+            .map_err(MachineError::new)?;
+        self.staged.extend(pushes);
+        Ok(encode_outcomes(outcomes))
+    }
+
+    fn applied(&mut self) {
+        self.apply.settled();
+        // A feed that is gone belongs to a node that is stopping.
+        let _ = self.feed.send(Applied {
+            pushes: std::mem::take(&mut self.staged),
+            version: self.apply.applied_index(),
+            replaced: false,
+        });
+    }
+
+    fn ranges(&self) -> Vec<(Table, Bytes, Bytes)> {
+        let (region, (first, last)) = (self.shard.region, self.shard.slots);
+        let (from, to) = keys::slots::range(region, first, last);
+        let by_group = [
+            Table::Log,
+            Table::Heads,
+            Table::Rows,
+            Table::Dedup,
+            Table::Inbox,
+        ];
+        let mut ranges: Vec<_> = by_group
+            .into_iter()
+            .map(|table| (table, from.clone(), to.clone()))
+            .collect();
+        let (from, to) = keys::shards::range(self.shard.id);
+        ranges.push((Table::Shards, from, to));
+        let (from, to) = keys::outbox::shard_range(self.shard.id);
+        ranges.push((Table::Outbox, from, to));
+        for range in &self.directory {
+            let (from, to) = keys::users::range(range.from as u16, range.to as u16);
+            ranges.push((Table::Users, from, to));
+        }
+        ranges
+    }
+
+    fn restored(&mut self) -> Result<(), MachineError> {
+        self.apply.reload().map_err(MachineError::new)?;
+        let _ = self.feed.send(Applied {
+            pushes: Vec::new(),
+            version: self.apply.applied_index(),
+            replaced: true,
+        });
+        Ok(())
+    }
+}
+
+/// The meta shard's machine. Its state is one value; the view gets every
+/// version of it.
+pub struct MetaMachine {
+    state: MetaState,
+    store: Arc<dyn Store>,
+    view: Arc<ClusterView>,
+}
+
+impl MetaMachine {
+    /// A machine over what the store holds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn open(store: Arc<dyn Store>, view: Arc<ClusterView>) -> Result<Self, MachineError> {
+        let state = load_meta(&*store)?;
+        view.set_meta(state.clone());
+        Ok(Self { state, store, view })
+    }
+}
+
+fn load_meta(read: &dyn Read) -> Result<MetaState, MachineError> {
+    match read
+        .get(Table::Shards, &keys::shards::key(ShardId::META))
+        .map_err(MachineError::new)?
+    {
+        Some(bytes) => value::decode_value(bytes).map_err(MachineError::new),
+        None => Ok(MetaState::default()),
+    }
+}
+
+impl Machine for MetaMachine {
+    fn apply(
+        &mut self,
+        at: Position,
+        payload: &[u8],
+        batch: &mut Batch,
+    ) -> Result<Bytes, MachineError> {
+        let command = MetaCommand::decode(payload).map_err(MachineError::new)?;
+        let outcome = meta::apply(&mut self.state, at.index, command);
+        batch.put(
+            Table::Shards,
+            keys::shards::key(ShardId::META),
+            value::encode_value(&self.state),
+        );
+        Ok(outcome.encode_to_vec().into())
+    }
+
+    fn applied(&mut self) {
+        self.view.set_meta(self.state.clone());
+    }
+
+    fn ranges(&self) -> Vec<(Table, Bytes, Bytes)> {
+        let (from, to) = keys::shards::range(ShardId::META);
+        vec![(Table::Shards, from, to)]
+    }
+
+    fn restored(&mut self) -> Result<(), MachineError> {
+        self.state = load_meta(&*self.store)?;
+        self.view.set_meta(self.state.clone());
+        Ok(())
+    }
+}

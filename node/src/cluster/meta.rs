@@ -1,0 +1,166 @@
+//! The meta shard on this node: a replica where the node votes on it, a copy
+//! kept fresh by long polls where not.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use folkmoot_consensus::{ProposeError, RaftShard, Sequencer};
+use folkmoot_storage::{Batch, Store, StoreError, Table, value};
+use folkmoot_wire::proto::{
+    FetchMeta, MetaCommand, MetaOutcome, MetaState, node_reply, node_request,
+};
+use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits};
+use prost::Message;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::peers::{Class, Peers};
+use super::view::ClusterView;
+
+/// Key, in [`Table::Node`], of the copy of the meta state.
+const META_KEY: &[u8] = b"meta";
+/// How long a poll may wait for news.
+const POLL: Duration = Duration::from_secs(4);
+/// Between polls that failed.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The meta shard as this node has it.
+pub struct MetaHost {
+    me: NodeId,
+    view: Arc<ClusterView>,
+    store: Arc<dyn Store>,
+    raft: OnceLock<Arc<RaftShard>>,
+}
+
+impl MetaHost {
+    /// A host without a replica yet.
+    pub fn new(me: NodeId, view: Arc<ClusterView>, store: Arc<dyn Store>) -> Self {
+        Self {
+            me,
+            view,
+            store,
+            raft: OnceLock::new(),
+        }
+    }
+
+    /// The copy kept from before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn stored(store: &dyn Store) -> Result<Option<MetaState>, StoreError> {
+        store
+            .get(Table::Node, META_KEY)?
+            .map(value::decode_value)
+            .transpose()
+    }
+
+    /// Keeps a copy for the next start.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn keep(store: &dyn Store, meta: &MetaState) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        batch.put(
+            Table::Node,
+            Bytes::from_static(META_KEY),
+            value::encode_value(meta),
+        );
+        store.write(batch)?;
+        store.sync()
+    }
+
+    /// The replica here, if the node votes.
+    #[must_use]
+    pub fn raft(&self) -> Option<&Arc<RaftShard>> {
+        self.raft.get()
+    }
+
+    /// Sets the replica, once.
+    pub fn set_raft(&self, raft: Arc<RaftShard>) {
+        let _ = self.raft.set(raft);
+    }
+
+    /// Who votes on the meta shard.
+    #[must_use]
+    pub fn voters(&self) -> Vec<NodeId> {
+        match self.view.placement().shard(ShardId::META) {
+            Some(shard) if !shard.voters.is_empty() => shard.voters.clone(),
+            _ => vec![self.me],
+        }
+    }
+
+    /// Proposes a change, on a node that votes.
+    ///
+    /// # Errors
+    /// `not_leader`, or that the replica is not there or stopped.
+    pub async fn propose(&self, command: MetaCommand) -> Result<MetaOutcome, Fault> {
+        let Some(raft) = self.raft() else {
+            return Err(Code::NotLeader.into());
+        };
+        let proposed = raft
+            .propose(command.encode_to_vec().into())
+            .await
+            .map_err(|error| match error {
+                ProposeError::NotLeader { .. } => Fault::from(Code::NotLeader),
+                other => Fault::new(Code::Unavailable, other.to_string()),
+            })?;
+        MetaOutcome::decode(proposed.outcome)
+            .map_err(|error| Fault::new(Code::Internal, error.to_string()))
+    }
+
+    /// Answers a poll: at once when there is news, else when there is, or
+    /// with what there is when the time is over.
+    pub async fn answer(&self, fetch: FetchMeta) -> MetaState {
+        let mut changed = self.view.watch();
+        let wait = Duration::from_millis(u64::from(fetch.wait_ms)).min(POLL);
+        let news = async {
+            loop {
+                let state = Arc::clone(self.view.placement().state());
+                if state.version > fetch.newer_than || changed.changed().await.is_err() {
+                    return state;
+                }
+            }
+        };
+        match timeout(wait, news).await {
+            Ok(state) => (*state).clone(),
+            Err(_) => (**self.view.placement().state()).clone(),
+        }
+    }
+
+    /// Keeps the copy fresh until the node stops.
+    pub async fn run(self: Arc<Self>, peers: Arc<Peers>, stop: CancellationToken) {
+        let mut turn = 0;
+        while !stop.is_cancelled() {
+            let voters = self.voters();
+            let node = voters[turn % voters.len()];
+            if node == self.me || !self.poll(&peers, node).await {
+                turn += 1;
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    () = sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+
+    async fn poll(&self, peers: &Peers, node: NodeId) -> bool {
+        let request = node_request::Request::FetchMeta(FetchMeta {
+            newer_than: self.view.placement().state().version,
+            wait_ms: POLL.as_millis() as u32,
+        });
+        let deadline = POLL + limits::RPC_DEADLINE;
+        match peers.call(node, Class::Live, request, deadline).await {
+            Ok(node_reply::Reply::Meta(state)) => {
+                if self.view.set_meta(state.clone())
+                    && let Err(error) = Self::keep(&*self.store, &state)
+                {
+                    tracing::error!(%error, "the copy of the meta state cannot be kept");
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+}

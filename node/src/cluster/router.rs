@@ -1,0 +1,216 @@
+//! Proposals find their way to the shard's leader: cached hints, redirects,
+//! retries within a deadline. Commands bear being proposed twice (appends by
+//! their `client_msg_id`, the others by what they are), so an attempt whose
+//! end is not known is simply made again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use folkmoot_replication::placement::Shard;
+use folkmoot_wire::proto::{
+    Command, MetaCommand, MetaOutcome, Outcome, Propose, node_reply, node_request,
+};
+use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits};
+use tokio::time::{Instant, sleep};
+
+use super::meta::MetaHost;
+use super::peers::{Class, Peers};
+use super::shards::{NotDone, Voters};
+use super::view::ClusterView;
+use crate::ports::Random;
+
+/// First and longest pause between attempts.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(400));
+
+/// Routes proposals.
+pub struct Router {
+    me: NodeId,
+    peers: Arc<Peers>,
+    voters: Arc<Voters>,
+    view: Arc<ClusterView>,
+    random: Arc<dyn Random>,
+}
+
+impl Router {
+    /// A router over this node's peers and replicas.
+    pub fn new(
+        peers: Arc<Peers>,
+        voters: Arc<Voters>,
+        view: Arc<ClusterView>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self {
+            me: peers.me(),
+            peers,
+            voters,
+            view,
+            random,
+        }
+    }
+
+    /// Proposes commands to a shard. One outcome a command, in order.
+    ///
+    /// # Errors
+    /// `unavailable` when no leader answered within the deadline, or what
+    /// the leader refused the whole with.
+    pub async fn propose(
+        &self,
+        shard: &Shard,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Outcome>, Fault> {
+        let deadline = Instant::now() + limits::PROPOSE_DEADLINE;
+        let mut pause = PAUSE.0;
+        let mut attempt = 0;
+        loop {
+            let target = self.target(shard, attempt);
+            attempt += 1;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let result = match target {
+                None => Err(NotDone::Fault(Fault::new(
+                    Code::Unavailable,
+                    "no voter is alive",
+                ))),
+                Some(node) if node == self.me => self.propose_here(shard.id, &commands, left).await,
+                Some(node) => self.propose_there(node, shard.id, &commands, left).await,
+            };
+            let fault = match result {
+                Ok(outcomes) => {
+                    self.view.set_leader(shard.id, target);
+                    return Ok(outcomes);
+                }
+                Err(NotDone::NotLeader(hint)) => {
+                    let leader = (hint.leader != 0).then_some(NodeId(hint.leader));
+                    let news = leader.is_some() && leader != target;
+                    self.view.set_leader(shard.id, leader.filter(|_| news));
+                    if news && attempt < 3 {
+                        continue;
+                    }
+                    Fault::new(Code::Unavailable, "no leader yet")
+                }
+                Err(NotDone::Fault(fault)) => {
+                    if !fault.code.temporary() || fault.code == Code::Busy {
+                        return Err(fault);
+                    }
+                    self.view.set_leader(shard.id, None);
+                    fault
+                }
+            };
+            if Instant::now() + pause >= deadline {
+                return Err(Fault::new(Code::Unavailable, fault.to_string())
+                    .retry_after(limits::BUSY_RETRY_MS));
+            }
+            sleep(self.jitter(pause)).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// The leader by the last hint, else the voters in turn, living first.
+    fn target(&self, shard: &Shard, attempt: usize) -> Option<NodeId> {
+        if let Some(leader) = self.voters.leader(shard.id) {
+            return Some(leader);
+        }
+        if let Some(leader) = self.view.leader(shard.id)
+            && shard.voters.contains(&leader)
+            && self.view.alive(leader)
+        {
+            return Some(leader);
+        }
+        let alive: Vec<_> = shard
+            .voters
+            .iter()
+            .copied()
+            .filter(|node| self.view.alive(*node))
+            .collect();
+        let choice = if alive.is_empty() {
+            &shard.voters
+        } else {
+            &alive
+        };
+        (!choice.is_empty()).then(|| choice[attempt % choice.len()])
+    }
+
+    async fn propose_here(
+        &self,
+        shard: ShardId,
+        commands: &[Command],
+        left: Duration,
+    ) -> Result<Vec<Outcome>, NotDone> {
+        let Some(voter) = self.voters.get(shard) else {
+            return Err(NotDone::Fault(Code::Unavailable.into()));
+        };
+        tokio::time::timeout(left, voter.propose(commands.to_vec()))
+            .await
+            .unwrap_or_else(|_| Err(NotDone::Fault(Code::Deadline.into())))
+    }
+
+    async fn propose_there(
+        &self,
+        node: NodeId,
+        shard: ShardId,
+        commands: &[Command],
+        left: Duration,
+    ) -> Result<Vec<Outcome>, NotDone> {
+        let request = node_request::Request::Propose(Propose {
+            shard: shard.0,
+            commands: commands.to_vec(),
+        });
+        match self.peers.call(node, Class::Live, request, left).await {
+            Ok(node_reply::Reply::Outcomes(outcomes))
+                if outcomes.outcomes.len() == commands.len() =>
+            {
+                Ok(outcomes.outcomes)
+            }
+            Ok(node_reply::Reply::NotLeader(hint)) => Err(NotDone::NotLeader(hint)),
+            Ok(_) => Err(NotDone::Fault(Fault::new(
+                Code::Internal,
+                "an answer of another kind",
+            ))),
+            Err(fault) => Err(NotDone::Fault(fault)),
+        }
+    }
+
+    /// Proposes a change of the cluster's own state.
+    ///
+    /// # Errors
+    /// `unavailable` when the meta shard has no leader; otherwise what the
+    /// meta shard refused it with.
+    pub async fn meta(&self, host: &MetaHost, command: MetaCommand) -> Result<MetaOutcome, Fault> {
+        let deadline = Instant::now() + limits::PROPOSE_DEADLINE;
+        let voters = host.voters();
+        let mut attempt = 0;
+        loop {
+            let node = voters[attempt % voters.len().max(1)];
+            attempt += 1;
+            let result = if node == self.me {
+                host.propose(command.clone()).await
+            } else {
+                let request = node_request::Request::MetaCommand(command.clone());
+                match self
+                    .peers
+                    .call(node, Class::Live, request, limits::RPC_DEADLINE)
+                    .await
+                {
+                    Ok(node_reply::Reply::MetaOutcome(outcome)) => Ok(outcome),
+                    Ok(_) => Err(Fault::from(Code::NotLeader)),
+                    Err(fault) => Err(fault),
+                }
+            };
+            match result {
+                Ok(outcome) if outcome.code == 0 => return Ok(outcome),
+                Ok(outcome) => {
+                    let code = Code::from_u32(outcome.code).unwrap_or(Code::Internal);
+                    return Err(Fault::new(code, outcome.detail));
+                }
+                Err(fault) if !fault.code.temporary() || Instant::now() >= deadline => {
+                    return Err(fault);
+                }
+                Err(_) => sleep(self.jitter(PAUSE.1)).await,
+            }
+        }
+    }
+
+    fn jitter(&self, pause: Duration) -> Duration {
+        let half = (pause.as_millis() as u64 / 2).max(1);
+        Duration::from_millis(half + self.random.number() % half)
+    }
+}

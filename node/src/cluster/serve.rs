@@ -1,0 +1,290 @@
+//! What other nodes ask of this one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use folkmoot_consensus::{LinkError, RaftLink, Sequencer};
+use folkmoot_transport::{Connection, FramedStream};
+use folkmoot_wire::proto::{
+    FetchHead, FollowOpen, FollowUpdate, GossipPacket, GroupHead, JoinReply, NodeReply,
+    NodeRequest, Outcomes, Propose, RaftMessage, StreamOpen, node_reply, node_request, stream_open,
+};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits, version};
+use prost::Message;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::feeds::Feeds;
+use super::meta::MetaHost;
+use super::peers::{Class, Peers};
+use super::read::LocalReads;
+use super::shards::{NotDone, Voters};
+use super::start::{Joins, StatusSource};
+
+/// Requests of one stream worked on at once. More wait in the stream.
+const AT_ONCE: usize = 256;
+/// Answers that wait to be written. Full: the work waits.
+const ANSWERS: usize = 1_024;
+
+/// Where gossip's state packets go.
+pub type StatePackets = mpsc::Sender<(NodeId, Bytes)>;
+
+/// Serves other nodes.
+pub struct Serve {
+    /// This node.
+    pub me: NodeId,
+    /// Reads of the store.
+    pub reads: Arc<LocalReads>,
+    /// The shards this node votes on.
+    pub voters: Arc<Voters>,
+    /// Their feeds, and those of the followed ones.
+    pub feeds: Arc<Feeds>,
+    /// The meta shard.
+    pub meta: Arc<MetaHost>,
+    /// Gossip's packets.
+    pub packets: StatePackets,
+    /// Lets nodes in.
+    pub joins: Arc<dyn Joins>,
+    /// What the node tells of itself.
+    pub status: Arc<dyn StatusSource>,
+    /// Ends everything.
+    pub stop: CancellationToken,
+}
+
+impl Serve {
+    /// Serves one connection until it ends.
+    pub async fn connection(self: Arc<Self>, from: NodeId, connection: Arc<dyn Connection>) {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                stream = connection.accept() => match stream {
+                    Ok(Some(stream)) => {
+                        tokio::spawn(Arc::clone(&self).stream(from, stream));
+                    }
+                    _ => return,
+                },
+            }
+        }
+    }
+
+    async fn stream(self: Arc<Self>, from: NodeId, mut stream: FramedStream) {
+        let Ok(Some(frame)) = stream.rx.recv().await else {
+            return;
+        };
+        let Ok(open) = StreamOpen::decode(frame) else {
+            tracing::warn!(
+                node = from.0,
+                "a stream began with something else than its opening"
+            );
+            return;
+        };
+        if open.version != version::NODE {
+            tracing::warn!(
+                node = from.0,
+                theirs = open.version,
+                "another node protocol"
+            );
+            return;
+        }
+        let stop = self.stop.clone();
+        let work = async {
+            match open.what {
+                Some(stream_open::What::Rpc(_)) => self.calls(from, stream).await,
+                Some(stream_open::What::Follow(open)) => self.follow(open, stream).await,
+                Some(stream_open::What::Gossip(_)) => self.gossip(from, stream).await,
+                None => {}
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = work => {}
+        }
+    }
+
+    async fn calls(self: Arc<Self>, from: NodeId, stream: FramedStream) {
+        let FramedStream { mut tx, mut rx } = stream;
+        let (answers, mut queue) = mpsc::channel::<Bytes>(ANSWERS);
+        let writer = tokio::spawn(async move {
+            let mut waiting = Vec::new();
+            while queue.recv_many(&mut waiting, ANSWERS).await > 0 {
+                if tx.send_many(&waiting).await.is_err() {
+                    return;
+                }
+                waiting.clear();
+            }
+        });
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        while let Ok(Some(frame)) = rx.recv().await {
+            let Ok(request) = NodeRequest::decode(frame) else {
+                break;
+            };
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                break;
+            };
+            let (serve, answers) = (Arc::clone(&self), answers.clone());
+            let work = async move {
+                let id = request.id;
+                let reply = serve
+                    .answer(from, request)
+                    .await
+                    .unwrap_or_else(|fault| node_reply::Reply::Error(fault.into()));
+                let reply = NodeReply {
+                    id,
+                    reply: Some(reply),
+                };
+                let _ = answers.send(reply.encode_to_vec().into()).await;
+                drop(place);
+            };
+            // Proposals keep the order they came in: the first poll puts
+            // them into the shard's queue.
+            let mut work = Box::pin(work);
+            if futures_util::poll!(work.as_mut()).is_pending() {
+                tokio::spawn(work);
+            }
+        }
+        writer.abort();
+    }
+
+    async fn answer(&self, from: NodeId, request: NodeRequest) -> Result<node_reply::Reply, Fault> {
+        let Some(what) = request.request else {
+            return Err(Code::UnknownRequest.into());
+        };
+        match what {
+            node_request::Request::Raft(message) => self.raft(from, message).await,
+            node_request::Request::Propose(propose) => self.propose(propose).await,
+            node_request::Request::FetchLog(fetch) => {
+                Ok(node_reply::Reply::Log(self.reads.fetch_log(&fetch)?))
+            }
+            node_request::Request::FetchRows(fetch) => {
+                Ok(node_reply::Reply::Rows(self.reads.fetch_rows(&fetch)?))
+            }
+            node_request::Request::FetchHead(fetch) => self.head(&fetch),
+            node_request::Request::FetchMeta(fetch) => {
+                Ok(node_reply::Reply::Meta(self.meta.answer(fetch).await))
+            }
+            node_request::Request::MetaCommand(command) => Ok(node_reply::Reply::MetaOutcome(
+                self.meta.propose(command).await?,
+            )),
+            node_request::Request::Status(_) => Ok(node_reply::Reply::Status(self.status.status())),
+            node_request::Request::ListGroups(list) => {
+                Ok(node_reply::Reply::GroupHeads(self.reads.list(&list)?))
+            }
+            node_request::Request::Join(join) => Ok(node_reply::Reply::Joined(
+                self.joins
+                    .join(join)
+                    .await
+                    .unwrap_or_else(|fault| JoinReply {
+                        error: Some(fault.into()),
+                        ..JoinReply::default()
+                    }),
+            )),
+        }
+    }
+
+    async fn raft(&self, from: NodeId, message: RaftMessage) -> Result<node_reply::Reply, Fault> {
+        let shard = ShardId(message.shard);
+        let raft = if shard == ShardId::META {
+            self.meta.raft().cloned()
+        } else {
+            self.voters.get(shard).map(|voter| voter.raft)
+        };
+        let Some(raft) = raft else {
+            return Err(Fault::new(
+                Code::Unavailable,
+                format!("no replica of shard {shard} here"),
+            ));
+        };
+        Ok(node_reply::Reply::Raft(raft.handle(from, message).await))
+    }
+
+    async fn propose(&self, propose: Propose) -> Result<node_reply::Reply, Fault> {
+        let shard = ShardId(propose.shard);
+        let Some(voter) = self.voters.get(shard) else {
+            return Err(Fault::new(
+                Code::Unavailable,
+                format!("no replica of shard {shard} here"),
+            ));
+        };
+        if propose.commands.len() > limits::BATCH_COMMANDS {
+            return Err(Code::TooLarge.into());
+        }
+        match voter.propose(propose.commands).await {
+            Ok(outcomes) => Ok(node_reply::Reply::Outcomes(Outcomes { outcomes })),
+            Err(NotDone::NotLeader(hint)) => Ok(node_reply::Reply::NotLeader(hint)),
+            Err(NotDone::Fault(fault)) => Err(fault),
+        }
+    }
+
+    fn head(&self, fetch: &FetchHead) -> Result<node_reply::Reply, Fault> {
+        let group = GroupId::from_slice(&fetch.group)
+            .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
+        Ok(node_reply::Reply::Head(GroupHead {
+            group: fetch.group.clone(),
+            head: self.reads.head(&group)?,
+        }))
+    }
+
+    async fn follow(&self, open: FollowOpen, stream: FramedStream) {
+        let FramedStream { mut tx, mut rx } = stream;
+        let Some(feed) = self.feeds.get(ShardId(open.shard)) else {
+            return;
+        };
+        let Some(mut subscription) = feed.open(open).await else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                biased;
+                push = subscription.pushes.recv() => {
+                    // The feed began anew: so does the follower.
+                    let Some(push) = push else { break };
+                    if tx.send(push.encode_to_vec().into()).await.is_err() {
+                        break;
+                    }
+                    subscription.taken().await;
+                }
+                frame = rx.recv() => {
+                    let Ok(Some(frame)) = frame else { break };
+                    let Ok(update) = FollowUpdate::decode(frame) else { break };
+                    subscription.update(update).await;
+                }
+            }
+        }
+        subscription.close().await;
+    }
+
+    async fn gossip(&self, from: NodeId, mut stream: FramedStream) {
+        while let Ok(Some(frame)) = stream.rx.recv().await {
+            let Ok(packet) = GossipPacket::decode(frame) else {
+                return;
+            };
+            // Full: gossip repeats itself.
+            let _ = self.packets.try_send((from, packet.payload));
+        }
+    }
+}
+
+/// Consensus between nodes travels as calls.
+pub struct PeerRaftLink(pub Arc<Peers>);
+
+#[async_trait::async_trait]
+impl RaftLink for PeerRaftLink {
+    async fn call(
+        &self,
+        to: NodeId,
+        message: RaftMessage,
+        deadline: Duration,
+    ) -> Result<RaftMessage, LinkError> {
+        let request = node_request::Request::Raft(message);
+        match self.0.call(to, Class::Raft, request, deadline).await {
+            Ok(node_reply::Reply::Raft(message)) => Ok(message),
+            Ok(_) => Err(LinkError::Broken("an answer of another kind".into())),
+            Err(fault) if fault.code == Code::Deadline => Err(LinkError::Timeout(deadline)),
+            Err(fault) if fault.code == Code::Unavailable => Err(LinkError::Unreachable(to)),
+            Err(fault) => Err(LinkError::Broken(fault.to_string())),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The shards this node votes on: consensus below, a queue of commands above.
+//!
+//! Commands that wait at the same moment become one payload of the Raft log
+//! (D2, group commit). Several payloads may be under way; a caller's commands
+//! are in one payload, or in payloads one behind the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use folkmoot_consensus::{ProposeError, RaftShard, Sequencer};
+use folkmoot_crdt::hlc::Hlc;
+use folkmoot_wire::proto::{Command, CommandBatch, NotLeader, Outcome, Outcomes, command};
+use folkmoot_wire::{Code, Fault, MessageId, NodeId, ShardId, limits};
+use parking_lot::RwLock;
+use prost::Message;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::ports::Stamps;
+
+/// Payloads of one shard under way at once.
+const IN_FLIGHT: usize = 8;
+
+/// Why commands were not answered with outcomes.
+#[derive(Debug, Clone)]
+pub enum NotDone {
+    /// Another node leads.
+    NotLeader(NotLeader),
+    /// Refused as a whole.
+    Fault(Fault),
+}
+
+type Answer = Result<Vec<Outcome>, NotDone>;
+
+struct Waiting {
+    commands: Vec<Command>,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// One shard that this node votes on.
+#[derive(Clone)]
+pub struct VoterShard {
+    /// The shard.
+    pub id: ShardId,
+    /// Its replica here.
+    pub raft: Arc<RaftShard>,
+    queue: mpsc::Sender<Waiting>,
+}
+
+impl VoterShard {
+    /// Starts the queue in front of a replica.
+    #[must_use]
+    pub fn start(id: ShardId, raft: Arc<RaftShard>, stamps: Arc<Stamps>) -> Self {
+        let (queue, waiting) = mpsc::channel(limits::SEQUENCER_QUEUE);
+        let sequencer: Arc<dyn Sequencer> = raft.clone();
+        tokio::spawn(gather(id, sequencer, stamps, waiting));
+        Self { id, raft, queue }
+    }
+
+    /// Puts commands in order and waits for their outcomes.
+    ///
+    /// # Errors
+    /// `NotLeader`, or `busy` when the queue is full.
+    pub async fn propose(&self, commands: Vec<Command>) -> Answer {
+        let status = self.raft.status();
+        if !status.is_leader {
+            return Err(NotDone::NotLeader(NotLeader {
+                shard: self.id.0,
+                leader: status.leader.map_or(0, |node| node.0),
+                term: status.term,
+            }));
+        }
+        let (answer, outcome) = oneshot::channel();
+        let waiting = Waiting { commands, answer };
+        if self.queue.try_send(waiting).is_err() {
+            let busy = Fault::from(Code::Busy).retry_after(limits::BUSY_RETRY_MS);
+            return Err(NotDone::Fault(busy));
+        }
+        outcome
+            .await
+            .unwrap_or_else(|_| Err(NotDone::Fault(Code::Unavailable.into())))
+    }
+}
+
+/// Takes what waits, as one payload.
+async fn gather(
+    id: ShardId,
+    sequencer: Arc<dyn Sequencer>,
+    stamps: Arc<Stamps>,
+    mut queue: mpsc::Receiver<Waiting>,
+) {
+    let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut held: Option<Waiting> = None;
+    loop {
+        // Waiting for a place first lets more commands gather meanwhile.
+        let Ok(place) = Arc::clone(&in_flight).acquire_owned().await else {
+            return;
+        };
+        let Some(first) = (match held.take() {
+            Some(waiting) => Some(waiting),
+            None => queue.recv().await,
+        }) else {
+            return;
+        };
+        let mut round = Vec::new();
+        let (mut count, mut bytes) = (0, 0);
+        let mut next = Some(first);
+        while let Some(waiting) = next.take() {
+            let size: usize = waiting.commands.iter().map(Message::encoded_len).sum();
+            let full = count + waiting.commands.len() > limits::BATCH_COMMANDS
+                || bytes + size > limits::BATCH_BYTES;
+            if full && !round.is_empty() {
+                held = Some(waiting);
+                break;
+            }
+            count += waiting.commands.len();
+            bytes += size;
+            round.push(waiting);
+            next = queue.try_recv().ok();
+        }
+        let stamp = match stamps.tick() {
+            Ok(stamp) => stamp,
+            Err(error) => {
+                tracing::error!(shard = id.0, %error, "no stamp can be persisted: the shard stops");
+                return;
+            }
+        };
+        // The proposal is taken by the engine, in order, at its first poll;
+        // the answer is awaited aside.
+        let work = propose_round(id, Arc::clone(&sequencer), stamp, stamps.wall_ms(), round);
+        let mut work = Box::pin(work);
+        if let std::task::Poll::Pending = futures_util::poll!(work.as_mut()) {
+            tokio::spawn(async move {
+                work.await;
+                drop(place);
+            });
+        }
+    }
+}
+
+async fn propose_round(
+    id: ShardId,
+    sequencer: Arc<dyn Sequencer>,
+    stamp: Hlc,
+    wall_ms: u64,
+    round: Vec<Waiting>,
+) {
+    let (round, late): (Vec<_>, Vec<_>) = round
+        .into_iter()
+        .partition(|waiting| drift(&waiting.commands, wall_ms).is_none());
+    for waiting in late {
+        let fault = drift(&waiting.commands, wall_ms).unwrap_or_else(|| Code::ClockDrift.into());
+        let _ = waiting.answer.send(Err(NotDone::Fault(fault)));
+    }
+    if round.is_empty() {
+        return;
+    }
+    let mut counts = Vec::with_capacity(round.len());
+    let mut answers = Vec::with_capacity(round.len());
+    let mut batch = CommandBatch {
+        proposed_hlc: stamp.as_u64(),
+        commands: Vec::new(),
+    };
+    for waiting in round {
+        counts.push(waiting.commands.len());
+        answers.push(waiting.answer);
+        batch.commands.extend(waiting.commands);
+    }
+    let result = sequencer.propose(batch.encode_to_vec().into()).await;
+    let outcomes = match result {
+        Ok(proposed) => Outcomes::decode(proposed.outcome)
+            .map(|outcomes| outcomes.outcomes)
+            .map_err(|error| NotDone::Fault(Fault::new(Code::Internal, error.to_string()))),
+        Err(error) => Err(not_done(id, error)),
+    };
+    match outcomes {
+        Ok(outcomes) => {
+            let mut outcomes = outcomes.into_iter();
+            for (count, answer) in counts.into_iter().zip(answers) {
+                let _ = answer.send(Ok(outcomes.by_ref().take(count).collect()));
+            }
+        }
+        Err(error) => {
+            for answer in answers {
+                let _ = answer.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+/// An edge whose clock is ahead of ours by more than the bound is refused
+/// before its stamps get anywhere (D2).
+fn drift(commands: &[Command], wall_ms: u64) -> Option<Fault> {
+    commands.iter().find_map(|command| {
+        let Some(command::Op::Append(append)) = &command.op else {
+            return None;
+        };
+        let ahead = MessageId::from_slice(&append.id)
+            .ok()?
+            .hlc
+            .millis()
+            .saturating_sub(wall_ms);
+        (ahead > limits::HLC_DRIFT_MS).then(|| {
+            let detail = format!("the edge is {ahead} ms ahead of the sequencer");
+            Fault::new(Code::ClockDrift, detail)
+        })
+    })
+}
+
+fn not_done(id: ShardId, error: ProposeError) -> NotDone {
+    match error {
+        ProposeError::NotLeader { leader, term } => NotDone::NotLeader(NotLeader {
+            shard: id.0,
+            leader: leader.map_or(0, |node| node.0),
+            term,
+        }),
+        ProposeError::Busy => {
+            NotDone::Fault(Fault::from(Code::Busy).retry_after(limits::BUSY_RETRY_MS))
+        }
+        ProposeError::Stopped => NotDone::Fault(Code::Unavailable.into()),
+        ProposeError::Failed(why) => NotDone::Fault(Fault::new(Code::Unavailable, why)),
+        ProposeError::Refused(why) => NotDone::Fault(Fault::new(Code::Invalid, why)),
+    }
+}
+
+/// The shards this node votes on.
+#[derive(Default)]
+pub struct Voters(RwLock<BTreeMap<ShardId, VoterShard>>);
+
+impl Voters {
+    /// One shard, if this node votes on it.
+    #[must_use]
+    pub fn get(&self, shard: ShardId) -> Option<VoterShard> {
+        self.0.read().get(&shard).cloned()
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<VoterShard> {
+        self.0.read().values().cloned().collect()
+    }
+
+    /// Adds one.
+    pub fn insert(&self, shard: VoterShard) {
+        self.0.write().insert(shard.id, shard);
+    }
+
+    /// The leader of a shard, where a replica here knows it.
+    #[must_use]
+    pub fn leader(&self, shard: ShardId) -> Option<NodeId> {
+        self.get(shard)?.raft.status().leader
+    }
+}

@@ -1,0 +1,393 @@
+//! Configuration in layers: defaults < TOML file < `FOLKMOOT_` environment <
+//! flags. Every key has one name in all of them. An unknown key is an error
+//! that names the nearest known one.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// A key: its name, what it means, and its default in text ("" for none).
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// In TOML and flags (flags with `-` for `_`); in the environment
+    /// `FOLKMOOT_` and capitals.
+    pub name: &'static str,
+    /// For `--help` and the reference.
+    pub help: &'static str,
+    /// In text.
+    pub default: &'static str,
+    /// May also be given as `<name>_file`: the path of a file with the value.
+    pub secret: bool,
+}
+
+const fn key(name: &'static str, default: &'static str, help: &'static str) -> Key {
+    Key {
+        name,
+        help,
+        default,
+        secret: false,
+    }
+}
+
+const fn secret(name: &'static str, help: &'static str) -> Key {
+    Key {
+        name,
+        help,
+        default: "",
+        secret: true,
+    }
+}
+
+/// Every key.
+pub const KEYS: &[Key] = &[
+    key("data", "folkmoot-data", "folder of this node's data"),
+    key(
+        "name",
+        "",
+        "name of this node, for people; default: region and number",
+    ),
+    key("region", "local", "region this node stands in"),
+    key(
+        "listen",
+        "127.0.0.1:7443",
+        "address of QUIC (UDP) and HTTPS (TCP), for clients and nodes",
+    ),
+    key("gossip", "127.0.0.1:7444", "address of gossip (UDP)"),
+    key(
+        "admin",
+        "127.0.0.1:7445",
+        "address of the admin API and metrics (HTTP); keep it on loopback",
+    ),
+    key(
+        "advertise",
+        "",
+        "address at which others reach `listen`; default: the same",
+    ),
+    key(
+        "advertise_gossip",
+        "",
+        "address at which others reach `gossip`; default: the same",
+    ),
+    key(
+        "join",
+        "",
+        "addresses of nodes of the cluster to join, separated by commas",
+    ),
+    secret("token", "join token, from `folkmoot token create`"),
+    key(
+        "follow",
+        "active",
+        "which groups this node keeps in full: `active` (those its clients use) or `full`",
+    ),
+    key(
+        "shards",
+        "16",
+        "shards of a region, when this node is its first",
+    ),
+    key(
+        "voters",
+        "1",
+        "voters of each shard of the region, 1 or 3, when this node is its first",
+    ),
+    key(
+        "issuer",
+        "folkmoot",
+        "issuer that clients' tokens must name",
+    ),
+    key(
+        "audience",
+        "folkmoot",
+        "audience that clients' tokens must name",
+    ),
+    secret(
+        "jwt_secret",
+        "HS256 secret of clients' tokens; default: the cluster's own",
+    ),
+    key(
+        "jwt_public_key",
+        "",
+        "Ed25519 public key of clients' tokens, base64url, instead of a secret",
+    ),
+    key(
+        "certificate",
+        "",
+        "PEM file of the certificate shown to clients; default: self-signed",
+    ),
+    key("certificate_key", "", "PEM file of its key"),
+    key(
+        "web",
+        "on",
+        "serve the web pages on `listen`: `on` or `off`",
+    ),
+    key(
+        "log",
+        "info",
+        "log filter, as `info` or `folkmoot_node=debug,info`",
+    ),
+    key("log_format", "text", "`text` or `json`"),
+    key("swim", "wan", "gossip timing: `wan` or `lan`"),
+];
+
+/// Why the configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No such key.
+    #[error("{origin}: unknown key `{key}`{}", .nearest.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    Unknown {
+        origin: String,
+        key: String,
+        nearest: Option<&'static str>,
+    },
+    /// The value does not fit.
+    #[error("{origin}: `{key}` is {value:?}, which is not {expected}")]
+    Value {
+        origin: String,
+        key: &'static str,
+        value: String,
+        expected: &'static str,
+    },
+    /// A file cannot be read.
+    #[error("{path}: {reason}")]
+    File { path: String, reason: String },
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Value {
+    text: String,
+    origin: String,
+}
+
+/// A complete configuration.
+#[derive(Clone)]
+pub struct Config {
+    values: BTreeMap<&'static str, Value>,
+}
+
+impl fmt::Debug for Config {
+    /// Secrets are never shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for key in KEYS {
+            if let Some(value) = self.values.get(key.name) {
+                let shown = if key.secret { "(secret)" } else { &value.text };
+                map.entry(&key.name, &shown);
+            }
+        }
+        map.finish()
+    }
+}
+
+/// The layers to put together, lowest first.
+#[derive(Debug, Default)]
+pub struct Layers {
+    /// A TOML file.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+    /// Flags, by key.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+impl Config {
+    /// Puts the layers together.
+    ///
+    /// # Errors
+    /// On unknown keys, files that cannot be read, and values that do not fit.
+    pub fn load(layers: Layers) -> Result<Self, ConfigError> {
+        let mut config = Self {
+            values: BTreeMap::new(),
+        };
+        for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
+            config.set(key, key.default.to_owned(), "default".to_owned());
+        }
+        if let Some(path) = &layers.file {
+            config.file(path)?;
+        }
+        for (name, text) in layers.environment {
+            if let Some(name) = name.strip_prefix("FOLKMOOT_") {
+                config.entry(&name.to_lowercase(), text, format!("FOLKMOOT_{name}"))?;
+            }
+        }
+        for (name, text) in layers.flags {
+            config.entry(name, text, format!("--{}", name.replace('_', "-")))?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let origin = path.display().to_string();
+        let text = read(path)?;
+        let table: toml::Table =
+            text.parse()
+                .map_err(|error: toml::de::Error| ConfigError::File {
+                    path: origin.clone(),
+                    reason: error.to_string(),
+                })?;
+        for (name, value) in table {
+            let text = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Array(items) => items
+                    .iter()
+                    .map(|item| {
+                        item.as_str()
+                            .map_or_else(|| item.to_string(), str::to_owned)
+                    })
+                    .collect::<Vec<_>>()
+                    .join(","),
+                other => other.to_string(),
+            };
+            self.entry(&name, text, origin.clone())?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, name: &str, text: String, origin: String) -> Result<(), ConfigError> {
+        if let Some(key) = KEYS.iter().find(|key| key.name == name) {
+            self.set(key, text, origin);
+            return Ok(());
+        }
+        let by_file = name
+            .strip_suffix("_file")
+            .and_then(|name| KEYS.iter().find(|key| key.secret && key.name == name));
+        if let Some(key) = by_file {
+            let value = read(Path::new(&text))?.trim().to_owned();
+            self.set(key, value, origin);
+            return Ok(());
+        }
+        Err(ConfigError::Unknown {
+            origin,
+            key: name.to_owned(),
+            nearest: nearest(name),
+        })
+    }
+
+    fn set(&mut self, key: &'static Key, text: String, origin: String) {
+        self.values.insert(key.name, Value { text, origin });
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        for name in ["listen", "gossip", "admin"] {
+            self.addr(name)?;
+        }
+        for name in ["advertise", "advertise_gossip"] {
+            self.optional_addr(name)?;
+        }
+        self.joins()?;
+        self.one_of("follow", &["active", "full"], "`active` or `full`")?;
+        self.one_of("log_format", &["text", "json"], "`text` or `json`")?;
+        self.one_of("swim", &["wan", "lan"], "`wan` or `lan`")?;
+        self.one_of("web", &["on", "off"], "`on` or `off`")?;
+        self.one_of("voters", &["1", "3"], "1 or 3")?;
+        self.number("shards")?;
+        Ok(())
+    }
+
+    /// The text of a key; empty when it was not given.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.values.get(name).map_or("", |value| &value.text)
+    }
+
+    /// The text of a key, when it is not empty.
+    #[must_use]
+    pub fn optional(&self, name: &str) -> Option<&str> {
+        Some(self.text(name)).filter(|text| !text.is_empty())
+    }
+
+    /// Whether a key was given, and not by its default.
+    #[must_use]
+    pub fn is_given(&self, name: &str) -> bool {
+        self.values
+            .get(name)
+            .is_some_and(|value| value.origin != "default")
+    }
+
+    /// A socket address.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn addr(&self, name: &'static str) -> Result<SocketAddr, ConfigError> {
+        self.text(name)
+            .parse()
+            .map_err(|_| self.wrong(name, "an address and a port, as 127.0.0.1:7443"))
+    }
+
+    /// A socket address that may be missing.
+    ///
+    /// # Errors
+    /// When there is something else.
+    pub fn optional_addr(&self, name: &'static str) -> Result<Option<SocketAddr>, ConfigError> {
+        self.optional(name).map(|_| self.addr(name)).transpose()
+    }
+
+    /// The nodes to join through.
+    ///
+    /// # Errors
+    /// When one of them is no address.
+    pub fn joins(&self) -> Result<Vec<SocketAddr>, ConfigError> {
+        self.text("join")
+            .split(',')
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| self.wrong("join", "a list of addresses with ports"))
+            })
+            .collect()
+    }
+
+    /// A whole number.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn number(&self, name: &'static str) -> Result<u32, ConfigError> {
+        self.text(name)
+            .parse()
+            .map_err(|_| self.wrong(name, "a whole number"))
+    }
+
+    fn one_of(
+        &self,
+        name: &'static str,
+        allowed: &[&str],
+        expected: &'static str,
+    ) -> Result<(), ConfigError> {
+        if allowed.contains(&self.text(name)) {
+            Ok(())
+        } else {
+            Err(self.wrong(name, expected))
+        }
+    }
+
+    fn wrong(&self, name: &'static str, expected: &'static str) -> ConfigError {
+        let value = self.values.get(name);
+        ConfigError::Value {
+            origin: value.map_or_else(String::new, |value| value.origin.clone()),
+            key: name,
+            value: value.map_or_else(String::new, |value| value.text.clone()),
+            expected,
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| ConfigError::File {
+        path: path.display().to_string(),
+        reason: error.to_string(),
+    })
+}
+
+/// The known key that is most like `name`, if one is like it at all.
+fn nearest(name: &str) -> Option<&'static str> {
+    KEYS.iter()
+        .map(|key| (strsim::jaro_winkler(name, key.name), key.name))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}

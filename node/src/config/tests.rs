@@ -1,0 +1,80 @@
+use super::{Config, ConfigError, Layers};
+
+fn layers(
+    toml: &str,
+    environment: &[(&str, &str)],
+    flags: &[(&'static str, &str)],
+) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("folkmoot.toml");
+    std::fs::write(&path, toml).expect("a file");
+    Config::load(Layers {
+        file: Some(path),
+        environment: environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect(),
+        flags: flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect(),
+    })
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let config = layers(
+        "region = 'file'\nname = 'file'\nlog = 'file'\n",
+        &[
+            ("FOLKMOOT_NAME", "env"),
+            ("FOLKMOOT_LOG", "env"),
+            ("HOME", "x"),
+        ],
+        &[("log", "flag")],
+    )
+    .expect("fits");
+    assert_eq!(config.text("follow"), "active");
+    assert_eq!(config.text("region"), "file");
+    assert_eq!(config.text("name"), "env");
+    assert_eq!(config.text("log"), "flag");
+    assert!(!config.is_given("follow"));
+    assert!(config.is_given("region"));
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest() {
+    let error = layers("advertize = '1.2.3.4:5'\n", &[], &[]).expect_err("unknown");
+    assert!(
+        error.to_string().contains("did you mean `advertise`?"),
+        "{error}"
+    );
+    let error = layers("", &[("FOLKMOOT_REGOIN", "x")], &[]).expect_err("unknown");
+    assert!(error.to_string().contains("FOLKMOOT_REGOIN"), "{error}");
+    assert!(error.to_string().contains("`region`"), "{error}");
+}
+
+#[test]
+fn a_secret_may_come_from_a_file_and_is_never_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("token");
+    std::fs::write(&path, "hush\n").expect("a file");
+    let config = layers(
+        "",
+        &[("FOLKMOOT_TOKEN_FILE", path.to_str().expect("utf-8"))],
+        &[],
+    )
+    .expect("fits");
+    assert_eq!(config.text("token"), "hush");
+    assert!(!format!("{config:?}").contains("hush"));
+}
+
+#[test]
+fn values_that_do_not_fit_say_where_they_came_from() {
+    let error = layers("", &[("FOLKMOOT_LISTEN", "here")], &[]).expect_err("no address");
+    assert!(error.to_string().contains("FOLKMOOT_LISTEN"), "{error}");
+    let error = layers("voters = 2\n", &[], &[]).expect_err("1 or 3");
+    assert!(error.to_string().contains("1 or 3"), "{error}");
+}
+
+#[test]
+fn lists_may_be_arrays_or_commas() {
+    let config = layers("join = ['127.0.0.1:1', '127.0.0.1:2']\n", &[], &[]).expect("fits");
+    assert_eq!(config.joins().expect("addresses").len(), 2);
+}

@@ -1,0 +1,95 @@
+//! Waiting until nodes are there and know each other.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use folkmoot_wire::NodeId;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::child::Child;
+use super::{Member, Place, Plan};
+
+const EVERY: Duration = Duration::from_millis(100);
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits until the node answers that it is ready.
+pub(super) async fn up(place: &Place, children: &mut [Child]) -> anyhow::Result<()> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let url = format!("http://{}/readyz", place.admin);
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        all_run(children)?;
+        let why = match http.get(&url).send().await {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) => answer.text().await.unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() > deadline {
+            bail!("{} is not ready: {why}", place.name);
+        }
+        sleep(EVERY).await;
+    }
+}
+
+fn all_run(children: &mut [Child]) -> anyhow::Result<()> {
+    children.iter_mut().try_for_each(Child::must_run)
+}
+
+/// What clients have to know of a node that is up.
+pub(super) async fn member(place: Place) -> anyhow::Result<Member> {
+    let status = place.api.get("/v1/status").await?;
+    let id = status["node"]
+        .as_u64()
+        .and_then(|id| u32::try_from(id).ok());
+    let fingerprint = status["certificate"]
+        .as_str()
+        .context("a node without certificate")?;
+    Ok(Member {
+        id: NodeId(id.context("a node without a number")?),
+        fingerprint: fingerprint.parse().context("a certificate's fingerprint")?,
+        place,
+    })
+}
+
+/// Waits until each node sees all nodes alive, and all shards made and led.
+pub(super) async fn agreed(
+    plan: &Plan,
+    members: &[Member],
+    children: &mut [Child],
+) -> anyhow::Result<()> {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        all_run(children)?;
+        let mut missing = None;
+        for member in members {
+            missing = missing.or(lacks(plan, member, members.len()).await?);
+        }
+        match missing {
+            None => return Ok(()),
+            Some(why) if Instant::now() > deadline => bail!("the cluster is not whole: {why}"),
+            Some(_) => sleep(EVERY).await,
+        }
+    }
+}
+
+async fn lacks(plan: &Plan, member: &Member, nodes: usize) -> anyhow::Result<Option<String>> {
+    let api = &member.place.api;
+    let list = |answer: &Value, key: &str| answer[key].as_array().cloned().unwrap_or_default();
+    let says = |what: String| Ok(Some(format!("{} {what}", member.place.name)));
+    let seen = list(&api.get("/v1/nodes").await?, "nodes");
+    let alive = seen.iter().filter(|node| node["state"] == "alive").count();
+    if alive != nodes {
+        return says(format!("sees {alive} of {nodes} nodes alive"));
+    }
+    let seen = list(&api.get("/v1/regions").await?, "regions");
+    let made = seen.iter().filter(|region| region["made"] == true).count();
+    if made != plan.regions {
+        return says(format!("sees {made} of {} regions made", plan.regions));
+    }
+    let shards = list(&api.get("/v1/shards").await?, "shards").len();
+    if shards < plan.regions * plan.shards as usize {
+        return says(format!("sees {shards} shards"));
+    }
+    Ok(None)
+}

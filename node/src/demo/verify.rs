@@ -1,0 +1,263 @@
+//! Whether all regions hold the same: first asked of the running nodes, then
+//! read from one folder of each region while nothing runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use folkmoot_storage::{Read, log};
+use folkmoot_wire::entry::{Chain, genesis};
+use folkmoot_wire::{GroupId, UserId, limits};
+use prost::Message;
+use tokio::time::{Instant, sleep};
+
+use super::compare::{Cast, differences};
+use super::orchestra::Cluster;
+use super::regions;
+use super::replay::Replay;
+use super::report::{GroupReport, HeadReport};
+use crate::cli::log::open_offline;
+use crate::entry_json::EntryLine;
+
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Waits until all nodes show the same chain of every group.
+///
+/// # Errors
+/// With the first difference, when they do not within `within`.
+pub(super) async fn agree(
+    cluster: &Cluster,
+    replay: &Replay,
+    within: Duration,
+) -> anyhow::Result<()> {
+    let deadline = Instant::now() + within;
+    for group in &replay.groups {
+        loop {
+            let Some(difference) = differs(cluster, group.id, group.entries()).await else {
+                break;
+            };
+            if Instant::now() > deadline {
+                bail!("{}: {difference}", group.name);
+            }
+            sleep(EVERY).await;
+        }
+    }
+    Ok(())
+}
+
+/// What keeps the nodes from agreeing on a group of at least `entries`.
+async fn differs(cluster: &Cluster, group: GroupId, entries: u64) -> Option<String> {
+    let mut first: Option<(u64, String)> = None;
+    for member in &cluster.members {
+        let name = &member.place.name;
+        let head = match member.place.api.get(&format!("/v1/groups/{group}")).await {
+            Ok(head) => head,
+            Err(error) => return Some(format!("{name}: {error:#}")),
+        };
+        let seq = head["seq"].as_u64().unwrap_or(0);
+        let chain = head["chain"].as_str().unwrap_or_default().to_owned();
+        if seq < entries {
+            return Some(format!("{name} has {seq} of {entries} entries"));
+        }
+        match &first {
+            None => first = Some((seq, chain)),
+            Some(other) if *other == (seq, chain.clone()) => {}
+            Some((other, _)) => {
+                return Some(format!(
+                    "{name} has another chain at {seq} (elsewhere {other})"
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// A group's log, read and proven.
+pub(super) struct Held {
+    pub(super) lines: Vec<EntryLine>,
+    pub(super) chain: String,
+    /// Encoded entries.
+    pub(super) bytes: u64,
+}
+
+/// Reads a log out of a store and checks that seqs are dense and the chain
+/// follows from the cluster and the group.
+pub(super) fn read_proven(
+    store: &dyn Read,
+    cluster: &[u8; 16],
+    group: &GroupId,
+) -> anyhow::Result<Held> {
+    let head = log::read_head(store, group)?.context("the folder holds nothing of it")?;
+    let mut chain: Chain = genesis(cluster, group);
+    let mut held = Held {
+        lines: Vec::new(),
+        chain: String::new(),
+        bytes: 0,
+    };
+    let mut after = 0;
+    while after < head.seq {
+        let limit = limits::PAGE_ENTRIES as usize;
+        let page = log::read_entries(store, group, after, 0, limit, limits::PAGE_BYTES)?;
+        if page.is_empty() {
+            bail!("its log ends at {after}, and its head is {}", head.seq);
+        }
+        for (seq, entry) in page {
+            let (_, next) = entry.verify(&chain, after + 1)?;
+            if seq != after + 1 {
+                bail!("seq {seq} follows {after}");
+            }
+            chain = next;
+            after = seq;
+            held.bytes += entry.encoded_len() as u64;
+            held.lines
+                .push(EntryLine::of(&entry).context("an entry without a header")?);
+        }
+    }
+    if after != head.seq || chain[..] != head.chain[..] {
+        bail!(
+            "its log ends at {after} with another chain than its head, {}",
+            head.seq
+        );
+    }
+    held.chain = hex::encode(chain);
+    Ok(held)
+}
+
+/// What the folders hold, and what is wrong with it.
+pub(super) struct Verified {
+    pub(super) groups: Vec<GroupReport>,
+    /// Encoded entries of all groups that were not replayed: the users' own,
+    /// which every region follows in the demo.
+    pub(super) other_entry_bytes: u64,
+    pub(super) problems: Vec<String>,
+}
+
+/// Reads the first node's folder of each region, writes each log as
+/// `export/<region>/<group>.jsonl`, and compares.
+pub(super) fn offline(
+    replay: &Replay,
+    export: Option<&Path>,
+    in_order: bool,
+) -> anyhow::Result<Verified> {
+    let cluster = &replay.cluster;
+    let id = hex::decode(&cluster.id).context("the cluster's id")?;
+    let id = <[u8; 16]>::try_from(id.as_slice()).context("the cluster's id")?;
+    let mut problems = Vec::new();
+    let mut groups: Vec<GroupReport> = replay
+        .groups
+        .iter()
+        .map(|group| GroupReport {
+            name: group.name.clone(),
+            id: group.id.to_string(),
+            home: regions::NAMES[group.home].to_owned(),
+            lines: group.lines,
+            unchanged: group.script.unchanged,
+            kinds: BTreeMap::new(),
+            heads: BTreeMap::new(),
+            entry_bytes: 0,
+        })
+        .collect();
+    for region in 0..cluster.regions {
+        let place = &cluster.of_region(region)[0].place;
+        let name = regions::NAMES[region];
+        let folder = export.map(|export| export.join(name));
+        let store = open_offline(&place.folder)?;
+        for (group, report) in replay.groups.iter().zip(&mut groups) {
+            let held = match read_proven(&store, &id, &group.id) {
+                Ok(held) => held,
+                Err(error) => {
+                    problems.push(format!("{} in {name}: {error:#}", group.name));
+                    continue;
+                }
+            };
+            if let Some(folder) = &folder {
+                write_lines(folder, &group.name, &held.lines)?;
+            }
+            let head = HeadReport {
+                seq: held.lines.len() as u64,
+                chain: held.chain.clone(),
+            };
+            // The first region's log is compared with the script, the others
+            // with that one: equal chains are equal logs.
+            match report.heads.values().next() {
+                Some(first) if *first == head => {}
+                Some(first) => problems.push(format!(
+                    "{} in {name} ends at {} {}, elsewhere at {} {}",
+                    group.name, head.seq, head.chain, first.seq, first.chain
+                )),
+                None => {
+                    for line in &held.lines {
+                        *report.kinds.entry(line.kind.clone()).or_default() += 1;
+                    }
+                    report.entry_bytes = held.bytes;
+                    let users = group.users.lock();
+                    let cast = Cast {
+                        users: &users,
+                        bridge: replay.bridge,
+                    };
+                    let guests = replay.guests.lock();
+                    let guests: BTreeSet<String> = guests.iter().map(UserId::to_string).collect();
+                    let mut lines = held.lines;
+                    lines.retain(|line| !guests.contains(&line.sender));
+                    let wrong = differences(&group.script, &cast, &lines, in_order);
+                    problems.extend(
+                        wrong
+                            .into_iter()
+                            .map(|w| format!("{} in {name}: {w}", group.name)),
+                    );
+                }
+            }
+            report.heads.insert(name.to_owned(), head);
+        }
+    }
+    let replayed: BTreeSet<GroupId> = replay.groups.iter().map(|group| group.id).collect();
+    let store = open_offline(&cluster.of_region(0)[0].place.folder)?;
+    Ok(Verified {
+        groups,
+        other_entry_bytes: bytes_of_others(&store, &replayed)?,
+        problems,
+    })
+}
+
+/// Encoded entries of all groups but these.
+fn bytes_of_others(store: &dyn Read, these: &BTreeSet<GroupId>) -> anyhow::Result<u64> {
+    let page = limits::PAGE_ENTRIES as usize;
+    let mut bytes = 0;
+    let mut last = None;
+    loop {
+        let heads = log::read_heads(store, last.as_ref(), page)?;
+        let Some((end, _)) = heads.last() else {
+            return Ok(bytes);
+        };
+        last = Some(*end);
+        for (group, head) in heads.iter().filter(|(group, _)| !these.contains(group)) {
+            let mut after = 0;
+            while after < head.seq {
+                let entries = log::read_entries(store, group, after, 0, page, limits::PAGE_BYTES)?;
+                let Some((seq, _)) = entries.last() else {
+                    break;
+                };
+                after = *seq;
+                bytes += entries
+                    .iter()
+                    .map(|(_, entry)| entry.encoded_len() as u64)
+                    .sum::<u64>();
+            }
+        }
+    }
+}
+
+fn write_lines(folder: &Path, group: &str, lines: &[EntryLine]) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let path: PathBuf = folder.join(format!("{group}.jsonl"));
+    let file = fs::File::create(&path).with_context(|| path.display().to_string())?;
+    let mut out = BufWriter::new(file);
+    for line in lines {
+        serde_json::to_writer(&mut out, line)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush().with_context(|| path.display().to_string())
+}

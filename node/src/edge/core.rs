@@ -1,0 +1,126 @@
+//! What all sessions of an edge share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use folkmoot_wire::{Code, GroupId};
+use futures_util::stream::{self, StreamExt};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::EdgeOptions;
+use super::auth::Auth;
+use super::fanout::{Chores, Fanout, Link, SessionId};
+use super::stats::{Counters, EdgeStats};
+use super::wants::Wants;
+use crate::backend::Backend;
+
+/// Heads asked for at once by one sweep.
+const SWEEP_HEADS: usize = 32;
+
+pub(super) struct Core {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) auth: Auth,
+    pub(super) options: EdgeOptions,
+    pub(super) fanout: Arc<Fanout>,
+    pub(super) wants: Arc<Wants>,
+    pub(super) counters: Counters,
+    /// No new sessions; those there are end in an orderly way.
+    pub(super) draining: CancellationToken,
+    /// Everything ends now.
+    pub(super) stopped: CancellationToken,
+    links: Mutex<BTreeMap<SessionId, Arc<Link>>>,
+    next: AtomicU64,
+    admitted: Arc<AtomicUsize>,
+}
+
+/// One of the sessions that an edge takes at once.
+pub(super) struct Admitted(Arc<AtomicUsize>);
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Core {
+    pub(super) fn new(
+        backend: Arc<dyn Backend>,
+        auth: Auth,
+        options: EdgeOptions,
+    ) -> (Arc<Self>, Chores) {
+        let (fanout, chores) = Fanout::new(options.window);
+        let core = Arc::new(Self {
+            wants: Wants::new(Arc::clone(&backend)),
+            backend,
+            auth,
+            options,
+            fanout,
+            counters: Counters::default(),
+            draining: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+            links: Mutex::default(),
+            next: AtomicU64::new(1),
+            admitted: Arc::default(),
+        });
+        (core, chores)
+    }
+
+    /// Room for one more session.
+    pub(super) fn admit(&self) -> Result<Admitted, Code> {
+        let admitted = Admitted(Arc::clone(&self.admitted));
+        let before = self.admitted.fetch_add(1, Ordering::AcqRel);
+        if self.draining.is_cancelled() {
+            Err(Code::Draining)
+        } else if before >= self.options.sessions {
+            self.counters
+                .refused_sessions
+                .fetch_add(1, Ordering::Relaxed);
+            Err(Code::Busy)
+        } else {
+            Ok(admitted)
+        }
+    }
+
+    pub(super) fn next_session(&self) -> SessionId {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self, link: &Arc<Link>) {
+        self.links.lock().insert(link.id, Arc::clone(link));
+        self.fanout.add(link);
+    }
+
+    pub(super) fn remove(&self, link: &Link) {
+        self.fanout.remove(link);
+        if self.links.lock().remove(&link.id).is_some() {
+            let gaps = link.outbound.gaps();
+            self.counters.gaps.fetch_add(gaps, Ordering::Relaxed);
+        }
+    }
+
+    /// Bumps, and what they need to know.
+    pub(super) async fn sweep(&self, now: Instant) {
+        let headless = self.fanout.sweep(now);
+        let ask = |group: GroupId| async move { (group, self.backend.head(group).await) };
+        let mut heads = stream::iter(headless.into_iter().map(ask)).buffered(SWEEP_HEADS);
+        while let Some((group, head)) = heads.next().await {
+            // Whoever cannot be asked now is asked at the group's next news.
+            if let Ok(Some(head)) = head {
+                self.fanout.head_found(group, &head);
+            }
+        }
+    }
+
+    pub(super) fn stats(&self) -> EdgeStats {
+        let mut stats = self.counters.read();
+        for link in self.links.lock().values() {
+            stats.queue_bytes += link.outbound.bytes() as u64;
+            stats.gaps += link.outbound.gaps();
+        }
+        (stats.active_groups, stats.delivered) = self.fanout.figures();
+        stats
+    }
+}

@@ -1,0 +1,82 @@
+//! Who loses the group in a push, and where.
+
+use std::collections::BTreeMap;
+
+use folkmoot_wire::proto::{EntryHeader, Kind, MemberStatus, MemberValue, Row, SealedEntry, row};
+use folkmoot_wire::row::RowKey;
+use folkmoot_wire::{Code, UserId};
+
+/// What one push says about who may see the group.
+#[derive(Debug, Default)]
+pub(super) struct Cuts {
+    /// Users who see nothing after this seq.
+    pub(super) lost: BTreeMap<UserId, (u64, Code)>,
+    /// Members' first visible seq.
+    pub(super) visible_from: BTreeMap<UserId, u64>,
+}
+
+impl Cuts {
+    /// Reads a push. An entry that puts somebody out does so whether or not
+    /// its row came along: rows may take another way.
+    pub(super) fn of(entries: &[(u64, SealedEntry)], rows: &[Row]) -> Self {
+        let mut cuts = Self::default();
+        for (seq, entry) in entries {
+            if let Ok(header) = entry.decode_header() {
+                cuts.entry(*seq, &header);
+            }
+        }
+        for row in rows {
+            if let (Ok(RowKey::Member(user)), Some(row::Value::Member(value))) =
+                (RowKey::from_slice(&row.key), &row.value)
+            {
+                cuts.member(user, value);
+            }
+        }
+        cuts
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.visible_from.is_empty()
+    }
+
+    fn entry(&mut self, seq: u64, header: &EntryHeader) {
+        let code = match header.kind() {
+            Kind::Ban => Code::Banned,
+            Kind::Leave => Code::NotFound,
+            _ => return,
+        };
+        let subject = if header.subject.is_empty() {
+            &header.sender
+        } else {
+            &header.subject
+        };
+        if let Ok(user) = UserId::from_slice(subject) {
+            self.lose(user, seq, code);
+        }
+    }
+
+    fn member(&mut self, user: UserId, value: &MemberValue) {
+        let authority = value.authority.clone().unwrap_or_default();
+        match authority.status() {
+            MemberStatus::Member => {
+                self.visible_from.insert(user, authority.visible_from);
+            }
+            status => self.lose(user, authority.seq, refusal(status)),
+        }
+    }
+
+    fn lose(&mut self, user: UserId, seq: u64, code: Code) {
+        let held = self.lost.entry(user).or_insert((seq, code));
+        if seq < held.0 {
+            *held = (seq, code);
+        }
+    }
+}
+
+/// What somebody of this status, a member aside, is told.
+pub(in crate::edge) fn refusal(status: MemberStatus) -> Code {
+    match status {
+        MemberStatus::Banned => Code::Banned,
+        MemberStatus::None | MemberStatus::Left | MemberStatus::Member => Code::NotFound,
+    }
+}

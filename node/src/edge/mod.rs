@@ -1,0 +1,162 @@
+//! The edge: what a node is to the clients connected to it.
+//!
+//! - [`auth`]: who a client is;
+//! - `session`: one connection's stream, from Hello to Closing;
+//! - `requests`: what each request does, one family per file;
+//! - `fanout`: which session has which group, and what it gets of what is new;
+//! - [`outbound`]: what waits to be written to one client.
+//!
+//! It stands on [`crate::backend::Backend`] and knows only its own clients
+//! (D12). Time is tokio's, the wall clock and randomness are the backend's.
+
+pub mod auth;
+mod core;
+mod fanout;
+pub mod outbound;
+mod requests;
+mod session;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod wants;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use folkmoot_transport::Connection;
+use folkmoot_wire::limits;
+use folkmoot_wire::proto::GroupPush;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::backend::Backend;
+
+use self::core::Core;
+pub use auth::{Auth, Grant, Identity, SigningKey, issue};
+pub use fanout::WindowOptions;
+pub use stats::EdgeStats;
+
+/// What an edge may be told; the defaults are the limits of the system.
+#[derive(Debug, Clone)]
+pub struct EdgeOptions {
+    /// How entries are gathered before they are delivered (D13).
+    pub window: WindowOptions,
+    /// Sessions at once. More: refused with `busy`.
+    pub sessions: usize,
+    /// Sends per second and session, on average and at once.
+    pub sends: (u32, u32),
+    /// A silent session is closed after this time.
+    pub idle: Duration,
+    /// A client that takes nothing for this long is cut off.
+    pub stall: Duration,
+    /// How long a drain waits for sessions to end by themselves.
+    pub drain: Duration,
+}
+
+impl Default for EdgeOptions {
+    fn default() -> Self {
+        Self {
+            window: WindowOptions::default(),
+            sessions: limits::SESSIONS_MAX,
+            sends: (
+                limits::SESSION_SENDS_PER_SECOND,
+                limits::SESSION_SENDS_BURST,
+            ),
+            idle: limits::SESSION_IDLE,
+            stall: limits::SESSION_STALL,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Bumps go out, and unused follows are given back, this often.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// An edge. Dropping it ends its sessions' tasks only by [`Edge::drain`].
+pub struct Edge {
+    core: Arc<Core>,
+    sessions: TaskTracker,
+    chores: TaskTracker,
+}
+
+impl Edge {
+    /// Starts an edge on `backend`. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>, auth: Auth, options: EdgeOptions) -> Arc<Self> {
+        let (core, chores) = Core::new(backend, auth, options);
+        let edge = Arc::new(Self {
+            core: Arc::clone(&core),
+            sessions: TaskTracker::new(),
+            chores: TaskTracker::new(),
+        });
+        let fanout::Chores {
+            deadlines,
+            mut returned,
+        } = chores;
+        let windows = Arc::clone(&core);
+        edge.chores.spawn(async move {
+            tokio::select! {
+                biased;
+                () = windows.stopped.cancelled() => {}
+                () = windows.fanout.close_windows(deadlines) => {}
+            }
+        });
+        let sweeper = Arc::clone(&core);
+        edge.chores.spawn(async move {
+            let sweep = async {
+                loop {
+                    tokio::time::sleep(SWEEP).await;
+                    while let Ok(wanted) = returned.try_recv() {
+                        drop(wanted);
+                    }
+                    sweeper.sweep(Instant::now()).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = sweeper.stopped.cancelled() => {}
+                () = sweep => {}
+            }
+        });
+        edge
+    }
+
+    /// Serves a client's connection, in a task of its own.
+    pub fn serve(&self, connection: Arc<dyn Connection>) {
+        match self.core.admit() {
+            Ok(admitted) => {
+                let core = Arc::clone(&self.core);
+                self.sessions.spawn(async move {
+                    session::serve(core, connection).await;
+                    drop(admitted);
+                });
+            }
+            Err(code) => connection.close(code as u32, code.name()),
+        }
+    }
+
+    /// Everything new on this node: for each group contiguous entries in
+    /// order, rows, or a head alone. Entries must be readable by the backend
+    /// before they are published. Never waits.
+    pub fn publish(&self, pushes: &[GroupPush]) {
+        self.core.fanout.publish(pushes, Instant::now());
+    }
+
+    /// Takes no more sessions, tells those there are to go elsewhere, and
+    /// waits for their open requests, at most [`EdgeOptions::drain`].
+    pub async fn drain(&self) {
+        self.core.draining.cancel();
+        self.sessions.close();
+        let _ = tokio::time::timeout(self.core.options.drain, self.sessions.wait()).await;
+        self.core.stopped.cancel();
+        self.sessions.wait().await;
+        self.chores.close();
+        self.chores.wait().await;
+    }
+
+    /// Figures of now and since the start.
+    #[must_use]
+    pub fn stats(&self) -> EdgeStats {
+        self.core.stats()
+    }
+}

@@ -1,0 +1,295 @@
+//! The user's groups: the list that the outbox keeps in the self group, and
+//! what changed in it since the user was here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use folkmoot_wire::proto::{
+    CursorValue, GroupInfo, GroupSummary, Groups, Head, ListGroups, ListedValue, row, server_frame,
+};
+use folkmoot_wire::row::{RowKey, RowKind};
+use folkmoot_wire::{Code, Fault, GroupId, ShardId, limits};
+use futures_util::stream::{self, StreamExt};
+use tokio::time::sleep;
+
+use super::changed::Token;
+use super::group_id;
+use crate::edge::fanout::PASSIVE_GROUPS_MAX;
+use crate::edge::session::Session;
+
+/// Groups in one answer; their heads and names fit a frame.
+const PAGE_GROUPS: usize = 100;
+/// Groups looked at when a session begins. Of more, the client asks by page.
+const GROUPS_MAX: usize = PASSIVE_GROUPS_MAX;
+/// Groups looked up at once.
+const AT_ONCE: usize = 32;
+/// First and longest pause between attempts to follow the user's list.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// A group of the list, with what this node knows of it.
+struct Known {
+    group: GroupId,
+    listed: ListedValue,
+    head: Option<Head>,
+    cursor: Option<CursorValue>,
+}
+
+impl Known {
+    fn summary(self) -> GroupSummary {
+        let count = |cursor: &CursorValue| cursor.count;
+        let read = self.cursor.as_ref().map_or(0, count);
+        let unread = self
+            .head
+            .as_ref()
+            .map_or(0, |head| head.count.saturating_sub(read));
+        GroupSummary {
+            group: self.group.to_bytes(),
+            name: self.listed.name,
+            head: self.head.filter(|_| self.listed.listed),
+            cursor: self.cursor.filter(|_| self.listed.listed),
+            unread: if self.listed.listed { unread } else { 0 },
+            listed: self.listed.listed,
+        }
+    }
+}
+
+impl Session {
+    /// A page of the list, and where it goes on (empty: nowhere).
+    async fn listed(
+        &self,
+        after: Bytes,
+        limit: u32,
+    ) -> Result<(Vec<(GroupId, ListedValue)>, Bytes), Fault> {
+        let own = self.user.self_group();
+        let backend = &self.core.backend;
+        let page = backend.rows(own, Some(RowKind::Listed), after, limit);
+        let (rows, next) = match page.await {
+            Ok(page) => page,
+            // Made a moment after the user; until then the list is empty.
+            Err(fault) if fault.code == Code::NotFound => return Ok((Vec::new(), Bytes::new())),
+            Err(fault) => return Err(fault),
+        };
+        let listed =
+            |row: folkmoot_wire::proto::Row| match (RowKey::from_slice(&row.key), row.value) {
+                (Ok(RowKey::Listed(group)), Some(row::Value::Listed(value))) => {
+                    Some((group, value))
+                }
+                _ => None,
+            };
+        Ok((rows.into_iter().filter_map(listed).collect(), next))
+    }
+
+    async fn whole_list(&self) -> Result<(Vec<(GroupId, ListedValue)>, bool), Fault> {
+        let (mut all, mut after) = (Vec::new(), Bytes::new());
+        loop {
+            let (page, next) = self.listed(after, limits::PAGE_ROWS).await?;
+            all.extend(page);
+            if next.is_empty() || all.len() >= GROUPS_MAX {
+                return Ok((all, !next.is_empty()));
+            }
+            after = next;
+        }
+    }
+
+    /// Heads and cursors of groups; what cannot be known now is left out.
+    async fn know(&self, groups: Vec<(GroupId, ListedValue)>) -> Vec<Known> {
+        let know = |(group, listed): (GroupId, ListedValue)| async move {
+            let (mut head, mut cursor) = (None, None);
+            if listed.listed {
+                head = self.core.backend.head(group).await.ok().flatten();
+                cursor = self.own_cursor(group).await.ok().flatten();
+            }
+            Known {
+                group,
+                listed,
+                head,
+                cursor,
+            }
+        };
+        let work: Vec<_> = groups.into_iter().map(know).collect();
+        stream::iter(work).buffered(AT_ONCE).collect().await
+    }
+
+    fn shard_of(&self, group: &GroupId) -> Option<ShardId> {
+        let placement = self.core.backend.placement();
+        placement.shard_of(group).map(|shard| shard.id)
+    }
+
+    /// The greatest version seen of each shard, and the heads read again.
+    ///
+    /// A token may claim a version only if no group of that shard has an
+    /// unseen change at or below it. Reads are one after the other, so a
+    /// group read early may have changed by the time another one, read later,
+    /// shows a greater version. This node takes each shard's changes in their
+    /// order: once that version was seen, a second look at the others shows
+    /// everything up to it.
+    async fn settle(&self, known: &mut [Known]) -> BTreeMap<ShardId, u64> {
+        let mut versions = BTreeMap::new();
+        for k in known.iter() {
+            if let (Some(head), Some(shard)) = (&k.head, self.shard_of(&k.group)) {
+                let version = versions.entry(shard).or_insert(0);
+                *version = head.version.max(*version);
+            }
+        }
+        for k in known.iter_mut() {
+            let Some(shard) = self.shard_of(&k.group) else {
+                continue;
+            };
+            let behind = |head: &Head| versions.get(&shard).is_some_and(|v| head.version < *v);
+            if k.head.as_ref().is_some_and(behind) {
+                k.head = self.core.backend.head(k.group).await.ok().flatten();
+            }
+            if k.listed.listed && k.head.is_none() {
+                // Not known now: nothing may be claimed of its shard.
+                versions.remove(&shard);
+            }
+        }
+        versions
+    }
+}
+
+/// What changed since the token was given, at most a page of it; behind
+/// `next` the client goes on with `ListGroups`, and keeps the new token once
+/// it has everything. Registers the groups as passive.
+pub(in crate::edge) async fn changed_since(session: &Arc<Session>, since: &[u8]) -> Groups {
+    match changed(session, since).await {
+        Ok(groups) => groups,
+        Err(fault) => {
+            // The client keeps what it has, token included, and asks later.
+            tracing::info!(user = %session.user, %fault, "the list of groups is out of reach");
+            Groups {
+                changed_since: Bytes::copy_from_slice(since),
+                ..Groups::default()
+            }
+        }
+    }
+}
+
+async fn changed(session: &Arc<Session>, since: &[u8]) -> Result<Groups, Fault> {
+    let own = session.user.self_group();
+    // Read before the list: what is listed after it shows in the next one.
+    let list = match session.core.backend.head(own).await {
+        Ok(head) => head.map_or(0, |head| head.version),
+        Err(fault) if fault.code == Code::NotFound => 0,
+        Err(fault) => return Err(fault),
+    };
+    let (groups, cut) = session.whole_list().await?;
+    let mut known = session.know(groups).await;
+    let shards = session.settle(&mut known).await;
+    for k in known.iter().filter(|k| k.listed.listed) {
+        let count = k.cursor.as_ref().map_or(0, |cursor| cursor.count);
+        let fanout = &session.core.fanout;
+        fanout.add_passive(&session.link, k.group, k.head.as_ref(), count);
+    }
+    let before = Token::decode(since, &session.user);
+    let is_new = |k: &Known| match (&before, &k.head, session.shard_of(&k.group)) {
+        (Some(before), Some(head), Some(shard)) if before.list == list => {
+            before.has_changed(shard, head.version)
+        }
+        // The list itself changed, and a row of it does not say when: all of
+        // it, and what was taken off it, to clients that may hold it.
+        (Some(before), None, _) if before.list == list => k.listed.listed,
+        _ => k.listed.listed || !since.is_empty(),
+    };
+    let mut changed: Vec<Known> = known.into_iter().filter(is_new).collect();
+    let more = cut || changed.len() > PAGE_GROUPS;
+    changed.truncate(PAGE_GROUPS);
+    let next = match changed.last() {
+        Some(last) if more => last.group.to_bytes(),
+        _ => Bytes::new(),
+    };
+    let token = Token {
+        user: session.user,
+        list,
+        shards,
+    };
+    Ok(Groups {
+        groups: changed.into_iter().map(Known::summary).collect(),
+        changed_since: token.encode(),
+        next,
+    })
+}
+
+/// Keeps the user's list followed while the session lasts, so that a group
+/// that takes the user in shows as a bump at once.
+pub(in crate::edge) async fn follow_own_list(session: &Arc<Session>) {
+    if !session.link.bumps {
+        return;
+    }
+    let mut pause = RETRY.0;
+    let _wanted = loop {
+        match session.core.wants.hold(session.user.self_group()).await {
+            Ok(wanted) => break wanted,
+            Err(_) => sleep(pause).await,
+        }
+        pause = (pause * 2).min(RETRY.1);
+    };
+    // What was listed between the session's first look and now.
+    if let Ok((groups, _)) = session.whole_list().await {
+        for (group, listed) in groups {
+            let known = session.link.held.lock().passive.contains(&group);
+            if listed.listed && !known {
+                session
+                    .core
+                    .fanout
+                    .add_passive(&session.link, group, None, 0);
+            }
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+pub(super) async fn list_groups(
+    session: &Session,
+    request: &ListGroups,
+) -> Result<server_frame::Body, Fault> {
+    let after = match request.page.len() {
+        0 => Bytes::new(),
+        _ => GroupId::from_slice(&request.page)
+            .map(|group| RowKey::Listed(group).to_bytes())
+            .map_err(|_| Fault::new(Code::Invalid, "page is not a token of an earlier answer"))?,
+    };
+    let limit = match request.limit as usize {
+        0 => PAGE_GROUPS,
+        limit => limit.min(PAGE_GROUPS),
+    };
+    let (groups, more) = session.listed(after, limit as u32).await?;
+    let next = match groups.last() {
+        Some((last, _)) if !more.is_empty() => last.to_bytes(),
+        _ => Bytes::new(),
+    };
+    let listed = groups
+        .into_iter()
+        .filter(|(_, value)| value.listed)
+        .collect();
+    let known = session.know(listed).await;
+    Ok(server_frame::Body::Groups(Groups {
+        groups: known.into_iter().map(Known::summary).collect(),
+        changed_since: Bytes::new(),
+        next,
+    }))
+}
+
+pub(super) async fn get_group(
+    session: &Session,
+    group: &[u8],
+) -> Result<server_frame::Body, Fault> {
+    let group = group_id(group)?;
+    let me = session.member(group).await?;
+    let placement = session.core.backend.placement();
+    let home = placement
+        .shard_of(&group)
+        .and_then(|shard| placement.region_name(shard.region))
+        .unwrap_or_default()
+        .to_owned();
+    Ok(server_frame::Body::Group(GroupInfo {
+        group: group.to_bytes(),
+        value: Some(session.group_value(group).await?),
+        head: Some(session.head(group).await?),
+        home,
+        me: Some(me),
+        cursor: session.own_cursor(group).await?,
+    }))
+}

@@ -1,0 +1,99 @@
+//! Pages of a group's log.
+
+use folkmoot_wire::proto::{History, LogSlice, server_frame};
+use folkmoot_wire::{Fault, limits};
+
+use super::group_id;
+use crate::backend::LogRange;
+use crate::edge::session::Session;
+
+pub(super) async fn history(
+    session: &Session,
+    request: &History,
+) -> Result<server_frame::Body, Fault> {
+    let group = group_id(&request.group)?;
+    let visible_from = session.visible_from(group).await?;
+    let range = range(request, visible_from);
+    let slice = match range {
+        Some(range) => session.core.backend.log(group, range).await?,
+        None => LogSlice {
+            head: Some(session.head(group).await?),
+            ..LogSlice::default()
+        },
+    };
+    let slice = LogSlice {
+        group: group.to_bytes(),
+        ..visible(slice, visible_from)
+    };
+    Ok(server_frame::Body::Log(slice))
+}
+
+/// The part of what is asked for that the member may see; `None`: nothing.
+fn range(request: &History, visible_from: u64) -> Option<LogRange> {
+    let backward = request.backward || (request.after == 0 && request.before > 0);
+    let after = request.after.max(visible_from - 1);
+    if request.before > 0 && request.before <= after + 1 {
+        return None;
+    }
+    let limit = match request.limit {
+        0 => limits::PAGE_ENTRIES,
+        limit => limit.min(limits::PAGE_ENTRIES),
+    };
+    Some(LogRange {
+        after,
+        before: request.before,
+        limit,
+        max_bytes: limits::PAGE_BYTES,
+        backward,
+    })
+}
+
+/// A slice from a node that answered more than it was asked is cut here:
+/// nothing before `visible_from` passes, whatever stands behind the port.
+fn visible(mut slice: LogSlice, visible_from: u64) -> LogSlice {
+    let Some(covers) = &mut slice.covers else {
+        slice.entries.clear();
+        return slice;
+    };
+    if covers.from < visible_from {
+        let before = visible_from;
+        slice.entries.retain(|entry| {
+            entry
+                .decode_header()
+                .is_ok_and(|header| header.seq >= before)
+        });
+        covers.from = visible_from.min(covers.to + 1);
+        slice.chain_before.clear();
+    }
+    slice
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(after: u64, before: u64, backward: bool) -> History {
+        History {
+            after,
+            before,
+            backward,
+            limit: 1_000_000,
+            ..History::default()
+        }
+    }
+
+    #[test]
+    fn nothing_before_visible_from_is_asked_for() {
+        assert_eq!(range(&ask(0, 0, false), 7).unwrap().after, 6);
+        assert_eq!(range(&ask(9, 0, false), 7).unwrap().after, 9);
+        assert!(range(&ask(0, 7, false), 7).is_none());
+        assert!(range(&ask(0, 8, false), 7).is_some());
+    }
+
+    #[test]
+    fn pages_are_bounded_and_before_alone_goes_backward() {
+        let range = range(&ask(0, 100, false), 1).unwrap();
+        assert!(range.backward);
+        assert_eq!(range.limit, limits::PAGE_ENTRIES);
+    }
+}

@@ -1,0 +1,190 @@
+//! Sends of one session to one group keep their order: they are proposed in
+//! the order received, what waits in one call, the next call only after the
+//! one before has returned.
+//!
+//! When one fails for now, those behind it fail alike, those queued and those
+//! that come before the client can have heard of it: otherwise a retry of the
+//! first would come after them.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use folkmoot_wire::proto::{Outcome, Sent, command, outcome, server_frame};
+use folkmoot_wire::{Code, Fault, GroupId, limits};
+use parking_lot::Mutex;
+use prost::Message;
+use tokio::time::Instant;
+
+use super::{Asked, Session};
+
+/// Commands in one call.
+const CALL_COMMANDS: usize = 256;
+/// Bytes of commands in one call, unless one alone is larger.
+const CALL_BYTES: usize = limits::BATCH_BYTES / 2;
+/// After a failure a group's sends are refused at most this long.
+const SHUT_MAX: Duration = Duration::from_secs(1);
+/// Shut lanes that are kept before old ones are cleared away.
+const SHUT_LANES: usize = 1_024;
+
+/// A command that waits for its turn.
+pub(in crate::edge) struct Job {
+    pub(in crate::edge) asked: Asked,
+    pub(in crate::edge) op: command::Op,
+}
+
+#[derive(Default)]
+struct Lane {
+    waiting: VecDeque<Job>,
+    running: bool,
+    shut: Option<(Instant, Fault)>,
+}
+
+impl Lane {
+    fn refusal(&self, now: Instant) -> Option<Fault> {
+        let (until, fault) = self.shut.as_ref()?;
+        (now < *until).then(|| fault.clone())
+    }
+}
+
+/// The lanes of one session. Their jobs are open requests, which bounds them.
+#[derive(Default)]
+pub(super) struct Lanes(Mutex<HashMap<GroupId, Lane>>);
+
+impl Lanes {
+    /// Drops what waits.
+    pub(super) fn clear(&self) {
+        let lanes = std::mem::take(&mut *self.0.lock());
+        drop(lanes);
+    }
+
+    fn take(&self, group: &GroupId) -> Vec<Job> {
+        let mut lanes = self.0.lock();
+        let Some(lane) = lanes.get_mut(group) else {
+            return Vec::new();
+        };
+        let (mut jobs, mut bytes) = (Vec::new(), 0);
+        while let Some(job) = lane.waiting.front() {
+            bytes += job.op.encoded_len();
+            if jobs.len() == CALL_COMMANDS || (bytes > CALL_BYTES && !jobs.is_empty()) {
+                break;
+            }
+            jobs.extend(lane.waiting.pop_front());
+        }
+        if jobs.is_empty() {
+            lane.running = false;
+            if lane.refusal(Instant::now()).is_none() {
+                lanes.remove(group);
+            }
+        }
+        jobs
+    }
+
+    /// Shuts a lane; gives back what waited in it.
+    fn shut(&self, group: &GroupId, fault: &Fault) -> VecDeque<Job> {
+        let mut lanes = self.0.lock();
+        let Some(lane) = lanes.get_mut(group) else {
+            return VecDeque::new();
+        };
+        let time = Duration::from_millis(fault.retry_after_ms).min(SHUT_MAX);
+        lane.shut = Some((Instant::now() + time, fault.clone()));
+        std::mem::take(&mut lane.waiting)
+    }
+}
+
+impl Session {
+    /// Queues a command behind the session's earlier ones for the group.
+    pub(in crate::edge) async fn submit(self: &Arc<Self>, group: GroupId, job: Job) {
+        let now = Instant::now();
+        let refused = {
+            let mut lanes = self.lanes.0.lock();
+            if lanes.len() > SHUT_LANES {
+                lanes.retain(|_, lane| lane.running || lane.refusal(now).is_some());
+            }
+            let lane = lanes.entry(group).or_default();
+            match lane.refusal(now) {
+                Some(fault) => Some((job, fault)),
+                None => {
+                    lane.waiting.push_back(job);
+                    if !std::mem::replace(&mut lane.running, true) {
+                        self.spawn(Arc::clone(self).lane(group));
+                    }
+                    None
+                }
+            }
+        };
+        if let Some((job, fault)) = refused {
+            job.asked.reply(Err(fault)).await;
+        }
+    }
+
+    async fn lane(self: Arc<Self>, group: GroupId) {
+        loop {
+            let jobs = self.lanes.take(&group);
+            if jobs.is_empty() {
+                return;
+            }
+            let (asked, ops): (Vec<_>, Vec<_>) =
+                jobs.into_iter().map(|job| (job.asked, job.op)).unzip();
+            let mut results = self.core.backend.propose_many(group, ops).await;
+            results.resize_with(asked.len(), || Err(Code::Internal.into()));
+            let failed = results.iter().find_map(|result| match result {
+                Err(fault) if holds_up(fault) => Some(fault.clone()),
+                _ => None,
+            });
+            let behind = match &failed {
+                Some(fault) => self.lanes.shut(&group, fault),
+                None => VecDeque::new(),
+            };
+            let moved = results.iter().any(Result::is_ok);
+            for (asked, result) in asked.into_iter().zip(results) {
+                asked.reply(result.and_then(answer)).await;
+            }
+            for job in behind {
+                let fault = failed.clone().unwrap_or_else(|| Code::Internal.into());
+                job.asked.reply(Err(fault)).await;
+            }
+            if moved {
+                self.read_own(group).await;
+            }
+        }
+    }
+
+    /// Sending is reading (D3): bumps of a group that the user has passive
+    /// count from the message just sent.
+    async fn read_own(&self, group: GroupId) {
+        if self.core.fanout.is_passive(&self.user, &group)
+            && let Ok(Some(cursor)) = self.own_cursor(group).await
+        {
+            let fanout = &self.core.fanout;
+            fanout.cursor_moved(&self.user, &group, cursor.count);
+        }
+    }
+}
+
+/// Whether a failure says nothing about this one command: those behind it
+/// would fare the same.
+fn holds_up(fault: &Fault) -> bool {
+    fault.code.temporary() && fault.code as u32 >= 500
+}
+
+/// The reply to a command that was applied. A command that changed nothing
+/// (joining when present) makes no entry: its seq is 0.
+pub(in crate::edge) fn answer(outcome: Outcome) -> Result<server_frame::Body, Fault> {
+    match outcome.result {
+        Some(outcome::Result::Committed(committed)) => Ok(server_frame::Body::Sent(Sent {
+            seq: committed.seq,
+            hlc: committed.hlc,
+            id: committed.id,
+            duplicate: committed.duplicate,
+        })),
+        Some(outcome::Result::Done(_)) => Ok(server_frame::Body::Sent(Sent::default())),
+        Some(outcome::Result::Rejected(rejected)) => Err(Fault::new(
+            Code::from_u32(rejected.code).unwrap_or(Code::Internal),
+            rejected.detail,
+        )),
+        Some(outcome::Result::Resolved(_)) | None => {
+            Err(Fault::new(Code::Internal, "a strange outcome"))
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The edge against the real apply, over a pipe in place of a network.
+
+mod bad_input;
+mod chat;
+mod client;
+mod delivery;
+mod limits;
+mod pipe;
+mod world;

@@ -1,0 +1,98 @@
+//! HTTPS on the node's one port number (D16): the WebSocket, the list of
+//! edges, health.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{ConnectInfo, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use axum::{Json, Router};
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use folkmoot_transport::{EdgeCertificate, PkiError, WsOptions, tls, ws};
+use folkmoot_wire::version;
+use serde_json::json;
+
+use crate::cluster::start::Node;
+
+/// A running HTTPS server.
+pub struct Https {
+    handle: Handle<SocketAddr>,
+    task: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+/// Serves HTTPS on `addr`.
+///
+/// # Errors
+/// When the certificate cannot be used or the address is taken.
+pub fn serve(
+    addr: SocketAddr,
+    certificate: &EdgeCertificate,
+    node: Arc<Node>,
+) -> anyhow::Result<Https> {
+    let tls = tls_config(certificate)?;
+    let listener = std::net::TcpListener::bind(addr)
+        .map_err(|error| anyhow::anyhow!("cannot listen on {addr}/tcp: {error}"))?;
+    listener.set_nonblocking(true)?;
+    let handle = Handle::new();
+    let app = router(node).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum_server::from_tcp_rustls(listener, tls)?
+        .handle(handle.clone())
+        .serve(app);
+    Ok(Https {
+        handle,
+        task: tokio::spawn(server),
+    })
+}
+
+fn tls_config(certificate: &EdgeCertificate) -> Result<RustlsConfig, PkiError> {
+    let config = tls::https_server(certificate)?;
+    Ok(RustlsConfig::from_config(Arc::new(config)))
+}
+
+impl Https {
+    /// Stops taking connections; sessions were drained before.
+    pub async fn stop(self) {
+        self.handle.shutdown();
+        let _ = self.task.await;
+    }
+}
+
+fn router(node: Arc<Node>) -> Router {
+    Router::new()
+        .route(version::WS_PATH, any(websocket))
+        .route("/v1/edges", get(edges))
+        .route("/livez", get(|| async { "ok" }))
+        .with_state(node)
+}
+
+async fn websocket(
+    State(node): State<Arc<Node>>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let options = WsOptions::default();
+    ws::configure(upgrade, &options).on_upgrade(move |socket| async move {
+        node.edge.serve(ws::accept(socket, remote, &options));
+    })
+}
+
+/// Every edge, for clients to race: nearest first is theirs to find out.
+async fn edges(State(node): State<Arc<Node>>) -> impl IntoResponse {
+    let placement = node.view.placement();
+    let edges: Vec<_> = placement
+        .nodes()
+        .filter(|(id, _)| node.view.alive(*id))
+        .map(|(id, record)| {
+            json!({
+                "node": id.0,
+                "region": record.region,
+                "address": record.quic_addr,
+            })
+        })
+        .collect();
+    (StatusCode::OK, Json(json!({ "edges": edges })))
+}

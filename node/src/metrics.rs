@@ -1,0 +1,106 @@
+//! Every metric's name, in one place, and how it is observed.
+
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+
+use crate::cluster::start::{Node, StatusSource};
+
+const SESSIONS: &str = "folkmoot_sessions";
+const SHARD_APPLIED: &str = "folkmoot_shard_applied_index";
+const SHARD_WATERMARK: &str = "folkmoot_shard_watermark";
+const SHARD_FOLLOWERS: &str = "folkmoot_shard_followers";
+const SHARD_LEADS: &str = "folkmoot_shard_leads";
+const PUSHES_LOST: &str = "folkmoot_follow_pushes_lost_total";
+const COPIES_DIVERGED: &str = "folkmoot_copies_diverged_total";
+const FOLLOW_STREAMS: &str = "folkmoot_follow_streams_total";
+const MEMBERS: &str = "folkmoot_gossip_members";
+const GOSSIP_PACKETS: &str = "folkmoot_gossip_packets_total";
+const GOSSIP_REFUSED: &str = "folkmoot_gossip_refused_total";
+const STORE_BYTES: &str = "folkmoot_store_bytes";
+
+/// Says what each metric means.
+pub fn describe() {
+    describe_gauge!(SESSIONS, "clients connected, by transport");
+    describe_gauge!(
+        SHARD_APPLIED,
+        "index of the last applied batch of a shard voted on here"
+    );
+    describe_gauge!(
+        SHARD_WATERMARK,
+        "shard version up to which everything is held here"
+    );
+    describe_gauge!(
+        SHARD_FOLLOWERS,
+        "nodes that follow a shard through this one"
+    );
+    describe_gauge!(SHARD_LEADS, "1 where this node sequences the shard");
+    describe_counter!(
+        PUSHES_LOST,
+        "pushes that followers lost to full queues and fetched"
+    );
+    describe_counter!(
+        COPIES_DIVERGED,
+        "copies thrown away because their chain was another"
+    );
+    describe_counter!(FOLLOW_STREAMS, "follow streams opened");
+    describe_gauge!(MEMBERS, "nodes known by gossip, by state");
+    describe_counter!(GOSSIP_PACKETS, "gossip packets, by direction");
+    describe_counter!(
+        GOSSIP_REFUSED,
+        "gossip packets refused: another cluster or key, or damaged"
+    );
+    describe_gauge!(STORE_BYTES, "bytes of the store on disk, about");
+}
+
+/// Brings gauges up to date: called at each scrape.
+pub fn observe(node: &Node) {
+    let status = node.status();
+    gauge!(SESSIONS, "transport" => "quic").set(status.sessions_quic as f64);
+    gauge!(SESSIONS, "transport" => "websocket").set(status.sessions_ws as f64);
+    gauge!(STORE_BYTES).set(node.store.approximate_bytes() as f64);
+    for shard in &status.shards {
+        let label = shard.shard.to_string();
+        gauge!(SHARD_WATERMARK, "shard" => label.clone()).set(shard.followed as f64);
+        gauge!(SHARD_FOLLOWERS, "shard" => label.clone()).set(f64::from(shard.followers));
+        if shard.voter {
+            let leads = f64::from(u8::from(shard.leader == status.node));
+            gauge!(SHARD_APPLIED, "shard" => label.clone()).set(shard.last_applied as f64);
+            gauge!(SHARD_LEADS, "shard" => label.clone()).set(leads);
+        }
+        observe_feed(node, folkmoot_wire::ShardId(shard.shard), label);
+    }
+    observe_gossip(node);
+}
+
+fn observe_feed(node: &Node, shard: folkmoot_wire::ShardId, label: String) {
+    if let Some(feed) = node.feeds.get(shard) {
+        counter!(PUSHES_LOST, "shard" => label.clone()).absolute(feed.status().borrow().lost);
+    }
+    if let Some(follower) = node.followers.get(shard) {
+        let status = follower.status();
+        counter!(COPIES_DIVERGED, "shard" => label.clone()).absolute(status.diverged);
+        counter!(FOLLOW_STREAMS, "shard" => label).absolute(status.streams);
+    }
+}
+
+fn observe_gossip(node: &Node) {
+    let members = node.view.members();
+    for (name, state) in [
+        ("alive", folkmoot_gossip::MemberState::Alive),
+        ("suspect", folkmoot_gossip::MemberState::Suspect),
+        ("dead", folkmoot_gossip::MemberState::Dead),
+        ("left", folkmoot_gossip::MemberState::Left),
+        ("draining", folkmoot_gossip::MemberState::Draining),
+    ] {
+        let count = members
+            .iter()
+            .filter(|member| member.state == state)
+            .count();
+        gauge!(MEMBERS, "state" => name).set(count as f64);
+    }
+    if let Some(gossip) = &node.gossip {
+        let stats = gossip.stats();
+        counter!(GOSSIP_PACKETS, "direction" => "in").absolute(stats.packets_in);
+        counter!(GOSSIP_PACKETS, "direction" => "out").absolute(stats.packets_out);
+        counter!(GOSSIP_REFUSED).absolute(stats.refused_total());
+    }
+}

@@ -1,0 +1,134 @@
+//! The node's own ports: wall clock and randomness. With the transport's and
+//! the store's they are all that a simulation replaces.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use folkmoot_crdt::hlc::{Drift, Hlc, HlcClock};
+use folkmoot_storage::{Store, StoreError, Table};
+use folkmoot_wire::limits;
+use parking_lot::Mutex;
+use rand::RngCore;
+
+/// The wall clock.
+pub trait Clock: Send + Sync + 'static {
+    /// Milliseconds since 1970.
+    fn wall_ms(&self) -> u64;
+}
+
+/// Randomness.
+pub trait Random: Send + Sync + 'static {
+    /// Fills `out`.
+    fn fill(&self, out: &mut [u8]);
+
+    /// A random number.
+    fn number(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        u64::from_be_bytes(bytes)
+    }
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn wall_ms(&self) -> u64 {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as u64)
+    }
+}
+
+/// The system's randomness.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&self, out: &mut [u8]) {
+        rand::rng().fill_bytes(out);
+    }
+}
+
+/// Randomness from a seed, for simulations and tests.
+pub struct SeededRandom(Mutex<rand::rngs::StdRng>);
+
+impl SeededRandom {
+    /// The sequence of `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(Mutex::new(rand::SeedableRng::seed_from_u64(seed)))
+    }
+}
+
+impl Random for SeededRandom {
+    fn fill(&self, out: &mut [u8]) {
+        self.0.lock().fill_bytes(out);
+    }
+}
+
+/// Key, in [`Table::Node`], of the bound that no stamp has passed.
+const BOUND_KEY: &[u8] = b"hlc_bound";
+
+/// The node's hybrid logical clock: stamps rise, over restarts too (D2).
+pub struct Stamps {
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    hlc: Mutex<HlcClock>,
+}
+
+impl Stamps {
+    /// Continues behind the bound that the store holds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn open(clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        let bound = store
+            .get(Table::Node, BOUND_KEY)?
+            .and_then(|bytes| <[u8; 8]>::try_from(&bytes[..]).ok())
+            .map_or(Hlc::default(), |bytes| {
+                Hlc::from_u64(u64::from_be_bytes(bytes))
+            });
+        Ok(Self {
+            clock,
+            store,
+            hlc: Mutex::new(HlcClock::new(bound)),
+        })
+    }
+
+    /// The next stamp.
+    ///
+    /// # Errors
+    /// When the bound cannot be persisted: a stamp that a restart could give
+    /// again is never given.
+    pub fn tick(&self) -> Result<Hlc, StoreError> {
+        let mut hlc = self.hlc.lock();
+        let stamp = hlc.tick(self.clock.wall_ms());
+        if let Some(bound) = hlc.persist_due() {
+            let mut batch = folkmoot_storage::Batch::default();
+            let bytes = bytes::Bytes::copy_from_slice(&bound.as_u64().to_be_bytes());
+            batch.put(Table::Node, bytes::Bytes::from_static(BOUND_KEY), bytes);
+            self.store.write(batch)?;
+            self.store.sync()?;
+            hlc.persisted(bound);
+        }
+        Ok(stamp)
+    }
+
+    /// Learns of a peer's stamp.
+    ///
+    /// # Errors
+    /// When it is further ahead than the drift bound.
+    pub fn observe(&self, stamp: Hlc) -> Result<(), Drift> {
+        self.hlc
+            .lock()
+            .observe(stamp, self.clock.wall_ms(), limits::HLC_DRIFT_MS)
+    }
+
+    /// The wall clock under it, in milliseconds since 1970.
+    #[must_use]
+    pub fn wall_ms(&self) -> u64 {
+        self.clock.wall_ms()
+    }
+}

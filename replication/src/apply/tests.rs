@@ -1,0 +1,11 @@
+//! Apply over a store in memory.
+
+mod dedup;
+mod members;
+mod order;
+mod outbox;
+mod profile;
+mod quiet;
+mod replicas;
+mod roles;
+mod say;

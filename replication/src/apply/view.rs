@@ -1,0 +1,244 @@
+//! What apply sees: the store, what it staged since, and decoded copies.
+//!
+//! Several batches may be applied before the store has them, so reads go
+//! through what is staged first. Maps are only looked into by key; whatever
+//! is walked is ordered, so that replicas do the same things in one order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use folkmoot_crdt::digest::Fingerprint;
+use folkmoot_storage::{Batch, Read, Table, keys, value};
+use folkmoot_wire::GroupId;
+use folkmoot_wire::proto::{Covers, GroupPush, Head, Row, SealedEntry};
+use folkmoot_wire::row::RowKey;
+
+use super::ApplyError;
+use crate::rows::{digest_of, fingerprint};
+
+/// Decoded rows kept between batches. Full: all are dropped and read again.
+const CACHED_ROWS: usize = 65_536;
+/// Decoded heads kept between batches. Full: likewise.
+const CACHED_HEADS: usize = 16_384;
+
+type RowId = (GroupId, RowKey);
+
+pub(super) struct View {
+    store: Arc<dyn Read>,
+    digest_key: [u8; 32],
+    /// Written since the store last caught up; `None`: deleted.
+    staged: HashMap<(Table, Bytes), Option<Bytes>>,
+    heads: HashMap<GroupId, Option<Head>>,
+    rows: HashMap<RowId, Option<Row>>,
+    /// Operations of the batch being applied, in order.
+    ops: Batch,
+    touched: BTreeMap<GroupId, Touched>,
+}
+
+/// What one batch did to one group.
+#[derive(Default)]
+struct Touched {
+    chain_before: Bytes,
+    entries: Vec<SealedEntry>,
+    first_seq: u64,
+    /// Rows that followers cannot derive from the entries.
+    rows: BTreeMap<RowKey, Row>,
+}
+
+impl View {
+    pub(super) fn new(store: Arc<dyn Read>, digest_key: [u8; 32]) -> Self {
+        Self {
+            store,
+            digest_key,
+            staged: HashMap::new(),
+            heads: HashMap::new(),
+            rows: HashMap::new(),
+            ops: Batch::default(),
+            touched: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn Read> {
+        Arc::clone(&self.store)
+    }
+
+    pub(super) fn get(&self, table: Table, key: &Bytes) -> Result<Option<Bytes>, ApplyError> {
+        match self.staged.get(&(table, key.clone())) {
+            Some(staged) => Ok(staged.clone()),
+            None => Ok(self.store.get(table, key)?),
+        }
+    }
+
+    pub(super) fn put(&mut self, table: Table, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        let (key, value) = (key.into(), value.into());
+        self.staged
+            .insert((table, key.clone()), Some(value.clone()));
+        self.ops.put(table, key, value);
+    }
+
+    pub(super) fn delete(&mut self, table: Table, key: impl Into<Bytes>) {
+        let key = key.into();
+        self.staged.insert((table, key.clone()), None);
+        self.ops.delete(table, key);
+    }
+
+    /// Deletes a range that no later read of this machine looks into.
+    pub(super) fn forget_range(&mut self, table: Table, from: Bytes, to: Bytes) {
+        self.ops.delete_range(table, from, to);
+    }
+
+    pub(super) fn head(&mut self, group: &GroupId) -> Result<Option<Head>, ApplyError> {
+        if let Some(head) = self.heads.get(group) {
+            return Ok(head.clone());
+        }
+        let head = match self.get(Table::Heads, &keys::heads::key(group))? {
+            Some(bytes) => Some(value::decode_value::<Head>(bytes)?),
+            None => None,
+        };
+        self.heads.insert(*group, head.clone());
+        Ok(head)
+    }
+
+    pub(super) fn row(&mut self, group: &GroupId, key: RowKey) -> Result<Option<Row>, ApplyError> {
+        if let Some(row) = self.rows.get(&(*group, key)) {
+            return Ok(row.clone());
+        }
+        let row = match self.get(Table::Rows, &keys::rows::key(group, &key))? {
+            Some(bytes) => Some(value::decode_value::<Row>(bytes)?),
+            None => None,
+        };
+        self.cache(*group, key, row.clone());
+        Ok(row)
+    }
+
+    pub(super) fn entry(
+        &self,
+        group: &GroupId,
+        seq: u64,
+    ) -> Result<Option<SealedEntry>, ApplyError> {
+        match self.get(Table::Log, &keys::log::key(group, seq))? {
+            Some(bytes) => Ok(Some(value::decode_value(bytes)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes an entry and makes `head` the group's head.
+    pub(super) fn push_entry(
+        &mut self,
+        group: GroupId,
+        chain_before: Bytes,
+        entry: SealedEntry,
+        head: Head,
+    ) {
+        self.put(
+            Table::Log,
+            keys::log::key(&group, head.seq),
+            value::encode_value(&entry),
+        );
+        let touched = self.touched.entry(group).or_default();
+        if touched.entries.is_empty() {
+            touched.chain_before = chain_before;
+            touched.first_seq = head.seq;
+        }
+        touched.entries.push(entry);
+        self.heads.insert(group, Some(head));
+    }
+
+    /// Writes a row; the group's digest follows. `derived`: followers can
+    /// tell it from an entry, so it need not travel.
+    pub(super) fn put_row(
+        &mut self,
+        group: GroupId,
+        key: RowKey,
+        row: Row,
+        derived: bool,
+    ) -> Result<(), ApplyError> {
+        let old = self.row(&group, key)?;
+        if old.as_ref() == Some(&row) {
+            return Ok(());
+        }
+        let mut head = self.head(&group)?.unwrap_or_default();
+        let mut digest = digest_of(&head);
+        if let Some(old) = &old {
+            digest.remove(&self.fingerprint(&group, old)?);
+        }
+        digest.insert(&self.fingerprint(&group, &row)?);
+        head.rows_digest = Bytes::copy_from_slice(&digest.sum);
+        head.rows_count = digest.count;
+        self.heads.insert(group, Some(head));
+        self.put(
+            Table::Rows,
+            keys::rows::key(&group, &key),
+            value::encode_value(&row),
+        );
+        let touched = self.touched.entry(group).or_default();
+        if !derived {
+            touched.rows.insert(key, row.clone());
+        } else if let Some(pushed) = touched.rows.get_mut(&key) {
+            *pushed = row.clone();
+        }
+        self.cache(group, key, Some(row));
+        Ok(())
+    }
+
+    /// Profiles are large and rarely read: they stay in the store.
+    fn cache(&mut self, group: GroupId, key: RowKey, row: Option<Row>) {
+        if key != RowKey::Profile {
+            self.rows.insert((group, key), row);
+        }
+    }
+
+    fn fingerprint(&self, group: &GroupId, row: &Row) -> Result<Fingerprint, ApplyError> {
+        fingerprint(&self.digest_key, group, row)
+    }
+
+    /// Ends a batch: heads are written and the pushes made.
+    pub(super) fn finish(&mut self, version: u64, batch: &mut Batch) -> Vec<GroupPush> {
+        let touched = std::mem::take(&mut self.touched);
+        let mut pushes = Vec::with_capacity(touched.len());
+        for (group, touched) in touched {
+            let Some(Some(mut head)) = self.heads.get(&group).cloned() else {
+                continue;
+            };
+            head.version = version;
+            self.heads.insert(group, Some(head.clone()));
+            self.put(
+                Table::Heads,
+                keys::heads::key(&group),
+                value::encode_value(&head),
+            );
+            pushes.push(touched.into_push(group, head));
+        }
+        batch.extend(std::mem::take(&mut self.ops));
+        pushes
+    }
+
+    /// The store has everything staged.
+    pub(super) fn settled(&mut self) {
+        self.staged.clear();
+        if self.rows.len() > CACHED_ROWS {
+            self.rows.clear();
+        }
+        if self.heads.len() > CACHED_HEADS {
+            self.heads.clear();
+        }
+    }
+}
+
+impl Touched {
+    fn into_push(self, group: GroupId, head: Head) -> GroupPush {
+        let covers = (!self.entries.is_empty()).then_some(Covers {
+            from: self.first_seq,
+            to: head.seq,
+        });
+        GroupPush {
+            group: group.to_bytes(),
+            head: Some(head),
+            covers,
+            chain_before: self.chain_before,
+            entries: self.entries,
+            rows: self.rows.into_values().collect(),
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The pushing side: one feed a shard, at a voter or a relay.
+//!
+//! Each subscriber gets full pushes of the groups it wants and coalesced
+//! heads of the others. A subscriber that does not keep up loses pushes:
+//! its groups collapse into a set, and their heads follow when there is room
+//! (overflow policy: collapse to heads).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowUpdate, GroupPush, Head};
+use folkmoot_wire::{GroupId, ShardId, limits};
+
+/// Heads in one push of a backlog.
+const HEADS_PER_PUSH: usize = 500;
+
+/// Names a subscriber; given by the driver.
+pub type SubscriberId = u64;
+
+/// What happens to a feed.
+#[derive(Debug)]
+pub enum Event {
+    /// The shard moved on here. `watermark`: everything up to this version is
+    /// held; `None`: there are holes, and the old one stands.
+    Published {
+        pushes: Vec<GroupPush>,
+        watermark: Option<u64>,
+    },
+    /// Somebody follows.
+    Open { id: SubscriberId, open: FollowOpen },
+    /// A subscriber wants other groups.
+    Update {
+        id: SubscriberId,
+        update: FollowUpdate,
+    },
+    /// The transport took one push of this subscriber's.
+    Taken { id: SubscriberId },
+    /// A subscriber is gone.
+    Closed { id: SubscriberId },
+    /// Time for coalesced heads and, when `watermark`, for watermarks.
+    Tick { watermark: bool },
+}
+
+/// Send this push to that subscriber.
+#[derive(Debug, PartialEq)]
+pub struct Send {
+    /// To whom.
+    pub to: SubscriberId,
+    /// What.
+    pub push: FollowPush,
+}
+
+/// The feed of one shard.
+pub struct Feed {
+    shard: ShardId,
+    watermark: u64,
+    heads: BTreeMap<GroupId, Head>,
+    subscribers: BTreeMap<SubscriberId, Subscriber>,
+    /// Pushes that some subscriber lost to a full queue.
+    lost: u64,
+}
+
+#[derive(Default)]
+struct Subscriber {
+    all: bool,
+    wanted: BTreeSet<GroupId>,
+    /// Pushes the transport has not taken yet.
+    in_flight: usize,
+    /// Groups that moved on without a push: their heads are owed.
+    owed: BTreeSet<GroupId>,
+    /// Groups not wanted in full whose head moved on: sent at the next tick.
+    heads_due: BTreeSet<GroupId>,
+    lossy: bool,
+}
+
+impl Subscriber {
+    fn wants(&self, group: &GroupId) -> bool {
+        self.all || self.wanted.contains(group)
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight < limits::FOLLOW_QUEUE
+    }
+}
+
+impl Feed {
+    /// A feed over the heads that this node holds.
+    pub fn new(
+        shard: ShardId,
+        watermark: u64,
+        heads: impl IntoIterator<Item = (GroupId, Head)>,
+    ) -> Self {
+        Self {
+            shard,
+            watermark,
+            heads: heads.into_iter().collect(),
+            subscribers: BTreeMap::new(),
+            lost: 0,
+        }
+    }
+
+    /// How many follow.
+    #[must_use]
+    pub fn followers(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    /// Everything up to this shard version is held here.
+    #[must_use]
+    pub fn watermark(&self) -> u64 {
+        self.watermark
+    }
+
+    /// Pushes lost to full queues since the start.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// The head of a group, as far as this node holds it.
+    #[must_use]
+    pub fn head(&self, group: &GroupId) -> Option<&Head> {
+        self.heads.get(group)
+    }
+
+    /// All heads, in order of group.
+    pub fn heads(&self) -> impl Iterator<Item = (&GroupId, &Head)> {
+        self.heads.iter()
+    }
+
+    /// Takes one event.
+    pub fn handle(&mut self, event: Event) -> Vec<Send> {
+        let mut out = Vec::new();
+        match event {
+            Event::Published { pushes, watermark } => self.published(&pushes, watermark, &mut out),
+            Event::Open { id, open } => self.open(id, &open, &mut out),
+            Event::Update { id, update } => self.update(id, &update, &mut out),
+            Event::Taken { id } => self.taken(id, &mut out),
+            Event::Closed { id } => {
+                self.subscribers.remove(&id);
+            }
+            Event::Tick { watermark } => self.tick(watermark, &mut out),
+        }
+        out
+    }
+
+    fn published(&mut self, pushes: &[GroupPush], watermark: Option<u64>, out: &mut Vec<Send>) {
+        let mut moved = Vec::with_capacity(pushes.len());
+        for push in pushes {
+            if let (Ok(group), Some(head)) = (GroupId::from_slice(&push.group), &push.head) {
+                self.heads.insert(group, head.clone());
+                moved.push((group, push));
+            }
+        }
+        self.watermark = self.watermark.max(watermark.unwrap_or(0));
+        for (id, subscriber) in &mut self.subscribers {
+            let keeps_up = subscriber.owed.is_empty() && subscriber.has_room();
+            let mut groups = Vec::new();
+            for (group, push) in &moved {
+                if !subscriber.wants(group) {
+                    subscriber.heads_due.insert(*group);
+                } else if keeps_up {
+                    groups.push((*push).clone());
+                } else {
+                    self.lost += 1;
+                    subscriber.lossy = true;
+                    subscriber.owed.insert(*group);
+                }
+            }
+            if groups.is_empty() {
+                continue;
+            }
+            let complete = subscriber.heads_due.is_empty();
+            subscriber.in_flight += 1;
+            out.push(Send {
+                to: *id,
+                push: FollowPush {
+                    shard: self.shard.0,
+                    groups,
+                    watermark: if complete { self.watermark } else { 0 },
+                    lossy: false,
+                },
+            });
+        }
+    }
+
+    fn open(&mut self, id: SubscriberId, open: &FollowOpen, out: &mut Vec<Send>) {
+        let mut subscriber = Subscriber {
+            all: open.all_groups,
+            wanted: parse(&open.groups),
+            ..Subscriber::default()
+        };
+        subscriber.owed = self
+            .heads
+            .iter()
+            .filter(|(group, head)| {
+                head.version > open.watermark || subscriber.wanted.contains(group)
+            })
+            .map(|(group, _)| *group)
+            .collect();
+        self.subscribers.insert(id, subscriber);
+        self.settle(id, true, out);
+    }
+
+    fn update(&mut self, id: SubscriberId, update: &FollowUpdate, out: &mut Vec<Send>) {
+        let Some(subscriber) = self.subscribers.get_mut(&id) else {
+            return;
+        };
+        for group in parse(&update.remove) {
+            subscriber.wanted.remove(&group);
+        }
+        for group in parse(&update.add) {
+            // Its head goes out at once: the follower sees what to fetch.
+            subscriber.wanted.insert(group);
+            subscriber.owed.insert(group);
+        }
+        self.settle(id, false, out);
+    }
+
+    fn taken(&mut self, id: SubscriberId, out: &mut Vec<Send>) {
+        if let Some(subscriber) = self.subscribers.get_mut(&id) {
+            subscriber.in_flight = subscriber.in_flight.saturating_sub(1);
+            if !subscriber.owed.is_empty() {
+                self.settle(id, false, out);
+            }
+        }
+    }
+
+    fn tick(&mut self, watermark: bool, out: &mut Vec<Send>) {
+        let ids: Vec<_> = self.subscribers.keys().copied().collect();
+        for id in ids {
+            if let Some(subscriber) = self.subscribers.get_mut(&id) {
+                let due = std::mem::take(&mut subscriber.heads_due);
+                subscriber.owed.extend(due);
+            }
+            self.settle(id, watermark, out);
+        }
+    }
+
+    /// Sends the heads owed, as far as there is room, then the watermark.
+    fn settle(&mut self, id: SubscriberId, watermark: bool, out: &mut Vec<Send>) {
+        let Some(subscriber) = self.subscribers.get_mut(&id) else {
+            return;
+        };
+        let mut said = false;
+        while !subscriber.owed.is_empty() && subscriber.has_room() {
+            let mut groups = Vec::new();
+            while groups.len() < HEADS_PER_PUSH
+                && let Some(group) = subscriber.owed.pop_first()
+            {
+                if let Some(head) = self.heads.get(&group) {
+                    groups.push(head_only(&group, head));
+                }
+            }
+            said = subscriber.owed.is_empty() && subscriber.heads_due.is_empty();
+            let push = FollowPush {
+                shard: self.shard.0,
+                groups,
+                watermark: if said { self.watermark } else { 0 },
+                lossy: std::mem::take(&mut subscriber.lossy),
+            };
+            subscriber.in_flight += 1;
+            out.push(Send { to: id, push });
+        }
+        let complete = subscriber.owed.is_empty() && subscriber.heads_due.is_empty();
+        if watermark && !said && complete && subscriber.has_room() {
+            subscriber.in_flight += 1;
+            out.push(Send {
+                to: id,
+                push: FollowPush {
+                    shard: self.shard.0,
+                    watermark: self.watermark,
+                    ..FollowPush::default()
+                },
+            });
+        }
+    }
+}
+
+fn head_only(group: &GroupId, head: &Head) -> GroupPush {
+    GroupPush {
+        group: group.to_bytes(),
+        head: Some(head.clone()),
+        ..GroupPush::default()
+    }
+}
+
+fn parse(groups: &[bytes::Bytes]) -> BTreeSet<GroupId> {
+    groups
+        .iter()
+        .filter_map(|group| GroupId::from_slice(group).ok())
+        .collect()
+}

@@ -1,0 +1,159 @@
+//! Which fetches are open: one a group, a bounded number at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use folkmoot_wire::GroupId;
+use folkmoot_wire::proto::Head;
+
+use super::Fetch;
+
+/// Fetches of one shard under way at once. More wait in order of group.
+const AT_ONCE: usize = 16;
+
+#[derive(Debug, Clone)]
+pub(super) enum Need {
+    /// Entries behind `after`.
+    Log { after: u64 },
+    /// A page of a walk over all rows.
+    Rows(Walk),
+}
+
+/// One walk over all rows of a group, page by page.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Walk {
+    pub(super) after_key: Bytes,
+    /// Make our rows the upstream's, instead of merging: a walk before showed
+    /// that ours are wrong.
+    pub(super) mirror: bool,
+    /// Version of the upstream's head at every page so far; `None`: at the
+    /// beginning.
+    pub(super) version: Option<u64>,
+    /// The upstream's rows changed between pages.
+    pub(super) moved: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) need: Need,
+    /// The head to reach.
+    pub(super) target: Head,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Fetches {
+    open: BTreeMap<GroupId, Open>,
+    waiting: BTreeSet<GroupId>,
+    running: BTreeSet<GroupId>,
+    paused: BTreeSet<GroupId>,
+}
+
+impl Fetches {
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    pub(super) fn want_log(&mut self, group: GroupId, after: u64, target: Head) {
+        self.need(group, Need::Log { after }, target);
+    }
+
+    pub(super) fn want_rows(&mut self, group: GroupId, walk: Walk, target: Head) {
+        self.need(group, Need::Rows(walk), target);
+    }
+
+    /// One fetch a group: one under way keeps its course, one that has not
+    /// begun takes the newer need. The target only rises: an upstream that
+    /// lags behind the one before must not close what is open.
+    fn need(&mut self, group: GroupId, need: Need, target: Head) {
+        let Some(open) = self.open.get_mut(&group) else {
+            self.open.insert(group, Open { need, target });
+            self.waiting.insert(group);
+            return;
+        };
+        if open.target.version <= target.version {
+            open.target = target;
+        }
+        let walking = matches!((&open.need, &need), (Need::Rows(_), Need::Rows(_)));
+        if !self.running.contains(&group) && !walking {
+            open.need = need;
+        }
+    }
+
+    /// The copy has all there is at `version`.
+    pub(super) fn settled(&mut self, group: &GroupId, version: u64) {
+        let reached = |open: &Open| open.target.version <= version;
+        if !self.running.contains(group) && self.open.get(group).is_some_and(reached) {
+            self.cancel(group);
+        }
+    }
+
+    /// Nobody wants the group any more. An answer under way is not waited for.
+    /// Gives the head it was to reach.
+    pub(super) fn cancel(&mut self, group: &GroupId) -> Option<Head> {
+        self.waiting.remove(group);
+        self.paused.remove(group);
+        self.running.remove(group);
+        self.open.remove(group).map(|open| open.target)
+    }
+
+    /// The next walk over the rows of this group, if one is due, waits for a
+    /// tick.
+    pub(super) fn walk_later(&mut self, group: &GroupId, mirror: bool) {
+        if let Some(Open {
+            need: Need::Rows(walk),
+            ..
+        }) = self.open.get_mut(group)
+        {
+            walk.mirror = mirror;
+            self.pause(group);
+        }
+    }
+
+    /// An answer came: the fetch is closed and returned. `None`: nothing of
+    /// this kind was asked.
+    pub(super) fn answered(&mut self, group: &GroupId, rows: bool) -> Option<Open> {
+        let asked = self.open.get(group)?;
+        if matches!(asked.need, Need::Rows(_)) != rows || !self.running.remove(group) {
+            return None;
+        }
+        self.open.remove(group)
+    }
+
+    pub(super) fn failed(&mut self, group: GroupId) {
+        if self.running.remove(&group) {
+            self.paused.insert(group);
+        }
+    }
+
+    /// The next try of this group, if it is open, waits for a tick.
+    pub(super) fn pause(&mut self, group: &GroupId) {
+        if self.waiting.remove(group) {
+            self.paused.insert(*group);
+        }
+    }
+
+    pub(super) fn retry(&mut self) {
+        self.waiting.append(&mut self.paused);
+    }
+
+    pub(super) fn start(&mut self, out: &mut Vec<Fetch>) {
+        while self.running.len() < AT_ONCE
+            && let Some(group) = self.waiting.pop_first()
+        {
+            let Some(open) = self.open.get(&group) else {
+                continue;
+            };
+            self.running.insert(group);
+            out.push(match &open.need {
+                Need::Log { after } => Fetch::Log {
+                    group,
+                    after: *after,
+                },
+                Need::Rows(walk) => Fetch::Rows {
+                    group,
+                    after_key: walk.after_key.clone(),
+                },
+            });
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Feeds and followers, joined by a network in memory.
+
+mod converge;
+mod feed;
+mod follower;
+mod hostile;
+mod net;
+mod repair;
+mod serve;

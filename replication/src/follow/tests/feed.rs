@@ -1,0 +1,172 @@
+//! The feed by itself: bounded memory, honest watermarks.
+
+use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowUpdate, GroupPush, Head};
+use folkmoot_wire::{GroupId, limits};
+
+use crate::follow::feed::{Event, Feed, Send};
+use crate::testing::{SHARD, group};
+
+fn push(n: u8, version: u64) -> GroupPush {
+    GroupPush {
+        group: group(n).to_bytes(),
+        head: Some(Head {
+            seq: version,
+            version,
+            ..Head::default()
+        }),
+        ..GroupPush::default()
+    }
+}
+
+fn publish(feed: &mut Feed, n: u8, version: u64) -> Vec<Send> {
+    feed.handle(Event::Published {
+        pushes: vec![push(n, version)],
+        watermark: Some(version),
+    })
+}
+
+fn open(feed: &mut Feed, id: u64, watermark: u64, groups: Option<&[GroupId]>) -> Vec<FollowPush> {
+    let open = FollowOpen {
+        shard: SHARD.0,
+        watermark,
+        all_groups: groups.is_none(),
+        groups: groups
+            .unwrap_or(&[])
+            .iter()
+            .map(GroupId::to_bytes)
+            .collect(),
+    };
+    pushes(feed.handle(Event::Open { id, open }))
+}
+
+fn pushes(sends: Vec<Send>) -> Vec<FollowPush> {
+    sends.into_iter().map(|send| send.push).collect()
+}
+
+fn groups(pushes: &[FollowPush]) -> Vec<GroupId> {
+    pushes
+        .iter()
+        .flat_map(|p| &p.groups)
+        .map(|g| GroupId::from_slice(&g.group).expect("a group"))
+        .collect()
+}
+
+#[test]
+fn a_follower_that_opens_gets_the_heads_it_lacks_and_the_watermark() {
+    let mut feed = Feed::new(SHARD, 0, []);
+    for n in 1..=5 {
+        publish(&mut feed, n, u64::from(n));
+    }
+    let sent = open(&mut feed, 1, 3, None);
+    assert_eq!(groups(&sent), [group(4), group(5)]);
+    assert_eq!(sent.last().expect("a push").watermark, 5);
+    let sent = open(&mut feed, 2, 5, None);
+    assert_eq!((groups(&sent).len(), sent[0].watermark), (0, 5));
+    let sent = open(&mut feed, 3, 5, Some(&[group(2)]));
+    assert_eq!(groups(&sent), [group(2)]);
+    assert_eq!(feed.followers(), 3);
+}
+
+#[test]
+fn named_groups_come_in_full_and_the_others_as_heads_at_a_tick() {
+    let mut feed = Feed::new(SHARD, 0, []);
+    open(&mut feed, 1, 0, Some(&[group(1)]));
+    assert_eq!(groups(&pushes(publish(&mut feed, 1, 1))), [group(1)]);
+    for version in 2..50 {
+        assert!(publish(&mut feed, 2, version).is_empty());
+    }
+    // A head is due, so this push may claim nothing.
+    let sent = pushes(publish(&mut feed, 1, 50));
+    assert_eq!(sent[0].watermark, 0);
+    let sent = pushes(feed.handle(Event::Tick { watermark: false }));
+    assert_eq!(groups(&sent), [group(2)]);
+    assert_eq!(sent[0].groups[0].head.as_ref().expect("a head").version, 49);
+    assert_eq!(sent[0].watermark, 50);
+    let add = FollowUpdate {
+        add: vec![group(2).to_bytes()],
+        remove: vec![group(1).to_bytes()],
+    };
+    let sent = pushes(feed.handle(Event::Update { id: 1, update: add }));
+    assert_eq!(groups(&sent), [group(2)]);
+    assert_eq!(groups(&pushes(publish(&mut feed, 2, 51))), [group(2)]);
+    assert!(publish(&mut feed, 1, 52).is_empty());
+}
+
+/// The transport takes nothing: what waits is a bounded queue and a set.
+#[test]
+fn a_stalled_follower_costs_a_queue_and_a_set_of_groups() {
+    let mut feed = Feed::new(SHARD, 0, []);
+    open(&mut feed, 1, 0, None);
+    let mut in_flight = 1;
+    let mut version = 0;
+    for _ in 0..3_000 {
+        for n in 1..=3 {
+            version += 1;
+            in_flight += publish(&mut feed, n, version).len();
+        }
+        in_flight += feed.handle(Event::Tick { watermark: true }).len();
+    }
+    assert_eq!(in_flight, limits::FOLLOW_QUEUE);
+    assert!(feed.lost() > 0);
+    // Room again: the three heads, said to be lossy, and only then a claim.
+    let sent = pushes(feed.handle(Event::Taken { id: 1 }));
+    assert_eq!(groups(&sent), [group(1), group(2), group(3)]);
+    assert!(sent[0].lossy);
+    assert_eq!(sent[0].watermark, version);
+    let sent = pushes(feed.handle(Event::Taken { id: 1 }));
+    assert!(sent.is_empty());
+    let sent = pushes(publish(&mut feed, 1, version + 1));
+    assert!(!sent[0].lossy);
+    assert_eq!(sent[0].groups[0].covers, push(1, 1).covers);
+}
+
+#[test]
+fn no_watermark_while_heads_are_owed() {
+    let heads = (0..=255u8).flat_map(|a| (0..=255u8).map(move |b| (a, b)));
+    let id = |(a, b): (u8, u8)| {
+        let mut unique = [0; 11];
+        (unique[0], unique[1]) = (a, b);
+        GroupId::new(folkmoot_wire::RegionId(1), folkmoot_wire::Slot(1), unique)
+    };
+    let head = Head {
+        version: 1,
+        ..Head::default()
+    };
+    let mut feed = Feed::new(SHARD, 1, heads.map(|n| (id(n), head.clone())));
+    let sent = open(&mut feed, 1, 0, None);
+    let (last, others) = sent.split_last().expect("pushes");
+    assert_eq!(groups(&sent).len(), 65_536);
+    assert!(others.iter().all(|push| push.watermark == 0));
+    assert_eq!(last.watermark, 1);
+}
+
+#[test]
+fn holes_upstream_keep_the_watermark_where_it_was() {
+    let mut feed = Feed::new(SHARD, 5, []);
+    open(&mut feed, 1, 5, None);
+    let published = Event::Published {
+        pushes: vec![push(1, 9)],
+        watermark: None,
+    };
+    let sent = pushes(feed.handle(published));
+    assert_eq!(sent[0].watermark, 5);
+    assert_eq!(feed.watermark(), 5);
+}
+
+#[test]
+fn a_closed_follower_gets_nothing_and_strangers_are_ignored() {
+    let mut feed = Feed::new(SHARD, 0, []);
+    open(&mut feed, 1, 0, None);
+    feed.handle(Event::Closed { id: 1 });
+    assert!(publish(&mut feed, 1, 1).is_empty());
+    for event in [
+        Event::Taken { id: 9 },
+        Event::Closed { id: 9 },
+        Event::Update {
+            id: 9,
+            update: FollowUpdate::default(),
+        },
+    ] {
+        assert!(feed.handle(event).is_empty());
+    }
+}

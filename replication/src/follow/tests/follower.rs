@@ -1,0 +1,217 @@
+//! The follower by itself: when it asks, and what it claims.
+
+use folkmoot_wire::proto::{FollowPush, GroupPush};
+
+use crate::follow::follower::{Event, Fetch};
+use crate::testing::{Home, SHARD, group, user};
+
+use super::net::{Net, Tail};
+use super::serve::serve;
+
+fn home() -> Home {
+    let mut home = Home::new();
+    home.open_group(group(1), user(1), &[user(2)]);
+    for _ in 0..8 {
+        home.say(group(1), user(2));
+    }
+    home.pushes.clear();
+    home
+}
+
+fn heads(home: &Home, watermark: u64) -> Event {
+    Event::Push(FollowPush {
+        shard: SHARD.0,
+        groups: vec![GroupPush {
+            group: group(1).to_bytes(),
+            head: Some(home.head(group(1))),
+            ..GroupPush::default()
+        }],
+        watermark,
+        lossy: true,
+    })
+}
+
+#[test]
+fn no_watermark_while_something_is_open() {
+    let home = home();
+    let mut tail = Tail::new(true);
+    tail.handle(heads(&home, home.index));
+    let mut answers = 0;
+    while let Some(fetch) = tail.fetches.pop_front() {
+        assert_eq!(tail.follower.watermark(), 0);
+        tail.handle(serve(&home.store, &fetch).expect("an answer"));
+        tail.handle(Event::Tick);
+        answers += 1;
+    }
+    assert!(answers > 3, "several pages of entries and rows");
+    assert_eq!(tail.follower.watermark(), home.index);
+    assert_eq!(tail.follower.open_message().watermark, home.index);
+    tail.restart();
+    assert_eq!(tail.follower.watermark(), home.index);
+}
+
+/// An upstream that answers and has nothing new is asked again at a tick,
+/// not at once.
+#[test]
+fn an_answer_that_brings_nothing_is_not_followed_by_the_same_question() {
+    let home = home();
+    let behind = Home::new();
+    let mut tail = Tail::new(true);
+    tail.handle(heads(&home, home.index));
+    let fetch = tail.fetches.pop_front().expect("a fetch");
+    let mut empty = match serve(&home.store, &fetch) {
+        Some(Event::Log { slice, .. }) => slice,
+        other => panic!("{other:?}"),
+    };
+    empty.entries.clear();
+    empty.head = None;
+    tail.handle(Event::Log {
+        group: group(1),
+        slice: empty,
+    });
+    assert!(tail.fetches.is_empty());
+    assert!(serve(&behind.store, &fetch).is_none());
+    tail.handle(Event::Tick);
+    assert_eq!(tail.fetches.len(), 1);
+    tail.handle(Event::FetchFailed { group: group(1) });
+    assert_eq!(tail.fetches.len(), 1, "a failure waits for a tick too");
+    assert_eq!(tail.follower.watermark(), 0);
+}
+
+/// A fetch for a newer head stays open when an older upstream says that all
+/// is well.
+#[test]
+fn an_older_head_does_not_close_a_fetch_for_a_newer_one() {
+    let mut home = home();
+    let mut tail = Tail::new(true);
+    let mut net = Net::new(Home::new(), vec![]);
+    let old = home.head(group(1));
+    tail.handle(heads(&home, home.index));
+    while let Some(fetch) = tail.fetches.pop_front() {
+        tail.handle(serve(&home.store, &fetch).expect("an answer"));
+        tail.handle(Event::Tick);
+    }
+    let held = tail.follower.watermark();
+    home.say(group(1), user(2));
+    tail.handle(heads(&home, home.index));
+    tail.handle(Event::FetchFailed { group: group(1) });
+    tail.handle(Event::Push(FollowPush {
+        shard: SHARD.0,
+        groups: vec![GroupPush {
+            group: group(1).to_bytes(),
+            head: Some(old),
+            ..GroupPush::default()
+        }],
+        ..FollowPush::default()
+    }));
+    assert_eq!(tail.follower.watermark(), held);
+    net.quiesce();
+    tail.fetches.clear();
+    tail.handle(Event::Tick);
+    assert_eq!(tail.fetches.len(), 1);
+}
+
+#[test]
+fn pushes_of_another_shard_are_not_taken() {
+    let home = home();
+    let mut tail = Tail::new(true);
+    let Event::Push(mut push) = heads(&home, 7) else {
+        panic!()
+    };
+    push.shard += 1;
+    tail.handle(Event::Push(push));
+    assert!(tail.fetches.is_empty());
+    assert_eq!(tail.follower.watermark(), 0);
+}
+
+#[test]
+fn what_nobody_wants_any_more_is_not_waited_for() {
+    let home = home();
+    let mut tail = Tail::new(false);
+    tail.handle(Event::Want {
+        groups: vec![group(1)],
+    });
+    tail.handle(heads(&home, home.index));
+    assert!(matches!(tail.fetches[0], Fetch::Log { after: 0, .. }));
+    assert_eq!(tail.follower.watermark(), 0);
+    tail.handle(Event::Unwant {
+        groups: vec![group(1)],
+    });
+    assert_eq!(tail.follower.watermark(), home.index);
+    let known = tail.follower.known_head(&group(1));
+    assert_eq!(known, Some(&home.head(group(1))));
+    // Wanted again: what is known tells what to fetch.
+    tail.fetches.clear();
+    tail.handle(Event::Want {
+        groups: vec![group(1)],
+    });
+    assert_eq!(tail.fetches.len(), 1);
+}
+
+#[test]
+fn many_groups_are_fetched_a_few_at_once() {
+    let mut home = Home::new();
+    for n in 1..60 {
+        home.open_group(group(n), user(1), &[]);
+    }
+    let groups = (1..60)
+        .map(|n| GroupPush {
+            group: group(n).to_bytes(),
+            head: Some(home.head(group(n))),
+            ..GroupPush::default()
+        })
+        .collect();
+    let mut tail = Tail::new(true);
+    tail.handle(Event::Push(FollowPush {
+        shard: SHARD.0,
+        groups,
+        watermark: home.index,
+        lossy: false,
+    }));
+    assert_eq!(tail.fetches.len(), 16);
+    let mut most = 0;
+    while let Some(fetch) = tail.fetches.pop_front() {
+        tail.handle(serve(&home.store, &fetch).expect("an answer"));
+        tail.handle(Event::Tick);
+        most = most.max(tail.fetches.len());
+    }
+    assert!(most <= 16);
+    assert_eq!(tail.follower.watermark(), home.index);
+}
+
+/// Nor does a head between the two lower what is to be reached.
+#[test]
+fn the_target_of_an_open_fetch_only_rises() {
+    let mut home = home();
+    let mut tail = Tail::new(true);
+    tail.handle(heads(&home, home.index));
+    while let Some(fetch) = tail.fetches.pop_front() {
+        tail.handle(serve(&home.store, &fetch).expect("an answer"));
+        tail.handle(Event::Tick);
+    }
+    let held = tail.follower.watermark();
+    let after = home.head(group(1)).seq;
+    let fetch = Fetch::Log {
+        group: group(1),
+        after,
+    };
+    home.say(group(1), user(2));
+    let lagging = serve(&home.store, &fetch).expect("an answer");
+    let between = heads(&home, 0);
+    home.say(group(1), user(2));
+    tail.handle(heads(&home, home.index));
+    tail.handle(Event::FetchFailed { group: group(1) });
+    tail.handle(between);
+    tail.fetches.clear();
+    tail.handle(Event::Tick);
+    tail.handle(lagging);
+    assert_eq!(
+        tail.follower.watermark(),
+        held,
+        "the newest is not here yet"
+    );
+    while let Some(fetch) = tail.fetches.pop_back() {
+        tail.handle(serve(&home.store, &fetch).expect("an answer"));
+    }
+    assert_eq!(tail.follower.watermark(), home.index);
+}

@@ -1,0 +1,21 @@
+//! How a log is ordered and how it travels. No I/O, no clock, no randomness:
+//! each core is `handle(event, now) -> actions`, or a function of its input.
+//!
+//! - [`apply`]: commands, in the order a shard agreed on, become entries and
+//!   rows (design decision D4).
+//! - [`follow`]: who holds a log pushes it; who wants it follows and fetches
+//!   (D7, D8).
+//! - [`meta`]: what the cluster agreed on about itself.
+//! - [`placement`]: where a group, a user or a directory slot lives.
+//! - [`relay`]: through whom a node follows a shard (D8).
+//! - [`rows`]: digests of a group's rows.
+
+pub mod apply;
+pub mod follow;
+pub mod meta;
+pub mod placement;
+pub mod relay;
+pub mod rows;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,157 @@
+//! Where things live: from the meta shard's state to shards and voters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use folkmoot_wire::proto::{MetaState, NodeRecord, ShardRecord};
+use folkmoot_wire::{GroupId, NodeId, RegionId, ShardId, Slot};
+
+use crate::apply::directory_place;
+
+/// One shard, as the meta shard placed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shard {
+    /// Its id.
+    pub id: ShardId,
+    /// The region that sequences it.
+    pub region: RegionId,
+    /// Its slots, inclusive.
+    pub slots: (Slot, Slot),
+    /// Its voters.
+    pub voters: Vec<NodeId>,
+    /// Placement generation.
+    pub generation: u32,
+}
+
+impl From<&ShardRecord> for Shard {
+    fn from(record: &ShardRecord) -> Self {
+        Self {
+            id: ShardId(record.id),
+            region: RegionId(record.region as u16),
+            slots: (Slot(record.slot_from as u16), Slot(record.slot_to as u16)),
+            voters: record.voters.iter().copied().map(NodeId).collect(),
+            generation: record.generation,
+        }
+    }
+}
+
+/// An index over one version of the meta shard's state.
+#[derive(Debug, Clone, Default)]
+pub struct Placement {
+    state: Arc<MetaState>,
+    shards: BTreeMap<ShardId, Shard>,
+    /// By region and last slot.
+    slots: BTreeMap<(RegionId, Slot), ShardId>,
+    nodes: BTreeMap<NodeId, NodeRecord>,
+}
+
+impl Placement {
+    /// Indexes a state.
+    #[must_use]
+    pub fn new(state: Arc<MetaState>) -> Self {
+        let shards: BTreeMap<_, _> = state
+            .shards
+            .iter()
+            .map(|record| (ShardId(record.id), Shard::from(record)))
+            .collect();
+        let slots = shards
+            .values()
+            .filter(|shard| shard.id != ShardId::META)
+            .map(|shard| ((shard.region, shard.slots.1), shard.id))
+            .collect();
+        let nodes = state
+            .nodes
+            .iter()
+            .map(|node| (NodeId(node.id), node.clone()))
+            .collect();
+        Self {
+            state,
+            shards,
+            slots,
+            nodes,
+        }
+    }
+
+    /// The state indexed.
+    #[must_use]
+    pub fn state(&self) -> &Arc<MetaState> {
+        &self.state
+    }
+
+    /// Every shard, the meta shard aside.
+    pub fn shards(&self) -> impl Iterator<Item = &Shard> {
+        self.shards
+            .values()
+            .filter(|shard| shard.id != ShardId::META)
+    }
+
+    /// One shard.
+    #[must_use]
+    pub fn shard(&self, id: ShardId) -> Option<&Shard> {
+        self.shards.get(&id)
+    }
+
+    /// The shard of a slot.
+    #[must_use]
+    pub fn shard_of_slot(&self, region: RegionId, slot: Slot) -> Option<&Shard> {
+        let (_, id) = self.slots.range((region, slot)..).next()?;
+        let shard = self.shards.get(id)?;
+        (shard.region == region && shard.slots.0 <= slot).then_some(shard)
+    }
+
+    /// The shard that sequences a group.
+    #[must_use]
+    pub fn shard_of(&self, group: &GroupId) -> Option<&Shard> {
+        self.shard_of_slot(group.region(), group.slot())
+    }
+
+    /// The shard that keeps a user's directory slot.
+    #[must_use]
+    pub fn directory_shard(&self, realm: &str, subject: &str) -> Option<&Shard> {
+        let (slot, _) = directory_place(realm, subject);
+        let range = self
+            .state
+            .directory
+            .iter()
+            .find(|range| (range.from..=range.to).contains(&u32::from(slot)))?;
+        self.shards.get(&ShardId(range.shard))
+    }
+
+    /// A region's id by its name.
+    #[must_use]
+    pub fn region_id(&self, name: &str) -> Option<RegionId> {
+        let region = self.state.regions.iter().find(|r| r.name == name)?;
+        Some(RegionId(region.id as u16))
+    }
+
+    /// A region's name by its id.
+    #[must_use]
+    pub fn region_name(&self, id: RegionId) -> Option<&str> {
+        let region = self
+            .state
+            .regions
+            .iter()
+            .find(|r| r.id == u32::from(id.0))?;
+        Some(&region.name)
+    }
+
+    /// A node's record.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&NodeRecord> {
+        self.nodes.get(&id)
+    }
+
+    /// Every node that has not left.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &NodeRecord)> {
+        self.nodes
+            .iter()
+            .filter(|(_, node)| !node.left)
+            .map(|(id, node)| (*id, node))
+    }
+
+    /// The region a node stands in.
+    #[must_use]
+    pub fn region_of_node(&self, id: NodeId) -> Option<&str> {
+        self.nodes.get(&id).map(|node| node.region.as_str())
+    }
+}

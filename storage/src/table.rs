@@ -1,0 +1,72 @@
+//! The tables. One column family each; the names are stored, never rename.
+
+/// A table of the store. What its keys look like is told in
+/// [`keys`](crate::keys).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Raft logs and votes of all shards.
+    Raft,
+    /// Sealed entries of all groups.
+    Log,
+    /// Heads of groups.
+    Heads,
+    /// CRDT rows of groups.
+    Rows,
+    /// What was appended under which client message id.
+    Dedup,
+    /// What each shard has applied.
+    Shards,
+    /// Effects on other groups, not yet acknowledged.
+    Outbox,
+    /// The user directory.
+    Users,
+    /// How far a group has taken each shard's outbox.
+    Inbox,
+    /// What concerns this node alone.
+    Node,
+}
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Self; 10] = [
+        Self::Raft,
+        Self::Log,
+        Self::Heads,
+        Self::Rows,
+        Self::Dedup,
+        Self::Shards,
+        Self::Outbox,
+        Self::Users,
+        Self::Inbox,
+        Self::Node,
+    ];
+
+    /// The stored name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Raft => "raft",
+            Self::Log => "log",
+            Self::Heads => "heads",
+            Self::Rows => "rows",
+            Self::Dedup => "dedup",
+            Self::Shards => "shards",
+            Self::Outbox => "outbox",
+            Self::Users => "users",
+            Self::Inbox => "inbox",
+            Self::Node => "node",
+        }
+    }
+
+    /// Reads a stored name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
+    }
+}
+
+impl std::fmt::Display for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,127 @@
+//! What of QUIC is set, and why; quinn's defaults are not relied on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use folkmoot_wire::limits;
+use quinn::{IdleTimeout, TransportConfig, VarInt};
+
+use crate::counters::Counters;
+use crate::port::FrameLimits;
+
+/// A peer that was silent this long is gone: nodes.
+pub const NODE_IDLE: Duration = Duration::from_secs(30);
+/// Clients; as long as the session above allows.
+pub const CLIENT_IDLE: Duration = limits::SESSION_IDLE;
+/// The dialling side keeps the connection (and NAT bindings) alive.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Bytes received and not yet read, over all streams of a client.
+const CLIENT_WINDOW: u32 = 512 * 1024;
+/// The same of a node: a fetch over 200 ms of round trip still gets 80 MB/s.
+const NODE_WINDOW: u32 = 16 * 1024 * 1024;
+/// The same of one stream; the connection's window bounds it further.
+const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
+/// Bytes sent and not yet acknowledged, to a client.
+const CLIENT_SEND_WINDOW: u64 = 512 * 1024;
+/// The same to a node.
+const NODE_SEND_WINDOW: u64 = 16 * 1024 * 1024;
+/// Streams a client may have open at once.
+const CLIENT_STREAMS: u32 = 16;
+/// The same of a node.
+const NODE_STREAMS: u32 = 1_024;
+
+/// Settings of a QUIC endpoint.
+#[derive(Debug, Clone)]
+pub struct QuicOptions {
+    /// Largest frames.
+    pub frames: FrameLimits,
+    /// Handshakes in progress at once. More: refused; from half of it on,
+    /// addresses are validated first (QUIC Retry), so that forged ones cost
+    /// nothing.
+    pub handshakes: usize,
+    /// Connections at once. More: refused.
+    pub connections: usize,
+    /// An incoming handshake must be done within this time.
+    pub handshake_deadline: Duration,
+    /// A dial must be done within this time.
+    pub dial_deadline: Duration,
+    /// Send many packets in one system call, where the system can. Off helps
+    /// with broken network drivers.
+    pub segmentation_offload: bool,
+    /// Where connections are counted.
+    pub counters: Arc<Counters>,
+}
+
+impl Default for QuicOptions {
+    fn default() -> Self {
+        Self {
+            frames: FrameLimits::default(),
+            handshakes: 512,
+            connections: limits::SESSIONS_MAX + 10_000,
+            handshake_deadline: Duration::from_secs(10),
+            dial_deadline: Duration::from_secs(5),
+            segmentation_offload: true,
+            counters: Counters::new(),
+        }
+    }
+}
+
+fn idle(after: Duration) -> Option<IdleTimeout> {
+    IdleTimeout::try_from(after).ok()
+}
+
+fn base(options: &QuicOptions) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(CLIENT_WINDOW))
+        .send_window(CLIENT_SEND_WINDOW)
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .keep_alive_interval(None)
+        .enable_segmentation_offload(options.segmentation_offload);
+    transport
+}
+
+/// Whoever connects is held to a client's limits until it is known to be a
+/// node; see [`raise_to_node`].
+pub(super) fn server(options: &QuicOptions) -> TransportConfig {
+    let mut transport = base(options);
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(CLIENT_STREAMS))
+        .max_idle_timeout(idle(CLIENT_IDLE));
+    transport
+}
+
+/// A client, or a joiner. The one-way stream tells a joiner it is accepted.
+pub(super) fn client_dial(options: &QuicOptions) -> TransportConfig {
+    let mut transport = base(options);
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(CLIENT_STREAMS))
+        .max_concurrent_uni_streams(VarInt::from_u32(1))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(idle(CLIENT_IDLE));
+    transport
+}
+
+/// A node that connects to a node.
+pub(super) fn node_dial(options: &QuicOptions) -> TransportConfig {
+    let mut transport = base(options);
+    transport
+        .receive_window(VarInt::from_u32(NODE_WINDOW))
+        .send_window(NODE_SEND_WINDOW)
+        .max_concurrent_bidi_streams(VarInt::from_u32(NODE_STREAMS))
+        .max_concurrent_uni_streams(VarInt::from_u32(1))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(idle(NODE_IDLE));
+    transport
+}
+
+/// The peer has proven to be a node.
+pub(super) fn raise_to_node(connection: &quinn::Connection) {
+    connection.set_receive_window(VarInt::from_u32(NODE_WINDOW));
+    connection.set_send_window(NODE_SEND_WINDOW);
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(NODE_STREAMS));
+}

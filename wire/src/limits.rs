@@ -1,0 +1,97 @@
+//! Every limit of the system, in one place. Bytes, milliseconds and counts.
+//! Each queue, frame, list and retry that these bound names its overflow
+//! policy here.
+
+use std::time::Duration;
+
+/// Largest frame of the client protocol, in bytes. Larger: the session is
+/// closed with `frame_too_large` before the frame is read.
+pub const CLIENT_FRAME_MAX: usize = 256 * 1024;
+/// Largest frame between nodes, in bytes.
+pub const NODE_FRAME_MAX: usize = 8 * 1024 * 1024;
+/// Largest body of one entry, in bytes. Larger: `too_large`.
+pub const BODY_MAX: usize = 64 * 1024;
+/// Longest nick, in bytes.
+pub const NICK_MAX: usize = 64;
+/// Longest group name, in bytes.
+pub const NAME_MAX: usize = 256;
+/// Most mentions in one entry.
+pub const MENTIONS_MAX: usize = 64;
+/// Members of an ordinary group unless it says otherwise.
+pub const MEMBER_CAP_DEFAULT: u32 = 500;
+/// Most members any group can have.
+pub const MEMBER_CAP_MAX: u32 = 1_000_000;
+/// Largest profile document, in bytes.
+pub const PROFILE_MAX: usize = 64 * 1024;
+
+/// A Hello must arrive within this time. Late: `hello_timeout`.
+pub const HELLO_DEADLINE: Duration = Duration::from_secs(5);
+/// Clients send a Ping this often.
+pub const HEARTBEAT: Duration = Duration::from_secs(30);
+/// A session that was silent this long is closed with `idle_timeout`.
+pub const SESSION_IDLE: Duration = Duration::from_secs(75);
+/// Open requests of one session. More: `too_many_requests`.
+pub const SESSION_REQUESTS: usize = 512;
+/// Frames waiting to be written to one client. Full: pushes collapse into a
+/// `Gap` per group; replies wait.
+pub const SESSION_QUEUE: usize = 256;
+/// Bytes waiting to be written to one client. Over: as for frames.
+pub const SESSION_QUEUE_BYTES: usize = 2 * 1024 * 1024;
+/// A client that takes nothing for this long is closed with `slow_consumer`.
+pub const SESSION_STALL: Duration = Duration::from_secs(30);
+/// Sends a session may make per second, on average. Over: `too_many_requests`.
+pub const SESSION_SENDS_PER_SECOND: u32 = 2_000;
+/// And at once.
+pub const SESSION_SENDS_BURST: u32 = 4_000;
+/// Sessions of one node. More: refused with `busy`.
+pub const SESSIONS_MAX: usize = 100_000;
+/// Groups active in one session. More: `invalid`.
+pub const ACTIVE_GROUPS_MAX: usize = 1_000;
+
+/// Entries in one history page.
+pub const PAGE_ENTRIES: u32 = 500;
+/// Bytes of entries in one page.
+pub const PAGE_BYTES: usize = 200 * 1024;
+/// Rows in one page.
+pub const PAGE_ROWS: u32 = 500;
+
+/// Commands in one Raft log entry.
+pub const BATCH_COMMANDS: usize = 1_024;
+/// Bytes of commands in one Raft log entry.
+pub const BATCH_BYTES: usize = 1024 * 1024;
+/// Commands waiting at a sequencer. Full: `busy`.
+pub const SEQUENCER_QUEUE: usize = 16_384;
+/// What `busy` asks a client to wait, in milliseconds.
+pub const BUSY_RETRY_MS: u64 = 200;
+/// How long an edge tries to reach the home before it answers `unavailable`.
+pub const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
+/// One call between nodes.
+pub const RPC_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a `client_msg_id` is remembered, in milliseconds of the log's HLC.
+pub const DEDUP_WINDOW_MS: u64 = 7 * 24 * 3600 * 1000;
+/// Furthest a proposal or a message from a peer may be ahead, in milliseconds.
+pub const HLC_DRIFT_MS: u64 = 500;
+/// A node this far off its peers' median does not lead, in milliseconds.
+pub const CLOCK_OFF_MS: u64 = 250;
+
+/// Pushes waiting for one follower. Full: dropped, and the next one is
+/// `lossy`; the follower closes the gap from heads.
+pub const FOLLOW_QUEUE: usize = 1_024;
+/// A shard's watermark is pushed this often, also in silence.
+pub const FOLLOW_WATERMARK: Duration = Duration::from_secs(1);
+/// A follower that hears nothing this long follows anew.
+pub const FOLLOW_SILENCE: Duration = Duration::from_secs(5);
+/// Cursor changes of an edge are sent upstream this often...
+pub const CURSOR_FLUSH: Duration = Duration::from_secs(1);
+/// ...or when this many wait.
+pub const CURSOR_BATCH: usize = 100;
+/// Cursors are pushed to all in groups up to this many members.
+pub const SMALL_GROUP: u32 = 200;
+
+/// Shards of a region.
+pub const SHARDS_PER_REGION: u32 = 16;
+/// Slots of the user directory.
+pub const DIRECTORY_SLOTS: u32 = 256;
+/// Join tokens end after this time.
+pub const JOIN_TOKEN_TTL: Duration = Duration::from_secs(3600);

@@ -1,0 +1,47 @@
+//! Version and feature negotiation.
+
+/// Versions of the client protocol that this build speaks.
+pub const CLIENT: Range = Range { min: 1, max: 1 };
+/// Version of the node protocol.
+pub const NODE: u32 = 1;
+/// ALPN of native clients.
+pub const ALPN_CLIENT: &[u8] = b"folkmoot/1";
+/// ALPN between nodes.
+pub const ALPN_NODE: &[u8] = b"folkmoot-node/1";
+/// ALPN of a node that has no certificate yet.
+pub const ALPN_JOIN: &[u8] = b"folkmoot-join/1";
+/// Path of the WebSocket.
+pub const WS_PATH: &str = "/v1/ws";
+/// Features of this build that a peer may ask for.
+pub const FEATURES: &[&str] = &["rows", "bumps"];
+
+/// An inclusive range of versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// Least.
+    pub min: u32,
+    /// Greatest.
+    pub max: u32,
+}
+
+impl Range {
+    /// The greatest version that both sides speak.
+    #[must_use]
+    pub fn negotiate(self, other: Self) -> Option<u32> {
+        let version = self.max.min(other.max);
+        (version >= self.min.max(other.min)).then_some(version)
+    }
+}
+
+/// The features both sides know, in our order.
+#[must_use]
+pub fn common_features(theirs: &[String]) -> Vec<String> {
+    FEATURES
+        .iter()
+        .filter(|ours| theirs.iter().any(|t| t == *ours))
+        .map(|ours| (*ours).to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
