@@ -132,8 +132,9 @@ pub struct Proposed {
 /// Why a proposal was not answered with its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
-    /// This replica does not lead, or lost the lead meanwhile: in that case
-    /// the payload may still be committed by the next leader. Retry there;
+    /// This replica does not lead, or was elected a moment ago and has not
+    /// heard from a quorum yet, or lost the lead meanwhile: in that case the
+    /// payload may still be committed by the next leader. Retry there;
     /// payloads have to bear being proposed twice.
     #[error("this replica does not lead the shard in term {term}: try {leader:?}")]
     NotLeader {

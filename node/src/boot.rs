@@ -26,10 +26,11 @@ use folkmoot_wire::proto::{
 
 use crate::cluster::join::{CaJoins, CaNode, NoJoins, PassOn};
 use crate::cluster::meta::MetaHost;
-use crate::cluster::start::{GossipParts, Joins, Node, Parts};
+use crate::cluster::parts::{GossipParts, Joins, Parts};
+use crate::cluster::start::Node;
 use crate::config::Config;
 use crate::edge::{Auth, EdgeOptions};
-use crate::ports::{Clock, Random, SystemClock, SystemRandom};
+use crate::ports::{Clock, SystemClock, SystemRandom};
 
 pub use folder::{Folder, Identity, Kind};
 pub use joining::{JoinToken, create_token};
@@ -390,11 +391,4 @@ impl Joining {
             }
         }
     }
-}
-
-/// A random secret, in hex.
-fn random_hex(random: &dyn Random, bytes: usize) -> String {
-    let mut out = vec![0; bytes];
-    random.fill(&mut out);
-    hex::encode(out)
 }

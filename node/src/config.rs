@@ -125,7 +125,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "log",
-        "info",
+        "info,openraft=warn",
         "log filter, as `info` or `folkmoot_node=debug,info`",
     ),
     key("log_format", "text", "`text` or `json`"),

@@ -2,7 +2,8 @@
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use crate::cluster::start::{Node, StatusSource};
+use crate::cluster::parts::StatusSource;
+use crate::cluster::start::Node;
 
 const SESSIONS: &str = "folkmoot_sessions";
 const SHARD_APPLIED: &str = "folkmoot_shard_applied_index";

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Admin, Refusal};
 use crate::boot::{CLUSTER_KEY, Kind, create_token};
-use crate::cluster::start::StatusSource;
+use crate::cluster::parts::StatusSource;
 use crate::edge::{Grant, SigningKey, issue};
 use crate::ports::{Clock, SystemClock};
 

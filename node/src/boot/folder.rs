@@ -16,7 +16,6 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::random_hex;
 use crate::cluster::join::CERTIFICATE_LIFE;
 use crate::config::Config;
 use crate::ports::Random;
@@ -278,4 +277,11 @@ fn time(since: Duration) -> anyhow::Result<time::OffsetDateTime> {
     Ok(time::OffsetDateTime::from_unix_timestamp(
         since.as_secs() as i64
     )?)
+}
+
+/// A random secret, in hex.
+pub(super) fn random_hex(random: &dyn Random, bytes: usize) -> String {
+    let mut out = vec![0; bytes];
+    random.fill(&mut out);
+    hex::encode(out)
 }

@@ -16,8 +16,8 @@ use folkmoot_wire::{Fault, limits};
 use prost::Message;
 use tokio::time::{sleep, timeout};
 
-use super::folder::{Folder, Identity, Kind, pem};
-use super::{random_hex, record};
+use super::folder::{Folder, Identity, Kind, pem, random_hex};
+use super::record;
 use crate::cluster::join::token_hash;
 use crate::cluster::start::Node;
 use crate::config::Config;

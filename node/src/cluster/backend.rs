@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::cursors::Cursors;
 use super::feeds::Feeds;
 use super::follow::Followers;
+use super::outcome::{effect_is_awaited, judged};
 use super::peers::{Class, Peers};
 use super::read::LocalReads;
 use super::router::Router;
@@ -163,29 +164,6 @@ impl NodeBackend {
         let mut unique = [0; 11];
         unique.copy_from_slice(&bytes[2..]);
         (Slot(u16::from_be_bytes([bytes[0], bytes[1]])), unique)
-    }
-}
-
-/// Entries whose effect the sender looks for at once: membership and the
-/// like. Messages are not waited for: they arrive by themselves.
-fn effect_is_awaited(op: &command::Op) -> bool {
-    match op {
-        command::Op::Append(append) => !matches!(
-            append.kind(),
-            Kind::Message | Kind::Action | Kind::Notice | Kind::Edit | Kind::Recall
-        ),
-        _ => false,
-    }
-}
-
-fn judged(outcome: Outcome) -> Result<Outcome, Fault> {
-    match outcome.result {
-        Some(outcome::Result::Rejected(rejected)) => Err(Fault::new(
-            Code::from_u32(rejected.code).unwrap_or(Code::Internal),
-            rejected.detail,
-        )),
-        Some(_) => Ok(outcome),
-        None => Err(Fault::new(Code::Internal, "an empty outcome")),
     }
 }
 

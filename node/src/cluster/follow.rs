@@ -256,6 +256,12 @@ impl Task {
                     if heard.elapsed() > limits::FOLLOW_SILENCE {
                         return Ok(End::Broken);
                     }
+                    // A follower gained here makes this node a relay, which
+                    // the view does not show: two nodes must not keep
+                    // following each other.
+                    if self.choose() != self.upstream {
+                        return Ok(End::Moved);
+                    }
                     self.handle(Event::Tick)?;
                 }
                 Ok(()) = changed.changed() => {

@@ -15,9 +15,9 @@ use prost::Message;
 use tokio::time::timeout;
 
 use super::meta::MetaHost;
+use super::parts::Joins;
 use super::peers::{Class, Peers};
 use super::router::Router;
-use super::start::Joins;
 use super::view::ClusterView;
 use crate::ports::Clock;
 

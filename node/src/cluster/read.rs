@@ -176,6 +176,8 @@ impl LocalReads {
     /// When the store fails.
     pub fn fetch_rows(&self, fetch: &FetchRows) -> Result<RowPage, Fault> {
         let group = parse(&fetch.group)?;
+        // Read first: the rows are then at least as new as the head says.
+        let head = self.head(&group)?;
         let (rows, next) = if fetch.key.is_empty() {
             self.rows(&group, &[], &fetch.after_key, fetch.limit)?
         } else {
@@ -187,7 +189,7 @@ impl LocalReads {
             group: fetch.group.clone(),
             rows,
             next,
-            head: self.head(&group)?,
+            head,
         })
     }
 

@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::feeds::Feeds;
 use super::meta::MetaHost;
+use super::parts::{Joins, StatusSource};
 use super::peers::{Class, Peers};
 use super::read::LocalReads;
 use super::shards::{NotDone, Voters};
-use super::start::{Joins, StatusSource};
 
 /// Requests of one stream worked on at once. More wait in the stream.
 const AT_ONCE: usize = 256;

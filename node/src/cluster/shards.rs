@@ -128,7 +128,7 @@ async fn gather(
         // the answer is awaited aside.
         let work = propose_round(id, Arc::clone(&sequencer), stamp, stamps.wall_ms(), round);
         let mut work = Box::pin(work);
-        if let std::task::Poll::Pending = futures_util::poll!(work.as_mut()) {
+        if futures_util::poll!(work.as_mut()).is_pending() {
             tokio::spawn(async move {
                 work.await;
                 drop(place);

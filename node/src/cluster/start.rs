@@ -1,22 +1,12 @@
 //! A node above its ports: the same code in production and in simulation.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use folkmoot_consensus::{ConsensusError, RaftOptions, RaftShard, Sequencer};
-use folkmoot_gossip::{
-    Datagrams, Gossip, GossipConfig, GossipError, Keyring, StateKind, SwimConfig,
-};
-use folkmoot_replication::apply::{ApplyError, ShardApply, ShardConfig};
-use folkmoot_replication::follow::follower::{Config as FollowerConfig, Follower};
-use folkmoot_replication::placement::Shard;
-use folkmoot_storage::{Commit, Store, StoreError, keys};
-use folkmoot_transport::{Dial, Listener, PeerKind};
-use folkmoot_wire::proto::{
-    JoinReply, JoinRequest, MetaCommand, MetaState, NodeStatus, ShardStatus,
-};
-use folkmoot_wire::{Fault, NodeId, ShardId};
+use folkmoot_consensus::{RaftOptions, Sequencer};
+use folkmoot_gossip::{Gossip, GossipConfig};
+use folkmoot_storage::{Commit, Store, StoreError};
+use folkmoot_transport::{Listener, PeerKind};
+use folkmoot_wire::NodeId;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,108 +15,25 @@ use tokio_util::task::TaskTracker;
 use super::backend::{BackendParts, NodeBackend};
 use super::cursors::Cursors;
 use super::feeds::{Feeds, Publisher};
-use super::follow::{self, FollowParts, Followers};
+use super::follow::Followers;
 use super::gossip::{PACKETS, PeerStateLink};
-use super::machine::{MetaMachine, ShardMachine};
 use super::meta::MetaHost;
-use super::outbox::Outbox;
+use super::parts::{Joins, Parts, StartError, StatusSource};
 use super::peers::Peers;
 use super::read::LocalReads;
 use super::router::Router;
-use super::serve::{PeerRaftLink, Serve};
-use super::shards::{VoterShard, Voters};
+use super::serve::Serve;
+use super::shards::Voters;
 use super::view::ClusterView;
-use crate::edge::{Auth, Edge, EdgeOptions};
-use crate::ports::{Clock, Random, Stamps};
-
-/// Lets nodes in, where the CA's key is.
-#[async_trait]
-pub trait Joins: Send + Sync {
-    /// Answers a request to join.
-    ///
-    /// # Errors
-    /// Why the node is not let in.
-    async fn join(&self, request: JoinRequest) -> Result<JoinReply, Fault>;
-}
-
-/// What a node tells of itself.
-pub trait StatusSource: Send + Sync {
-    /// The status now.
-    fn status(&self) -> NodeStatus;
-}
-
-/// Everything a node is made of, below its own code.
-pub struct Parts {
-    /// This node.
-    pub me: NodeId,
-    /// Its region's name.
-    pub region: String,
-    /// The cluster.
-    pub cluster: [u8; 16],
-    /// Rises with every start.
-    pub incarnation: u64,
-    /// What is known of the cluster from before.
-    pub meta: MetaState,
-    /// This node makes the cluster: the command that does.
-    pub found: Option<MetaCommand>,
-    /// Follow every group of every shard in full.
-    pub follow_all: bool,
-    /// Timing of consensus.
-    pub raft: RaftOptions,
-    /// The store and its group commit.
-    pub store: Arc<dyn Store>,
-    pub commit: Arc<dyn Commit>,
-    /// Where nodes and native clients come in.
-    pub listeners: Vec<Arc<dyn Listener>>,
-    /// The way to other nodes.
-    pub dial: Arc<dyn Dial>,
-    /// Gossip's socket; none: the node is alone and stays so.
-    pub gossip: Option<GossipParts>,
-    pub clock: Arc<dyn Clock>,
-    pub random: Arc<dyn Random>,
-    /// Checks clients' tokens.
-    pub auth: Auth,
-    pub edge: EdgeOptions,
-}
-
-/// What gossip needs.
-pub struct GossipParts {
-    pub datagrams: Arc<dyn Datagrams>,
-    /// As others reach it.
-    pub addr: SocketAddr,
-    /// This node's QUIC, as others reach it.
-    pub quic: SocketAddr,
-    pub keyring: Keyring,
-    pub seeds: Vec<SocketAddr>,
-    pub swim: SwimConfig,
-    pub state: StateKind,
-}
-
-/// Why a node did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Consensus(#[from] ConsensusError),
-    #[error(transparent)]
-    Gossip(#[from] GossipError),
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    #[error("gossip: {0}")]
-    Identity(#[from] folkmoot_gossip::IdentityError),
-    #[error("the meta shard: {0}")]
-    Meta(String),
-    #[error("the cluster could not be made: {0}")]
-    Found(Fault),
-}
+use crate::edge::Edge;
+use crate::ports::Stamps;
 
 /// A running node.
 pub struct Node {
-    me: NodeId,
-    cluster: [u8; 16],
-    follow_all: bool,
-    raft: RaftOptions,
+    pub(super) me: NodeId,
+    pub(super) cluster: [u8; 16],
+    pub(super) follow_all: bool,
+    pub(super) raft: RaftOptions,
     pub view: Arc<ClusterView>,
     pub peers: Arc<Peers>,
     pub voters: Arc<Voters>,
@@ -140,13 +47,13 @@ pub struct Node {
     pub stamps: Arc<Stamps>,
     pub store: Arc<dyn Store>,
     pub gossip: Option<Arc<Gossip>>,
-    commit: Arc<dyn Commit>,
+    pub(super) commit: Arc<dyn Commit>,
     listeners: Vec<Arc<dyn Listener>>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-    fatal: mpsc::Sender<String>,
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    pub(super) fatal: mpsc::Sender<String>,
     failures: Mutex<Option<mpsc::Receiver<String>>>,
-    started_ms: u64,
+    pub(super) started_ms: u64,
 }
 
 impl Node {
@@ -342,159 +249,6 @@ impl Node {
         }
     }
 
-    async fn start_meta(&self, found: Option<MetaCommand>) -> Result<(), StartError> {
-        let votes = found.is_some() || self.meta.voters().contains(&self.me);
-        if !votes || (found.is_none() && self.view.placement().shard(ShardId::META).is_none()) {
-            return Ok(());
-        }
-        let machine = MetaMachine::open(Arc::clone(&self.store), Arc::clone(&self.view))
-            .map_err(|error| StartError::Meta(error.to_string()))?;
-        let voters = if found.is_some() {
-            vec![self.me]
-        } else {
-            self.meta.voters()
-        };
-        let raft = RaftShard::start(
-            ShardId::META,
-            self.me,
-            &voters,
-            Arc::clone(&self.store),
-            Arc::clone(&self.commit),
-            Box::new(machine),
-            Arc::new(PeerRaftLink(Arc::clone(&self.peers))),
-            self.raft_options(ShardId::META),
-        )
-        .await?;
-        self.meta.set_raft(raft);
-        if let Some(command) = found {
-            self.router
-                .meta(&self.meta, command)
-                .await
-                .map_err(StartError::Found)?;
-        }
-        Ok(())
-    }
-
-    fn raft_options(&self, shard: ShardId) -> RaftOptions {
-        let seed = self.raft.seed ^ (u64::from(shard.0) << 32) ^ u64::from(self.me.0);
-        self.raft.clone().with_seed(seed)
-    }
-
-    /// Starts what the placement gives this node, as it changes.
-    async fn keep_placed(self: Arc<Self>) {
-        let mut changed = self.view.watch();
-        loop {
-            if let Err(error) = self.reconcile().await {
-                tracing::error!(%error, "a shard does not start");
-                let _ = self.fatal.send(error.to_string()).await;
-                return;
-            }
-            if let Some(meta) = self
-                .meta
-                .raft()
-                .map(|_| self.view.placement().state().clone())
-                && let Err(error) = MetaHost::keep(&*self.store, &meta)
-            {
-                let _ = self.fatal.send(error.to_string()).await;
-                return;
-            }
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return,
-                changed = changed.changed() => if changed.is_err() { return },
-            }
-        }
-    }
-
-    async fn reconcile(&self) -> Result<(), StartError> {
-        let placement = self.view.placement();
-        for shard in placement.shards() {
-            if shard.voters.contains(&self.me) {
-                if self.voters.get(shard.id).is_none() {
-                    self.start_voter(shard).await?;
-                }
-            } else if self.followers.get(shard.id).is_none() {
-                self.start_follower(shard)?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn start_voter(&self, shard: &Shard) -> Result<(), StartError> {
-        let apply = ShardApply::open(
-            ShardConfig {
-                shard: shard.id,
-                generation: shard.generation,
-                cluster: self.cluster,
-                digest_key: digest_key(&self.cluster),
-            },
-            Arc::clone(&self.store) as Arc<dyn folkmoot_storage::Read>,
-        )?;
-        let (region, (first, last)) = (shard.region, shard.slots);
-        let range = keys::slots::range(region, first, last);
-        let feed = self.feeds.start(shard.id, apply.applied_index(), range)?;
-        let directory = self
-            .view
-            .placement()
-            .state()
-            .directory
-            .iter()
-            .filter(|range| range.shard == shard.id.0)
-            .cloned()
-            .collect();
-        let machine = ShardMachine::new(apply, shard.clone(), directory, feed.sink());
-        let raft = RaftShard::start(
-            shard.id,
-            self.me,
-            &shard.voters,
-            Arc::clone(&self.store),
-            Arc::clone(&self.commit),
-            Box::new(machine),
-            Arc::new(PeerRaftLink(Arc::clone(&self.peers))),
-            self.raft_options(shard.id),
-        )
-        .await?;
-        let voter = VoterShard::start(shard.id, raft, Arc::clone(&self.stamps));
-        let outbox = Outbox {
-            voter: voter.clone(),
-            published: feed.status(),
-            store: Arc::clone(&self.store),
-            router: Arc::clone(&self.router),
-            view: Arc::clone(&self.view),
-        };
-        self.voters.insert(voter);
-        self.tasks.spawn(outbox.run(self.stop.clone()));
-        Ok(())
-    }
-
-    fn start_follower(&self, shard: &Shard) -> Result<(), StartError> {
-        let follower = Follower::open(
-            FollowerConfig {
-                shard: shard.id,
-                cluster: self.cluster,
-                digest_key: digest_key(&self.cluster),
-                all_groups: self.follow_all,
-            },
-            Arc::clone(&self.store) as Arc<dyn folkmoot_storage::Read>,
-        )?;
-        let (region, (first, last)) = (shard.region, shard.slots);
-        let range = keys::slots::range(region, first, last);
-        let feed = self.feeds.start(shard.id, follower.watermark(), range)?;
-        let handle = follow::start(FollowParts {
-            shard: shard.clone(),
-            follower,
-            all_groups: self.follow_all,
-            feed,
-            store: Arc::clone(&self.store),
-            peers: Arc::clone(&self.peers),
-            view: Arc::clone(&self.view),
-            stop: self.stop.clone(),
-            fatal: self.fatal.clone(),
-        });
-        self.followers.insert(shard.id, handle);
-        Ok(())
-    }
-
     /// Waits for what the node cannot go on after: a disk that failed.
     pub async fn failed(&self) -> String {
         let failures = self.failures.lock().take();
@@ -531,49 +285,6 @@ impl Node {
         self.tasks.wait().await;
         self.store.sync()?;
         self.store.close()
-    }
-}
-
-impl StatusSource for Node {
-    fn status(&self) -> NodeStatus {
-        let placement = self.view.placement();
-        let shards = placement
-            .shards()
-            .map(|shard| self.shard_status(shard))
-            .collect();
-        let edge = self.edge.stats();
-        NodeStatus {
-            node: self.me.0,
-            shards,
-            sessions_quic: edge.sessions_quic,
-            sessions_ws: edge.sessions_websocket,
-            uptime_ms: self.stamps.wall_ms().saturating_sub(self.started_ms),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
-    }
-}
-
-impl Node {
-    fn shard_status(&self, shard: &Shard) -> ShardStatus {
-        let feed = self.feeds.get(shard.id).map(|feed| *feed.status().borrow());
-        let feed = feed.unwrap_or_default();
-        let mut status = ShardStatus {
-            shard: shard.id.0,
-            followers: feed.followers as u32,
-            followed: feed.watermark,
-            ..ShardStatus::default()
-        };
-        if let Some(voter) = self.voters.get(shard.id) {
-            let raft = voter.raft.status();
-            status.voter = true;
-            status.leader = raft.leader.map_or(0, |node| node.0);
-            status.term = raft.term;
-            status.last_log = raft.last_log;
-            status.last_applied = raft.last_applied;
-        } else {
-            status.leader = self.view.leader(shard.id).map_or(0, |node| node.0);
-        }
-        status
     }
 }
 

@@ -5,5 +5,7 @@ mod chat;
 mod client;
 mod delivery;
 mod limits;
+mod news;
 mod pipe;
+mod rows;
 mod world;

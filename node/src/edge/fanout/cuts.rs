@@ -56,7 +56,7 @@ impl Cuts {
     }
 
     fn member(&mut self, user: UserId, value: &MemberValue) {
-        let authority = value.authority.clone().unwrap_or_default();
+        let authority = value.authority.unwrap_or_default();
         match authority.status() {
             MemberStatus::Member => {
                 self.visible_from.insert(user, authority.visible_from);

@@ -13,7 +13,6 @@ use std::time::Duration;
 use folkmoot_wire::proto::{Outcome, Sent, command, outcome, server_frame};
 use folkmoot_wire::{Code, Fault, GroupId, limits};
 use parking_lot::Mutex;
-use prost::Message;
 use tokio::time::Instant;
 
 use super::{Asked, Session};

@@ -55,7 +55,7 @@ async fn a_client_that_reads_nothing_costs_little_and_is_cut_off() {
     let group = ann.create("tea", |_| {}).await;
     bob.join(group, "bob").await;
     bob.activate(group, 0, Bytes::new()).await;
-    // Bob reads no more. A gigabyte passes by in lines of 60 KB.
+    // Bob reads no more. Twelve megabytes pass by in lines of 60 KB.
     let large = "x".repeat(60_000);
     for _ in 0..200 {
         ann.say(group, &large).await;

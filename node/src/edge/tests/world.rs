@@ -13,8 +13,8 @@ use folkmoot_replication::placement::Placement;
 use folkmoot_storage::{Batch, Direction, MemStore, Read, Store, Table, keys, log, value};
 use folkmoot_wire::proto::{
     Command, CommandBatch, Covers, CursorBatch, CursorChange, DirectoryRange, GroupPush, Head,
-    LogSlice, MetaState, NodeRecord, OutboxAck, Outcome, RegionRecord, ResolveUser, Row,
-    ShardRecord, command, outcome,
+    LogSlice, MetaState, OutboxAck, Outcome, RegionRecord, ResolveUser, Row, ShardRecord, command,
+    outcome,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, RegionId, ShardId, Slot, UserId, entry};
@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use prost::Message;
 use tokio::time::Instant;
 
+use super::news::merged;
 use crate::backend::{Backend, LogRange};
 use crate::edge::auth::Auth;
 use crate::edge::{Edge, EdgeOptions, Grant, SigningKey, issue};
@@ -43,11 +44,10 @@ pub(super) struct World {
     pub(super) calls: Mutex<Vec<usize>>,
     /// The next calls fail with this.
     pub(super) fail: Mutex<Option<Fault>>,
-    /// A call takes this long.
+    /// Proposals take this long, and heads are this old.
     pub(super) latency: Mutex<Duration>,
-    /// Groups followed, by number of `want` minus `unwant`.
+    /// `want`s minus `unwant`s.
     pub(super) wanted: Mutex<BTreeMap<GroupId, i64>>,
-    /// News are kept back instead of published.
     pub(super) hold_news: AtomicBool,
     pub(super) held_news: Mutex<Vec<GroupPush>>,
 }
@@ -60,11 +60,6 @@ fn placement() -> Placement {
             shards: 1,
             voters: 1,
             made: true,
-        }],
-        nodes: vec![NodeRecord {
-            id: 1,
-            region: "here".into(),
-            ..NodeRecord::default()
         }],
         shards: vec![ShardRecord {
             id: 1,
@@ -136,11 +131,11 @@ impl World {
         self.edge.get().unwrap()
     }
 
+    /// Applies; what waits in the outbox is delivered at once.
     fn apply(&self, commands: Vec<Command>) -> Vec<Outcome> {
         let mut apply = self.apply.lock();
         let (outcomes, pushes) = self.apply_one(&mut apply, commands);
         self.publish(pushes);
-        // What waits in the outbox is delivered at once.
         loop {
             let waiting = pending(&*self.store, ShardId(1), 100).unwrap();
             let Some(last) = waiting.last() else {
@@ -191,11 +186,16 @@ impl World {
         }
     }
 
-    /// Publishes what was kept back.
+    /// Publishes what was kept back, in one go.
     pub(super) fn release_news(&self) {
         self.hold_news.store(false, Ordering::SeqCst);
         let held = std::mem::take(&mut *self.held_news.lock());
-        self.publish(held);
+        self.publish(merged(held));
+    }
+
+    async fn wait(&self) {
+        let latency = *self.latency.lock();
+        tokio::time::sleep(latency).await;
     }
 
     fn head_of(&self, group: &GroupId) -> Option<Head> {
@@ -223,8 +223,7 @@ impl Backend for World {
 
     fn stamp(&self) -> Hlc {
         let now = Hlc::from_parts(self.wall_ms(), 0).as_u64();
-        let last = self.stamps.fetch_max(now, Ordering::SeqCst).max(now);
-        let _ = last;
+        self.stamps.fetch_max(now, Ordering::SeqCst);
         Hlc::from_u64(self.stamps.fetch_add(1, Ordering::SeqCst))
     }
 
@@ -252,8 +251,7 @@ impl Backend for World {
         ops: Vec<command::Op>,
     ) -> Vec<Result<Outcome, Fault>> {
         self.calls.lock().push(ops.len());
-        let latency = *self.latency.lock();
-        tokio::time::sleep(latency).await;
+        self.wait().await;
         if let Some(fault) = self.fail.lock().take() {
             return vec![Err(fault); ops.len()];
         }
@@ -286,7 +284,9 @@ impl Backend for World {
     }
 
     async fn head(&self, group: GroupId) -> Result<Option<Head>, Fault> {
-        Ok(self.head_of(&group))
+        let head = self.head_of(&group);
+        self.wait().await;
+        Ok(head)
     }
 
     async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {

@@ -1,6 +1,6 @@
 //! How many records per second group commit makes durable on this disk.
 //!
-//! `cargo run --release -p folkmoot-storage --example commit_rate [folder]`
+//! `cargo run --release -p folkmoot-bench --bin commit_rate [folder]`
 //!
 //! The folder is made, filled and removed.
 

@@ -1,7 +1,7 @@
 //! How many proposals a second one voter on disk takes: 256-byte payloads
 //! from 16 tasks, each with a window of proposals under way.
 //!
-//! `cargo run --release -p folkmoot-consensus --example propose_rate [seconds]`
+//! `cargo run --release -p folkmoot-bench --bin propose_rate [seconds]`
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,0 +1,98 @@
+//! What a node is made of, and why it may not start.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use folkmoot_consensus::{ConsensusError, RaftOptions};
+use folkmoot_gossip::{Datagrams, GossipError, Keyring, StateKind, SwimConfig};
+use folkmoot_replication::apply::ApplyError;
+use folkmoot_storage::{Commit, Store, StoreError};
+use folkmoot_transport::{Dial, Listener};
+use folkmoot_wire::proto::{JoinReply, JoinRequest, MetaCommand, MetaState, NodeStatus};
+use folkmoot_wire::{Fault, NodeId};
+
+use crate::edge::{Auth, EdgeOptions};
+use crate::ports::{Clock, Random};
+
+/// Lets nodes in, where the CA's key is.
+#[async_trait]
+pub trait Joins: Send + Sync {
+    /// Answers a request to join.
+    ///
+    /// # Errors
+    /// Why the node is not let in.
+    async fn join(&self, request: JoinRequest) -> Result<JoinReply, Fault>;
+}
+
+/// What a node tells of itself.
+pub trait StatusSource: Send + Sync {
+    /// The status now.
+    fn status(&self) -> NodeStatus;
+}
+
+/// Everything a node is made of, below its own code.
+pub struct Parts {
+    /// This node.
+    pub me: NodeId,
+    /// Its region's name.
+    pub region: String,
+    /// The cluster.
+    pub cluster: [u8; 16],
+    /// Rises with every start.
+    pub incarnation: u64,
+    /// What is known of the cluster from before.
+    pub meta: MetaState,
+    /// This node makes the cluster: the command that does.
+    pub found: Option<MetaCommand>,
+    /// Follow every group of every shard in full.
+    pub follow_all: bool,
+    /// Timing of consensus.
+    pub raft: RaftOptions,
+    /// The store and its group commit.
+    pub store: Arc<dyn Store>,
+    pub commit: Arc<dyn Commit>,
+    /// Where nodes and native clients come in.
+    pub listeners: Vec<Arc<dyn Listener>>,
+    /// The way to other nodes.
+    pub dial: Arc<dyn Dial>,
+    /// Gossip's socket; none: the node is alone and stays so.
+    pub gossip: Option<GossipParts>,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+    /// Checks clients' tokens.
+    pub auth: Auth,
+    pub edge: EdgeOptions,
+}
+
+/// What gossip needs.
+pub struct GossipParts {
+    pub datagrams: Arc<dyn Datagrams>,
+    /// As others reach it.
+    pub addr: SocketAddr,
+    /// This node's QUIC, as others reach it.
+    pub quic: SocketAddr,
+    pub keyring: Keyring,
+    pub seeds: Vec<SocketAddr>,
+    pub swim: SwimConfig,
+    pub state: StateKind,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Consensus(#[from] ConsensusError),
+    #[error(transparent)]
+    Gossip(#[from] GossipError),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error("gossip: {0}")]
+    Identity(#[from] folkmoot_gossip::IdentityError),
+    #[error("the meta shard: {0}")]
+    Meta(String),
+    #[error("the cluster could not be made: {0}")]
+    Found(Fault),
+}

@@ -1,0 +1,176 @@
+//! What the placement gives this node: replicas and followers, started as
+//! the meta shard's state changes.
+
+use std::sync::Arc;
+
+use folkmoot_consensus::{RaftOptions, RaftShard};
+use folkmoot_replication::apply::{ShardApply, ShardConfig};
+use folkmoot_replication::follow::follower::{Config as FollowerConfig, Follower};
+use folkmoot_replication::placement::Shard;
+use folkmoot_storage::keys;
+use folkmoot_wire::ShardId;
+use folkmoot_wire::proto::MetaCommand;
+
+use super::follow::{self, FollowParts};
+use super::machine::{MetaMachine, ShardMachine};
+use super::meta::MetaHost;
+use super::outbox::Outbox;
+use super::parts::StartError;
+use super::serve::PeerRaftLink;
+use super::shards::VoterShard;
+use super::start::{Node, digest_key};
+
+impl Node {
+    pub(super) async fn start_meta(&self, found: Option<MetaCommand>) -> Result<(), StartError> {
+        let votes = found.is_some() || self.meta.voters().contains(&self.me);
+        if !votes || (found.is_none() && self.view.placement().shard(ShardId::META).is_none()) {
+            return Ok(());
+        }
+        let machine = MetaMachine::open(Arc::clone(&self.store), Arc::clone(&self.view))
+            .map_err(|error| StartError::Meta(error.to_string()))?;
+        let voters = if found.is_some() {
+            vec![self.me]
+        } else {
+            self.meta.voters()
+        };
+        let raft = RaftShard::start(
+            ShardId::META,
+            self.me,
+            &voters,
+            Arc::clone(&self.store),
+            Arc::clone(&self.commit),
+            Box::new(machine),
+            Arc::new(PeerRaftLink(Arc::clone(&self.peers))),
+            self.raft_options(ShardId::META),
+        )
+        .await?;
+        self.meta.set_raft(raft);
+        if let Some(command) = found {
+            self.router
+                .meta(&self.meta, command)
+                .await
+                .map_err(StartError::Found)?;
+        }
+        Ok(())
+    }
+
+    fn raft_options(&self, shard: ShardId) -> RaftOptions {
+        let seed = self.raft.seed ^ (u64::from(shard.0) << 32) ^ u64::from(self.me.0);
+        self.raft.clone().with_seed(seed)
+    }
+
+    /// Starts what the placement gives this node, as it changes.
+    pub(super) async fn keep_placed(self: Arc<Self>) {
+        let mut changed = self.view.watch();
+        loop {
+            if let Err(error) = self.reconcile().await {
+                tracing::error!(%error, "a shard does not start");
+                let _ = self.fatal.send(error.to_string()).await;
+                return;
+            }
+            if let Some(meta) = self
+                .meta
+                .raft()
+                .map(|_| self.view.placement().state().clone())
+                && let Err(error) = MetaHost::keep(&*self.store, &meta)
+            {
+                let _ = self.fatal.send(error.to_string()).await;
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                changed = changed.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    pub(super) async fn reconcile(&self) -> Result<(), StartError> {
+        let placement = self.view.placement();
+        for shard in placement.shards() {
+            if shard.voters.contains(&self.me) {
+                if self.voters.get(shard.id).is_none() {
+                    self.start_voter(shard).await?;
+                }
+            } else if self.followers.get(shard.id).is_none() {
+                self.start_follower(shard)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_voter(&self, shard: &Shard) -> Result<(), StartError> {
+        let apply = ShardApply::open(
+            ShardConfig {
+                shard: shard.id,
+                generation: shard.generation,
+                cluster: self.cluster,
+                digest_key: digest_key(&self.cluster),
+            },
+            Arc::clone(&self.store) as Arc<dyn folkmoot_storage::Read>,
+        )?;
+        let (region, (first, last)) = (shard.region, shard.slots);
+        let range = keys::slots::range(region, first, last);
+        let feed = self.feeds.start(shard.id, apply.applied_index(), range)?;
+        let directory = self
+            .view
+            .placement()
+            .state()
+            .directory
+            .iter()
+            .filter(|range| range.shard == shard.id.0)
+            .cloned()
+            .collect();
+        let machine = ShardMachine::new(apply, shard.clone(), directory, feed.sink());
+        let raft = RaftShard::start(
+            shard.id,
+            self.me,
+            &shard.voters,
+            Arc::clone(&self.store),
+            Arc::clone(&self.commit),
+            Box::new(machine),
+            Arc::new(PeerRaftLink(Arc::clone(&self.peers))),
+            self.raft_options(shard.id),
+        )
+        .await?;
+        let voter = VoterShard::start(shard.id, raft, Arc::clone(&self.stamps));
+        let outbox = Outbox {
+            voter: voter.clone(),
+            published: feed.status(),
+            store: Arc::clone(&self.store),
+            router: Arc::clone(&self.router),
+            view: Arc::clone(&self.view),
+        };
+        self.voters.insert(voter);
+        self.tasks.spawn(outbox.run(self.stop.clone()));
+        Ok(())
+    }
+
+    fn start_follower(&self, shard: &Shard) -> Result<(), StartError> {
+        let follower = Follower::open(
+            FollowerConfig {
+                shard: shard.id,
+                cluster: self.cluster,
+                digest_key: digest_key(&self.cluster),
+                all_groups: self.follow_all,
+            },
+            Arc::clone(&self.store) as Arc<dyn folkmoot_storage::Read>,
+        )?;
+        let (region, (first, last)) = (shard.region, shard.slots);
+        let range = keys::slots::range(region, first, last);
+        let feed = self.feeds.start(shard.id, follower.watermark(), range)?;
+        let handle = follow::start(FollowParts {
+            shard: shard.clone(),
+            follower,
+            all_groups: self.follow_all,
+            feed,
+            store: Arc::clone(&self.store),
+            peers: Arc::clone(&self.peers),
+            view: Arc::clone(&self.view),
+            stop: self.stop.clone(),
+            fatal: self.fatal.clone(),
+        });
+        self.followers.insert(shard.id, handle);
+        Ok(())
+    }
+}
