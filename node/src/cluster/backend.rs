@@ -8,8 +8,8 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_wire::proto::{
-    Command, Committed, FetchHead, FetchLog, FetchRows, Head, Kind, LogSlice, Outcome, ResolveUser,
-    Row, command, node_reply, node_request, outcome,
+    Command, Committed, FetchHead, FetchLog, FetchRows, Head, LogSlice, Outcome, ResolveUser, Row,
+    command, node_reply, node_request, outcome,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, Slot, UserId, limits};
