@@ -121,7 +121,7 @@ pub const KEYS: &[Key] = &[
     key(
         "web",
         "on",
-        "serve the web pages on `listen`: `on` or `off`",
+        "reserved for the web pages on `listen`, which serve nothing yet: `on` or `off`",
     ),
     key(
         "log",
