@@ -131,6 +131,8 @@ impl Applier {
         // append is still on its way. A crash must not keep effects and lose
         // their entries: the log could then end with others in their place.
         self.log.durable(last.index).await?;
+        let room = self.machine().room();
+        room.await;
         self.applied.last_log_id = applied;
         if let Some(membership) = membership {
             self.applied.last_membership = membership;
@@ -221,6 +223,8 @@ impl RaftStateMachine<Types> for Applier {
         };
         install::begin(self.shard, &marker, &*self.commit).await?;
         install::finish(self.shard, &marker, &*self.store).await?;
+        let room = self.machine().room();
+        room.await;
         self.applied = marker.meta;
         self.guarded(|machine| machine.restored())
     }

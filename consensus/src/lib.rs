@@ -24,8 +24,8 @@ mod wire;
 
 pub use options::{ConsensusError, RaftOptions};
 pub use port::{
-    LinkError, Machine, MachineError, Position, ProposeError, Proposed, RaftLink, Range, Sequencer,
-    Status,
+    LinkError, Machine, MachineError, Position, ProposeError, Proposed, RaftLink, Range, Room,
+    Sequencer, Status,
 };
 pub use shard::RaftShard;
 

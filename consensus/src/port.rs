@@ -1,6 +1,8 @@
 //! The ports: what the rest of the system asks of consensus, and what
 //! consensus asks of it.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +21,9 @@ pub struct Position {
     /// The leader that proposed it.
     pub leader: NodeId,
 }
+
+/// What [`Machine::room`] waits for.
+pub type Room = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Keys `[from, to)` of one table.
 pub type Range = (Table, Bytes, Bytes);
@@ -54,13 +59,20 @@ pub trait Machine: Send + 'static {
     fn apply(
         &mut self,
         at: Position,
-        payload: &[u8],
+        payload: &Bytes,
         batch: &mut Batch,
     ) -> Result<Bytes, MachineError>;
 
     /// The batch with everything applied so far was written and is visible:
-    /// publish to followers.
+    /// publish to followers. Does not block: [`room`](Self::room) was awaited.
     fn applied(&mut self);
+
+    /// Ready when whoever [`applied`](Self::applied) publishes to can take
+    /// more. Until then nothing further is written: a replica is not faster
+    /// than its feed.
+    fn room(&self) -> Room {
+        Box::pin(std::future::ready(()))
+    }
 
     /// The key ranges that make up this shard's state, for snapshots.
     fn ranges(&self) -> Vec<Range>;

@@ -82,12 +82,13 @@ pub(crate) fn command(group: GroupId, append: Append) -> Command {
     }
 }
 
-pub(crate) fn payload(ms: u64, commands: Vec<Command>) -> Vec<u8> {
+pub(crate) fn payload(ms: u64, commands: Vec<Command>) -> Bytes {
     CommandBatch {
         proposed_hlc: Hlc::from_parts(ms, 0).as_u64(),
         commands,
     }
     .encode_to_vec()
+    .into()
 }
 
 /// An append with a `client_msg_id` of this stamp and number.

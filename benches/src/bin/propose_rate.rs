@@ -27,7 +27,7 @@ impl Machine for Keep {
     fn apply(
         &mut self,
         _: Position,
-        payload: &[u8],
+        payload: &Bytes,
         batch: &mut Batch,
     ) -> Result<Bytes, MachineError> {
         self.0 += 1;

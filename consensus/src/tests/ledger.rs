@@ -68,7 +68,7 @@ impl Machine for Ledger {
     fn apply(
         &mut self,
         at: Position,
-        payload: &[u8],
+        payload: &Bytes,
         batch: &mut Batch,
     ) -> Result<Bytes, MachineError> {
         assert!(

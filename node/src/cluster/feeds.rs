@@ -19,6 +19,9 @@ use super::machine::Applied;
 
 /// Coalesced heads go out this often.
 const HEADS_EVERY: Duration = Duration::from_millis(200);
+/// What was applied and waits for the feed. Full: apply, or the follower,
+/// waits.
+const APPLIED_QUEUE: usize = 64;
 /// Requests to one feed that wait. Full: callers wait.
 const CONTROL_QUEUE: usize = 256;
 /// Heads read at once when a feed starts.
@@ -59,7 +62,7 @@ enum Control {
 #[derive(Clone)]
 pub struct FeedHandle {
     control: mpsc::Sender<Control>,
-    applied: mpsc::UnboundedSender<Applied>,
+    applied: mpsc::Sender<Applied>,
     status: watch::Receiver<FeedStatus>,
 }
 
@@ -77,9 +80,9 @@ pub struct FeedStatus {
 }
 
 impl FeedHandle {
-    /// Where to put what was applied.
+    /// Where to put what was applied. One sender uses it.
     #[must_use]
-    pub fn sink(&self) -> mpsc::UnboundedSender<Applied> {
+    pub fn sink(&self) -> mpsc::Sender<Applied> {
         self.applied.clone()
     }
 
@@ -171,7 +174,7 @@ impl Feeds {
             return Ok(feed);
         }
         let (control, requests) = mpsc::channel(CONTROL_QUEUE);
-        let (applied, published) = mpsc::unbounded_channel();
+        let (applied, published) = mpsc::channel(APPLIED_QUEUE);
         let (status_tx, status) = watch::channel(FeedStatus::default());
         let heads = read_heads(&*self.store, &range)?;
         let task = FeedTask {
@@ -233,7 +236,7 @@ impl FeedTask {
     async fn run(
         mut self,
         mut requests: mpsc::Receiver<Control>,
-        mut published: mpsc::UnboundedReceiver<Applied>,
+        mut published: mpsc::Receiver<Applied>,
         stop: CancellationToken,
     ) {
         let mut tick = interval(HEADS_EVERY);

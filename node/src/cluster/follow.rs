@@ -239,15 +239,15 @@ impl Task {
         loop {
             tokio::select! {
                 biased;
-                Some(event) = answers.recv() => self.handle(event)?,
+                Some(event) = answers.recv() => self.handle(event).await?,
                 frame = rx.recv() => {
                     let Ok(Some(frame)) = frame else { return Ok(End::Broken) };
                     let Ok(push) = FollowPush::decode(frame) else { return Ok(End::Broken) };
                     heard = Instant::now();
-                    self.handle(Event::Push(push))?;
+                    self.handle(Event::Push(push)).await?;
                 }
                 Some(wish) = wishes.recv() => {
-                    let update = self.wish(wish)?;
+                    let update = self.wish(wish).await?;
                     if tx.send(update.encode_to_vec().into()).await.is_err() {
                         return Ok(End::Broken);
                     }
@@ -262,7 +262,7 @@ impl Task {
                     if self.choose() != self.upstream {
                         return Ok(End::Moved);
                     }
-                    self.handle(Event::Tick)?;
+                    self.handle(Event::Tick).await?;
                 }
                 Ok(()) = changed.changed() => {
                     if self.choose() != self.upstream {
@@ -273,26 +273,28 @@ impl Task {
         }
     }
 
-    fn wish(&mut self, wish: Wish) -> Result<FollowUpdate, ApplyError> {
+    async fn wish(&mut self, wish: Wish) -> Result<FollowUpdate, ApplyError> {
         let mut update = FollowUpdate::default();
         match wish {
             Wish::Want(group) => {
                 update.add.push(group.to_bytes());
                 self.handle(Event::Want {
                     groups: vec![group],
-                })?;
+                })
+                .await?;
             }
             Wish::Unwant(group) => {
                 update.remove.push(group.to_bytes());
                 self.handle(Event::Unwant {
                     groups: vec![group],
-                })?;
+                })
+                .await?;
             }
         }
         Ok(update)
     }
 
-    fn handle(&mut self, event: Event) -> Result<(), ApplyError> {
+    async fn handle(&mut self, event: Event) -> Result<(), ApplyError> {
         let out = self.parts.follower.handle(event)?;
         let Output {
             batch,
@@ -312,11 +314,12 @@ impl Task {
         }
         if !pushes.is_empty() || watermark.is_some() {
             // The feed is gone only when the node stops.
-            let _ = self.parts.feed.sink().send(Applied {
+            let applied = Applied {
                 pushes,
                 version: watermark.unwrap_or(0),
                 replaced: false,
-            });
+            };
+            let _ = self.parts.feed.sink().send(applied).await;
         }
         if watermark.is_some() || !diverged.is_empty() {
             self.status.send_modify(|status| {

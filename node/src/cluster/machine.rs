@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use folkmoot_consensus::{Machine, MachineError, Position};
+use folkmoot_consensus::{Machine, MachineError, Position, Room};
 use folkmoot_replication::apply::{At, ShardApply, encode_outcomes};
 use folkmoot_replication::{meta, placement::Shard};
 use folkmoot_storage::{Batch, Read, Store, Table, keys, value};
@@ -31,9 +31,9 @@ pub struct ShardMachine {
     shard: Shard,
     directory: Vec<DirectoryRange>,
     staged: Vec<GroupPush>,
-    /// Bounded by the proposals that may wait: apply makes at most one send
-    /// for each round of them.
-    feed: mpsc::UnboundedSender<Applied>,
+    /// Full: apply waits for its feed. This machine is the only sender, so a
+    /// place that `room` saw is still there when `applied` takes it.
+    feed: mpsc::Sender<Applied>,
 }
 
 impl ShardMachine {
@@ -43,7 +43,7 @@ impl ShardMachine {
         apply: ShardApply,
         shard: Shard,
         directory: Vec<DirectoryRange>,
-        feed: mpsc::UnboundedSender<Applied>,
+        feed: mpsc::Sender<Applied>,
     ) -> Self {
         Self {
             apply,
@@ -59,7 +59,7 @@ impl Machine for ShardMachine {
     fn apply(
         &mut self,
         at: Position,
-        payload: &[u8],
+        payload: &Bytes,
         batch: &mut Batch,
     ) -> Result<Bytes, MachineError> {
         let at = At {
@@ -78,11 +78,16 @@ impl Machine for ShardMachine {
     fn applied(&mut self) {
         self.apply.settled();
         // A feed that is gone belongs to a node that is stopping.
-        let _ = self.feed.send(Applied {
+        let _ = self.feed.try_send(Applied {
             pushes: std::mem::take(&mut self.staged),
             version: self.apply.applied_index(),
             replaced: false,
         });
+    }
+
+    fn room(&self) -> Room {
+        let feed = self.feed.clone();
+        Box::pin(async move { drop(feed.reserve().await) })
     }
 
     fn ranges(&self) -> Vec<(Table, Bytes, Bytes)> {
@@ -112,7 +117,7 @@ impl Machine for ShardMachine {
 
     fn restored(&mut self) -> Result<(), MachineError> {
         self.apply.reload().map_err(MachineError::new)?;
-        let _ = self.feed.send(Applied {
+        let _ = self.feed.try_send(Applied {
             pushes: Vec::new(),
             version: self.apply.applied_index(),
             replaced: true,
@@ -155,10 +160,10 @@ impl Machine for MetaMachine {
     fn apply(
         &mut self,
         at: Position,
-        payload: &[u8],
+        payload: &Bytes,
         batch: &mut Batch,
     ) -> Result<Bytes, MachineError> {
-        let command = MetaCommand::decode(payload).map_err(MachineError::new)?;
+        let command = MetaCommand::decode(payload.clone()).map_err(MachineError::new)?;
         let outcome = meta::apply(&mut self.state, at.index, command);
         batch.put(
             Table::Shards,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_storage::{Table, keys, value};
 use folkmoot_wire::proto::{Committed, EntryHeader, MemberStatus, Outcome, StoredDedup, outcome};
-use folkmoot_wire::{ClientMsgId, Code, DeviceId, limits};
+use folkmoot_wire::{ClientMsgId, Code, DeviceId, UserId, limits};
 
 use super::sequence::Request;
 use super::{ApplyError, ShardApply, refuse};
@@ -28,7 +28,7 @@ impl ShardApply {
         if let Some(answer) = self.outside_window(request, &id)? {
             return Ok(Some(answer));
         }
-        let Some(bytes) = self.view.get(Table::Dedup, &key(request, &id))? else {
+        let Some(bytes) = self.record(request, &id)? else {
             return Ok(None);
         };
         let seen: StoredDedup = value::decode_value(bytes)?;
@@ -44,9 +44,16 @@ impl ShardApply {
                 hlc: seen.hlc,
                 id: seen.id,
                 duplicate: true,
-                chain: seen.chain,
             })),
         })))
+    }
+
+    fn record(&mut self, request: &Request, id: &ClientMsgId) -> Result<Option<Bytes>, ApplyError> {
+        let (group, store) = (&request.group, self.view.store());
+        if self.newest.excludes(&*store, group, sender(request), id)? {
+            return Ok(None);
+        }
+        self.view.get(Table::Dedup, &key(request, id))
     }
 
     fn outside_window(
@@ -76,35 +83,25 @@ impl ShardApply {
     }
 
     /// Remembers that `request` became the entry of `header`.
-    pub(super) fn remember(
-        &mut self,
-        request: &Request,
-        header: &EntryHeader,
-    ) -> Result<(), ApplyError> {
+    pub(super) fn remember(&mut self, request: &Request, header: &EntryHeader) {
         let Some(id) = request.client_msg_id else {
-            return Ok(());
+            return;
         };
-        let chain = self
-            .view
-            .head(&request.group)?
-            .map(|head| head.chain)
-            .unwrap_or_default();
         let record = StoredDedup {
             seq: header.seq,
             hlc: header.hlc,
             id: header.id.clone(),
             content_hash: content_hash(request),
-            chain,
         };
         self.view.put(
             Table::Dedup,
             key(request, &id),
             value::encode_value(&record),
         );
+        self.newest.remember(&request.group, sender(request), id);
         if header.seq.is_multiple_of(COLLECT_EVERY) {
             self.collect_dedup(request, header);
         }
-        Ok(())
     }
 
     fn collect_dedup(&mut self, request: &Request, header: &EntryHeader) {
@@ -120,6 +117,10 @@ impl ShardApply {
 
 /// An answer that is known: no further state is needed.
 pub(super) type Verdict = Result<Outcome, folkmoot_wire::Fault>;
+
+fn sender(request: &Request) -> (UserId, DeviceId) {
+    (request.sender, DeviceId(request.append.device))
+}
 
 fn key(request: &Request, id: &ClientMsgId) -> Bytes {
     let device = DeviceId(request.append.device);

@@ -11,6 +11,7 @@ mod directory;
 mod group;
 mod members;
 mod messages;
+mod newest;
 mod outbox;
 mod profile;
 mod quiet;
@@ -32,6 +33,7 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId};
 use prost::Message;
 
+use newest::Newest;
 use view::View;
 
 pub use directory::directory_place;
@@ -86,6 +88,7 @@ type Answer = Result<Result<Outcome, Fault>, ApplyError>;
 pub struct ShardApply {
     config: ShardConfig,
     view: View,
+    newest: Newest,
     applied: StoredApplied,
 }
 
@@ -105,6 +108,7 @@ impl ShardApply {
         };
         Ok(Self {
             view: View::new(store, config.digest_key),
+            newest: Newest::default(),
             config,
             applied,
         })
@@ -140,13 +144,15 @@ impl ShardApply {
     pub fn apply(
         &mut self,
         at: At,
-        payload: &[u8],
+        payload: &Bytes,
         batch: &mut Batch,
     ) -> Result<(Vec<Outcome>, Vec<GroupPush>), ApplyError> {
-        let commands = CommandBatch::decode(payload).map_err(|source| ApplyError::Batch {
-            index: at.index,
-            source,
-        })?;
+        // Its fields share the payload's memory: what is kept longer is copied.
+        let commands =
+            CommandBatch::decode(payload.clone()).map_err(|source| ApplyError::Batch {
+                index: at.index,
+                source,
+            })?;
         let step = Step {
             at,
             epoch: Epoch {
@@ -172,13 +178,14 @@ impl ShardApply {
             keys::shards::key(self.config.shard),
             value::encode_value(&self.applied),
         );
-        let pushes = self.view.finish(at.index, batch);
+        let pushes = self.view.finish(at.index, batch)?;
         Ok((outcomes, pushes))
     }
 
     /// What was applied so far is in the store: staged copies may go.
     pub fn settled(&mut self) {
         self.view.settled();
+        self.newest.settled();
     }
 
     fn command(&mut self, step: &Step, command: Command) -> Answer {

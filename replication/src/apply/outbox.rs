@@ -6,7 +6,7 @@ use bytes::Bytes;
 use folkmoot_storage::{Direction, Read, StoreError, Table, keys, value};
 use folkmoot_wire::proto::{
     Command, EntryHeader, Kind, ListedBody, ListedEffect, ListedValue, OutboxDelivery, Row,
-    StoredOutbox, command, outbox_delivery, row,
+    StoredApplied, StoredOutbox, command, outbox_delivery, row,
 };
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, GroupId, ShardId, UserId};
@@ -31,7 +31,17 @@ pub struct Pending {
 /// # Errors
 /// When the store fails or a record does not read back.
 pub fn pending(read: &dyn Read, shard: ShardId, limit: usize) -> Result<Vec<Pending>, StoreError> {
-    let from = keys::outbox::key(shard, 0);
+    // From behind what was delivered: a scan from the range's beginning would
+    // walk over the tombstones of all that was ever sent.
+    let applied = match read.get(Table::Shards, &keys::shards::key(shard))? {
+        Some(bytes) => value::decode_value(bytes)?,
+        None => StoredApplied::default(),
+    };
+    let next = applied.outbox_acked + 1;
+    if next >= applied.next_outbox {
+        return Ok(Vec::new());
+    }
+    let from = keys::outbox::key(shard, next);
     let to = keys::outbox::key(shard, u64::MAX);
     let rows = read.scan(Table::Outbox, &from, &to, limit, Direction::Forward)?;
     let mut waiting = Vec::with_capacity(rows.len());

@@ -42,8 +42,16 @@ struct Touched {
     chain_before: Bytes,
     entries: Vec<SealedEntry>,
     first_seq: u64,
-    /// Rows that followers cannot derive from the entries.
-    rows: BTreeMap<RowKey, Row>,
+    rows: BTreeMap<RowKey, Changed>,
+}
+
+/// A row of the batch. It is written, and counted in the group's digest, once
+/// a batch, however often the batch changed it.
+struct Changed {
+    before: Option<Row>,
+    now: Row,
+    /// Followers cannot derive it from the entries.
+    travels: bool,
 }
 
 impl View {
@@ -104,6 +112,11 @@ impl View {
         if let Some(row) = self.rows.get(&(*group, key)) {
             return Ok(row.clone());
         }
+        // Changed by this batch, and not kept in the cache.
+        let changed = self.touched.get(group).and_then(|of| of.rows.get(&key));
+        if let Some(changed) = changed {
+            return Ok(Some(changed.now.clone()));
+        }
         let row = match self.get(Table::Rows, &keys::rows::key(group, &key))? {
             Some(bytes) => Some(value::decode_value::<Row>(bytes)?),
             None => None,
@@ -145,8 +158,8 @@ impl View {
         self.heads.insert(group, Some(head));
     }
 
-    /// Writes a row; the group's digest follows. `derived`: followers can
-    /// tell it from an entry, so it need not travel.
+    /// Changes a row. `derived`: followers can tell it from an entry, so it
+    /// need not travel.
     pub(super) fn put_row(
         &mut self,
         group: GroupId,
@@ -158,26 +171,16 @@ impl View {
         if old.as_ref() == Some(&row) {
             return Ok(());
         }
-        let mut head = self.head(&group)?.unwrap_or_default();
-        let mut digest = digest_of(&head);
-        if let Some(old) = &old {
-            digest.remove(&self.fingerprint(&group, old)?);
-        }
-        digest.insert(&self.fingerprint(&group, &row)?);
-        head.rows_digest = Bytes::copy_from_slice(&digest.sum);
-        head.rows_count = digest.count;
-        self.heads.insert(group, Some(head));
-        self.put(
-            Table::Rows,
-            keys::rows::key(&group, &key),
-            value::encode_value(&row),
-        );
+        let head = self.head(&group)?;
+        self.heads.insert(group, Some(head.unwrap_or_default()));
         let touched = self.touched.entry(group).or_default();
-        if !derived {
-            touched.rows.insert(key, row.clone());
-        } else if let Some(pushed) = touched.rows.get_mut(&key) {
-            *pushed = row.clone();
-        }
+        let changed = touched.rows.entry(key).or_insert_with(|| Changed {
+            before: old,
+            now: Row::default(),
+            travels: false,
+        });
+        changed.now = row.clone();
+        changed.travels |= !derived;
         self.cache(group, key, Some(row));
         Ok(())
     }
@@ -193,14 +196,45 @@ impl View {
         fingerprint(&self.digest_key, group, row)
     }
 
-    /// Ends a batch: heads are written and the pushes made.
-    pub(super) fn finish(&mut self, version: u64, batch: &mut Batch) -> Vec<GroupPush> {
+    /// Writes the rows that a batch changed; the group's digest follows.
+    fn write_rows(
+        &mut self,
+        group: &GroupId,
+        head: &mut Head,
+        rows: &BTreeMap<RowKey, Changed>,
+    ) -> Result<(), ApplyError> {
+        let mut digest = digest_of(head);
+        for (key, Changed { before, now, .. }) in rows {
+            if let Some(before) = before {
+                digest.remove(&self.fingerprint(group, before)?);
+            }
+            digest.insert(&self.fingerprint(group, now)?);
+            let (key, value) = (keys::rows::key(group, key), value::encode_value(now));
+            self.put(Table::Rows, key, value);
+        }
+        if !rows.is_empty() {
+            head.rows_digest = Bytes::copy_from_slice(&digest.sum);
+            head.rows_count = digest.count;
+        }
+        Ok(())
+    }
+
+    /// Ends a batch: rows and heads are written and the pushes made.
+    ///
+    /// # Errors
+    /// When a row cannot be counted in the digest.
+    pub(super) fn finish(
+        &mut self,
+        version: u64,
+        batch: &mut Batch,
+    ) -> Result<Vec<GroupPush>, ApplyError> {
         let touched = std::mem::take(&mut self.touched);
         let mut pushes = Vec::with_capacity(touched.len());
         for (group, touched) in touched {
             let Some(Some(mut head)) = self.heads.get(&group).cloned() else {
                 continue;
             };
+            self.write_rows(&group, &mut head, &touched.rows)?;
             head.version = version;
             self.heads.insert(group, Some(head.clone()));
             self.put(
@@ -211,7 +245,7 @@ impl View {
             pushes.push(touched.into_push(group, head));
         }
         batch.extend(std::mem::take(&mut self.ops));
-        pushes
+        Ok(pushes)
     }
 
     /// The store has everything staged.
@@ -238,7 +272,11 @@ impl Touched {
             covers,
             chain_before: self.chain_before,
             entries: self.entries,
-            rows: self.rows.into_values().collect(),
+            rows: self
+                .rows
+                .into_values()
+                .filter_map(|row| row.travels.then_some(row.now))
+                .collect(),
         }
     }
 }

@@ -171,7 +171,7 @@ impl World {
         };
         let mut batch = Batch::default();
         let done = apply
-            .apply(at, &payload.encode_to_vec(), &mut batch)
+            .apply(at, &payload.encode_to_vec().into(), &mut batch)
             .unwrap();
         self.store.write(batch).unwrap();
         apply.settled();

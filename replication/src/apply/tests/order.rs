@@ -111,9 +111,11 @@ fn the_chain_begins_with_the_cluster_and_the_group() {
 fn a_payload_that_is_none_stops_the_replica() {
     let mut home = Home::new();
     let mut batch = folkmoot_storage::Batch::new();
-    let result = home
-        .apply
-        .apply(crate::testing::at(1), &[0xff, 0xff], &mut batch);
+    let result = home.apply.apply(
+        crate::testing::at(1),
+        &bytes::Bytes::from_static(&[0xff, 0xff]),
+        &mut batch,
+    );
     assert!(result.is_err());
     assert!(batch.is_empty());
 }

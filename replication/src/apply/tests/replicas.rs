@@ -122,7 +122,7 @@ fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![8 => any_append(), 2 => cursors, 1 => rows, 1 => wide]
 }
 
-fn payloads() -> impl Strategy<Value = Vec<Vec<u8>>> {
+fn payloads() -> impl Strategy<Value = Vec<Bytes>> {
     proptest::collection::vec(
         (proptest::collection::vec(any_command(), 0..6), 0..60u64),
         1..25,
@@ -152,7 +152,7 @@ impl Replica {
         }
     }
 
-    fn apply(&mut self, index: u64, payload: &[u8]) {
+    fn apply(&mut self, index: u64, payload: &Bytes) {
         let mut batch = Batch::new();
         let (outcomes, _) = self
             .apply
