@@ -1,6 +1,7 @@
 //! What nodes are to each other: peers, consensus, following, routing.
 
 pub mod backend;
+pub mod commands;
 pub mod cursors;
 pub mod feeds;
 pub mod follow;

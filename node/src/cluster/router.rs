@@ -13,6 +13,7 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits};
 use tokio::time::{Instant, sleep};
 
+use super::commands::Commands;
 use super::meta::MetaHost;
 use super::peers::{Class, Peers};
 use super::shards::{NotDone, Voters};
@@ -138,7 +139,7 @@ impl Router {
         let Some(voter) = self.voters.get(shard) else {
             return Err(NotDone::Fault(Code::Unavailable.into()));
         };
-        tokio::time::timeout(left, voter.propose(commands.to_vec()))
+        tokio::time::timeout(left, voter.propose(Commands::new(commands.to_vec())))
             .await
             .unwrap_or_else(|_| Err(NotDone::Fault(Code::Deadline.into())))
     }

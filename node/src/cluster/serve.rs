@@ -15,6 +15,7 @@ use prost::Message;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::commands::Commands;
 use super::feeds::Feeds;
 use super::meta::MetaHost;
 use super::parts::{Joins, StatusSource};
@@ -211,7 +212,7 @@ impl Serve {
         if propose.commands.len() > limits::BATCH_COMMANDS {
             return Err(Code::TooLarge.into());
         }
-        match voter.propose(propose.commands).await {
+        match voter.propose(Commands::new(propose.commands)).await {
             Ok(outcomes) => Ok(node_reply::Reply::Outcomes(Outcomes { outcomes })),
             Err(NotDone::NotLeader(hint)) => Ok(node_reply::Reply::NotLeader(hint)),
             Err(NotDone::Fault(fault)) => Err(fault),

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use folkmoot_consensus::{ProposeError, RaftShard, Sequencer};
 use folkmoot_crdt::hlc::Hlc;
-use folkmoot_wire::proto::{Command, CommandBatch, NotLeader, Outcome, Outcomes, command};
-use folkmoot_wire::{Code, Fault, MessageId, NodeId, ShardId, limits};
+use folkmoot_wire::proto::{NotLeader, Outcome, Outcomes};
+use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits};
 use parking_lot::RwLock;
 use prost::Message;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::commands::{Commands, payload};
 use crate::ports::Stamps;
 
 /// Payloads of one shard under way at once.
@@ -32,7 +33,7 @@ pub enum NotDone {
 type Answer = Result<Vec<Outcome>, NotDone>;
 
 struct Waiting {
-    commands: Vec<Command>,
+    commands: Commands,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -60,7 +61,7 @@ impl VoterShard {
     ///
     /// # Errors
     /// `NotLeader`, or `busy` when the queue is full.
-    pub async fn propose(&self, commands: Vec<Command>) -> Answer {
+    pub async fn propose(&self, commands: Commands) -> Answer {
         let status = self.raft.status();
         if !status.is_leader {
             return Err(NotDone::NotLeader(NotLeader {
@@ -105,14 +106,14 @@ async fn gather(
         let (mut count, mut bytes) = (0, 0);
         let mut next = Some(first);
         while let Some(waiting) = next.take() {
-            let size: usize = waiting.commands.iter().map(Message::encoded_len).sum();
-            let full = count + waiting.commands.len() > limits::BATCH_COMMANDS
+            let size = waiting.commands.len_bytes();
+            let full = count + waiting.commands.count() > limits::BATCH_COMMANDS
                 || bytes + size > limits::BATCH_BYTES;
             if full && !round.is_empty() {
                 held = Some(waiting);
                 break;
             }
-            count += waiting.commands.len();
+            count += waiting.commands.count();
             bytes += size;
             round.push(waiting);
             next = queue.try_recv().ok();
@@ -146,26 +147,20 @@ async fn propose_round(
 ) {
     let (round, late): (Vec<_>, Vec<_>) = round
         .into_iter()
-        .partition(|waiting| drift(&waiting.commands, wall_ms).is_none());
+        .partition(|waiting| waiting.commands.ahead_of(wall_ms) <= limits::HLC_DRIFT_MS);
     for waiting in late {
-        let fault = drift(&waiting.commands, wall_ms).unwrap_or_else(|| Code::ClockDrift.into());
+        let fault = drifted(waiting.commands.ahead_of(wall_ms));
         let _ = waiting.answer.send(Err(NotDone::Fault(fault)));
     }
     if round.is_empty() {
         return;
     }
-    let mut counts = Vec::with_capacity(round.len());
-    let mut answers = Vec::with_capacity(round.len());
-    let mut batch = CommandBatch {
-        proposed_hlc: stamp.as_u64(),
-        commands: Vec::new(),
-    };
-    for waiting in round {
-        counts.push(waiting.commands.len());
-        answers.push(waiting.answer);
-        batch.commands.extend(waiting.commands);
-    }
-    let result = sequencer.propose(batch.encode_to_vec().into()).await;
+    let payload = payload(stamp, round.iter().map(|waiting| &waiting.commands));
+    let (counts, answers): (Vec<_>, Vec<_>) = round
+        .into_iter()
+        .map(|waiting| (waiting.commands.count(), waiting.answer))
+        .unzip();
+    let result = sequencer.propose(payload).await;
     let outcomes = match result {
         Ok(proposed) => Outcomes::decode(proposed.outcome)
             .map(|outcomes| outcomes.outcomes)
@@ -189,21 +184,9 @@ async fn propose_round(
 
 /// An edge whose clock is ahead of ours by more than the bound is refused
 /// before its stamps get anywhere (D2).
-fn drift(commands: &[Command], wall_ms: u64) -> Option<Fault> {
-    commands.iter().find_map(|command| {
-        let Some(command::Op::Append(append)) = &command.op else {
-            return None;
-        };
-        let ahead = MessageId::from_slice(&append.id)
-            .ok()?
-            .hlc
-            .millis()
-            .saturating_sub(wall_ms);
-        (ahead > limits::HLC_DRIFT_MS).then(|| {
-            let detail = format!("the edge is {ahead} ms ahead of the sequencer");
-            Fault::new(Code::ClockDrift, detail)
-        })
-    })
+fn drifted(ahead_ms: u64) -> Fault {
+    let detail = format!("the edge is {ahead_ms} ms ahead of the sequencer");
+    Fault::new(Code::ClockDrift, detail)
 }
 
 fn not_done(id: ShardId, error: ProposeError) -> NotDone {
