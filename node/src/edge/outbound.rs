@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 pub use queue::{Limits, OutboundQueue, Pushed};
 
 /// Frames written in one flush.
-const BATCH_FRAMES: usize = 64;
+const BATCH_FRAMES: usize = 256;
 /// Bytes written in one flush (or one frame, if that is larger).
 const BATCH_BYTES: usize = 256 * 1024;
 
@@ -94,23 +94,38 @@ impl Outbound {
 
     /// Runs `write` on the queue once a reply of `len` bytes has room.
     async fn with_room(&self, len: usize, write: impl FnOnce(&mut OutboundQueue)) {
-        loop {
+        let mut write = Some(write);
+        // Nearly always there is room: no need to queue up for it.
+        while !self.write_if_room(len, &mut write) {
             let room = self.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            {
-                let mut queue = self.queue.lock();
-                if queue.is_closed() {
-                    return;
-                }
-                if queue.reply_fits(len) {
-                    write(&mut queue);
-                    break;
-                }
+            if self.write_if_room(len, &mut write) {
+                break;
             }
             room.await;
         }
+    }
+
+    /// Whether that is settled: written, or there is nobody to write to.
+    fn write_if_room(
+        &self,
+        len: usize,
+        write: &mut Option<impl FnOnce(&mut OutboundQueue)>,
+    ) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.is_closed() {
+            return true;
+        }
+        if !queue.reply_fits(len) {
+            return false;
+        }
+        if let Some(write) = write.take() {
+            write(&mut queue);
+        }
+        drop(queue);
         self.filled.notify_one();
+        true
     }
 
     /// Waits for room for a reply of `len` bytes that [`Outbound::uncork`]

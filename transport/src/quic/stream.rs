@@ -17,6 +17,8 @@ use crate::port::{FrameRecv, FrameSend};
 const FINISH_WAIT: Duration = Duration::from_secs(5);
 /// Most bytes taken from a stream at once.
 const CHUNK: usize = 256 * 1024;
+/// Frames up to this size are copied into one chunk with their neighbours.
+const COPIED: usize = 1_024;
 
 pub(super) struct QuicSend {
     pub(super) stream: SendStream,
@@ -39,20 +41,7 @@ impl QuicSend {
                 });
             }
         }
-        // The lengths are written into one buffer and shared out; the frames
-        // themselves are handed over, not copied.
-        let mut lengths = BytesMut::with_capacity(PREFIX * frames.len());
-        for frame in frames {
-            lengths.extend_from_slice(&(frame.len() as u32).to_be_bytes());
-        }
-        let mut lengths = lengths.freeze();
-        let mut chunks = Vec::with_capacity(2 * frames.len());
-        for frame in frames {
-            chunks.push(lengths.split_to(PREFIX));
-            if !frame.is_empty() {
-                chunks.push(frame.clone());
-            }
-        }
+        let mut chunks = chunks(frames);
         self.midway = true;
         let written = self.stream.write_all_chunks(&mut chunks).await;
         self.midway = false;
@@ -62,6 +51,30 @@ impl QuicSend {
         }
         Ok(())
     }
+}
+
+/// Frames with their lengths. Large ones are handed over, not copied; small
+/// ones are copied together: each chunk costs the stream more than a copy.
+fn chunks(frames: &[Bytes]) -> Vec<Bytes> {
+    let small = |frame: &Bytes| frame.len() <= COPIED;
+    let copied: usize = frames
+        .iter()
+        .map(|frame| PREFIX + if small(frame) { frame.len() } else { 0 })
+        .sum();
+    let (mut buffer, mut chunks) = (BytesMut::with_capacity(copied), Vec::new());
+    for frame in frames {
+        buffer.extend_from_slice(&(frame.len() as u32).to_be_bytes());
+        if small(frame) {
+            buffer.extend_from_slice(frame);
+        } else {
+            chunks.push(buffer.split().freeze());
+            chunks.push(frame.clone());
+        }
+    }
+    if !buffer.is_empty() {
+        chunks.push(buffer.freeze());
+    }
+    chunks
 }
 
 #[async_trait]
