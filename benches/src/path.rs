@@ -56,9 +56,9 @@ pub(crate) struct Options {
     /// Only with so many replicas
     #[arg(long, value_delimiter = ',', value_name = "NUMBERS")]
     replicas: Vec<usize>,
-    /// Only measurements whose names contain one of these, as `latency`,
-    /// `window 256` or `1 target`
-    #[arg(long, value_delimiter = ',', value_name = "TEXTS")]
+    /// Only these measurements, of: latency, window1, window256, window1-many,
+    /// window256-many
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     cells: Vec<String>,
     /// The servers keep their data in a new folder inside this one, which is
     /// removed afterwards; it must be on a real disk
@@ -115,12 +115,17 @@ impl Options {
         self.replicas.is_empty() || self.replicas.contains(&replicas)
     }
 
-    fn cells(&self, shape: &Shape) -> Vec<Cell> {
-        let wanted = |cell: &Cell| {
-            let name = cell.name();
-            self.cells.is_empty() || self.cells.iter().any(|text| name.contains(text.as_str()))
-        };
-        shape.cells().into_iter().filter(wanted).collect()
+    fn cells(&self, shape: &Shape) -> anyhow::Result<Vec<Cell>> {
+        let mut cells = shape.cells();
+        let known: Vec<String> = cells.iter().map(Cell::id).collect();
+        if let Some(unknown) = self.cells.iter().find(|name| !known.contains(name)) {
+            bail!(
+                "there is no measurement {unknown:?}, only {}",
+                known.join(", ")
+            );
+        }
+        cells.retain(|cell| self.cells.is_empty() || self.cells.contains(&cell.id()));
+        Ok(cells)
     }
 }
 
@@ -156,10 +161,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
 
 async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
     let shape = options.shape()?;
-    let cells = options.cells(&shape);
-    if cells.is_empty() {
-        bail!("no measurement has such a name");
-    }
+    let cells = options.cells(&shape)?;
     let mut peers = options.peers()?;
     let mut versions = Vec::new();
     for peer in &mut peers {

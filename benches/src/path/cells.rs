@@ -56,6 +56,16 @@ pub(super) enum Cell {
 }
 
 impl Cell {
+    /// In flags: `window256-many`.
+    pub(super) fn id(&self) -> String {
+        match self {
+            Self::Latency => "latency".to_owned(),
+            Self::Rate { window, targets: 1 } => format!("window{window}"),
+            Self::Rate { window, .. } => format!("window{window}-many"),
+        }
+    }
+
+    /// For people.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Latency => format!("latency at {RATE}/s, 1 target"),
