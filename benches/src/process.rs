@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
@@ -24,7 +24,8 @@ const EVERY: Duration = Duration::from_millis(50);
 /// A server that is not ready after this time has failed.
 const READY: Duration = Duration::from_secs(60);
 
-/// A server's process. Killed when dropped.
+/// A server's process. Killed when dropped, and dropped only when it is gone:
+/// nobody writes to its folder any more.
 pub(crate) struct Server {
     name: String,
     log: PathBuf,
@@ -111,6 +112,17 @@ impl Server {
             );
         }
         Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // An error: it has ended already.
+        let _ = self.process.start_kill();
+        let give_up = Instant::now() + GRACE;
+        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < give_up {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 }
 

@@ -189,6 +189,18 @@ impl Report {
     }
 }
 
+impl Report {
+    /// All measurements of one kind.
+    pub(super) fn columns(
+        &self,
+        wanted: impl Fn(&Cell) -> bool,
+    ) -> impl Iterator<Item = (&Row, &Column)> {
+        let all =
+            (self.rows.iter()).flat_map(|row| row.cells.iter().map(move |column| (row, column)));
+        all.filter(move |(_, column)| wanted(&column.cell))
+    }
+}
+
 fn ratios(rows: &[Row]) -> Vec<Ratio> {
     let mut all = Vec::new();
     for ours in rows.iter().filter(|row| row.peer == "folkmoot") {

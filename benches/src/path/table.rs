@@ -1,7 +1,9 @@
 //! The report, for people.
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Attribute, Cell as TableCell, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{
+    Attribute, Cell as TableCell, CellAlignment, Color, ContentArrangement, Table, TableComponent,
+};
 
 use super::cells::{Cell, Figure};
 use super::report::{Column, Limit, Ratio, Report};
@@ -13,18 +15,19 @@ const NOISE: f64 = 10.0;
 /// Prints everything.
 pub(super) fn print(report: &Report) {
     println!("{}", head(report));
-    let has = |wanted: fn(&Cell) -> bool| {
-        let cells = report.rows.iter().flat_map(|row| &row.cells);
-        cells.map(|column| column.cell).any(|cell| wanted(&cell))
-    };
-    if has(|cell| *cell == Cell::Latency) {
-        println!(
-            "\nDelays in ms, of {}\n{}",
-            Cell::Latency.name(),
-            delays(report)
-        );
+    if report
+        .columns(|cell| *cell == Cell::Latency)
+        .next()
+        .is_some()
+    {
+        let name = Cell::Latency.name();
+        println!("\nDelays in ms, of {name}\n{}", delays(report));
     }
-    if has(|cell| *cell != Cell::Latency) {
+    if report
+        .columns(|cell| *cell != Cell::Latency)
+        .next()
+        .is_some()
+    {
         println!("\nHighest committed rate\n{}", rates(report));
     }
     if !report.ratios.is_empty() {
@@ -61,6 +64,8 @@ fn table(titles: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_preset(UTF8_HORIZONTAL_ONLY)
+        .remove_style(TableComponent::HorizontalLines)
+        .remove_style(TableComponent::MiddleIntersections)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(
             titles
@@ -70,13 +75,23 @@ fn table(titles: &[&str]) -> Table {
     table
 }
 
+/// From when a message was due.
+const WAYS: [(&str, [Figure; 3]); 2] = [
+    (
+        "send to commit",
+        [Figure::CommitP50, Figure::CommitP99, Figure::CommitP999],
+    ),
+    (
+        "send to deliver",
+        [Figure::DeliverP50, Figure::DeliverP99, Figure::DeliverP999],
+    ),
+];
+
 fn delays(report: &Report) -> Table {
     let mut table = table(&[
         "peer",
-        "commit p50",
-        "p99",
-        "p99.9",
-        "deliver p50",
+        "measured",
+        "p50",
         "p99",
         "p99.9",
         "late p99",
@@ -84,24 +99,11 @@ fn delays(report: &Report) -> Table {
         "generator",
         "others",
     ]);
-    for row in &report.rows {
-        for column in row
-            .cells
-            .iter()
-            .filter(|column| column.cell == Cell::Latency)
-        {
-            let mut cells = vec![TableCell::new(row.label())];
-            for figure in [
-                Figure::CommitP50,
-                Figure::CommitP99,
-                Figure::CommitP999,
-                Figure::DeliverP50,
-                Figure::DeliverP99,
-                Figure::DeliverP999,
-                Figure::LateP99,
-            ] {
-                cells.push(number(column.spread(figure), 2));
-            }
+    for (row, column) in report.columns(|cell| *cell == Cell::Latency) {
+        for (way, figures) in WAYS {
+            let mut cells = vec![TableCell::new(row.label()), TableCell::new(way)];
+            let figures = figures.into_iter().chain([Figure::LateP99]);
+            cells.extend(figures.map(|figure| number(column.spread(figure), 2)));
             cells.extend(cpu(column));
             table.add_row(cells);
         }
@@ -119,21 +121,15 @@ fn rates(report: &Report) -> Table {
         "others",
         "limit",
     ]);
-    for row in &report.rows {
-        for column in row
-            .cells
-            .iter()
-            .filter(|column| column.cell != Cell::Latency)
-        {
-            let mut cells = vec![
-                TableCell::new(row.label()),
-                TableCell::new(column.cell.name()),
-            ];
-            cells.push(number(column.spread(Figure::PerSecond), 0));
-            cells.extend(cpu(column));
-            cells.push(limit(column.limit));
-            table.add_row(cells);
-        }
+    for (row, column) in report.columns(|cell| *cell != Cell::Latency) {
+        let mut cells = vec![
+            TableCell::new(row.label()),
+            TableCell::new(column.cell.name()),
+            number(column.spread(Figure::PerSecond), 0),
+        ];
+        cells.extend(cpu(column));
+        cells.push(limit(column.limit));
+        table.add_row(cells);
     }
     table
 }
