@@ -157,7 +157,10 @@ async fn open(config: &Config, folder: &Folder, identity: Identity) -> anyhow::R
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             auth,
-            edge: EdgeOptions::default(),
+            edge: EdgeOptions {
+                sends: config.sends()?,
+                ..EdgeOptions::default()
+            },
         },
         joins.port(),
     )

@@ -2,6 +2,7 @@
 //! flags. Every key has one name in all of them. An unknown key is an error
 //! that names the nearest known one.
 
+mod error;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+pub use error::ConfigError;
 
 /// A key: its name, what it means, and its default in text ("" for none).
 #[derive(Debug, Clone, Copy)]
@@ -130,30 +133,13 @@ pub const KEYS: &[Key] = &[
     ),
     key("log_format", "text", "`text` or `json`"),
     key("swim", "wan", "gossip timing: `wan` or `lan`"),
+    key(
+        "sends_per_second",
+        "2000",
+        "messages a session may send per second, on average",
+    ),
+    key("sends_burst", "4000", "messages a session may send at once"),
 ];
-
-/// Why the configuration was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// No such key.
-    #[error("{origin}: unknown key `{key}`{}", .nearest.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
-    Unknown {
-        origin: String,
-        key: String,
-        nearest: Option<&'static str>,
-    },
-    /// The value does not fit.
-    #[error("{origin}: `{key}` is {value:?}, which is not {expected}")]
-    Value {
-        origin: String,
-        key: &'static str,
-        value: String,
-        expected: &'static str,
-    },
-    /// A file cannot be read.
-    #[error("{path}: {reason}")]
-    File { path: String, reason: String },
-}
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -285,6 +271,7 @@ impl Config {
         self.one_of("web", &["on", "off"], "`on` or `off`")?;
         self.one_of("voters", &["1", "3"], "1 or 3")?;
         self.number("shards")?;
+        self.sends()?;
         Ok(())
     }
 
@@ -350,6 +337,18 @@ impl Config {
         self.text(name)
             .parse()
             .map_err(|_| self.wrong(name, "a whole number"))
+    }
+
+    /// Messages a session may send per second and at once.
+    ///
+    /// # Errors
+    /// When one of them is no number above 0.
+    pub fn sends(&self) -> Result<(u32, u32), ConfigError> {
+        let above_zero = |name| match self.number(name)? {
+            0 => Err(self.wrong(name, "a whole number above 0")),
+            number => Ok(number),
+        };
+        Ok((above_zero("sends_per_second")?, above_zero("sends_burst")?))
     }
 
     fn one_of(

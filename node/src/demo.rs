@@ -11,7 +11,7 @@ mod irc;
 mod options;
 mod orchestra;
 mod page;
-mod ports;
+pub mod ports;
 mod progress;
 mod regions;
 mod replay;

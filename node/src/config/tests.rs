@@ -78,3 +78,15 @@ fn lists_may_be_arrays_or_commas() {
     let config = layers("join = ['127.0.0.1:1', '127.0.0.1:2']\n", &[], &[]).expect("fits");
     assert_eq!(config.joins().expect("addresses").len(), 2);
 }
+
+#[test]
+fn how_fast_a_session_may_send_is_the_systems_limit_unless_told() {
+    use folkmoot_wire::limits::{SESSION_SENDS_BURST, SESSION_SENDS_PER_SECOND};
+    let config = layers("", &[], &[]).expect("fits");
+    let limits = (SESSION_SENDS_PER_SECOND, SESSION_SENDS_BURST);
+    assert_eq!(config.sends().expect("numbers"), limits);
+    let config = layers("sends_per_second = 7\n", &[], &[("sends_burst", "9")]).expect("fits");
+    assert_eq!(config.sends().expect("numbers"), (7, 9));
+    let error = layers("", &[], &[("sends_burst", "0")]).expect_err("nobody could send");
+    assert!(error.to_string().contains("above 0"), "{error}");
+}

@@ -12,7 +12,7 @@ const PORTS: u16 = 12_000;
 
 /// Finds ports; each is found once.
 #[derive(Debug)]
-pub(super) struct Ports {
+pub struct Ports {
     next: u16,
     left: u16,
 }
@@ -20,7 +20,8 @@ pub(super) struct Ports {
 impl Ports {
     /// Begins at a place that depends on `seed`, so that two demos at once
     /// seldom try the same.
-    pub(super) fn new(seed: u32) -> Self {
+    #[must_use]
+    pub fn new(seed: u32) -> Self {
         Self {
             next: (seed.wrapping_mul(61) % u32::from(PORTS)) as u16,
             left: PORTS,
@@ -28,7 +29,10 @@ impl Ports {
     }
 
     /// A loopback address whose port is free for UDP and for TCP.
-    pub(super) fn free(&mut self) -> anyhow::Result<SocketAddr> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn free(&mut self) -> anyhow::Result<SocketAddr> {
         while self.left > 0 {
             let port = FIRST + self.next;
             self.next = (self.next + 1) % PORTS;
@@ -44,7 +48,10 @@ impl Ports {
 
 /// Sets how many files this process and its nodes may open as high as the
 /// system lets it: each client is one.
-pub(super) fn raise_open_files() -> anyhow::Result<()> {
+///
+/// # Errors
+/// When the system refuses.
+pub fn raise_open_files() -> anyhow::Result<()> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -197,7 +197,8 @@ impl Outbox {
         let group = after.or_else(|| self.ready.first().copied())?;
         self.turn = Some(group);
         let window = self.options.window.max(1);
-        let item = self.lanes.get_mut(&group)?.next(window)?;
+        let lane = self.lanes.get_mut(&group)?;
+        let item = lane.next(window)?;
         let first = item.id.is_none();
         let id = *item
             .id
@@ -210,6 +211,7 @@ impl Outbox {
             first,
             send: item.send.clone(),
         };
+        lane.sending += 1;
         self.in_flight += 1;
         self.refresh(group);
         Some(attempt)
@@ -231,7 +233,7 @@ impl Outbox {
         rng: &mut dyn RngCore,
     ) -> Verdict {
         let backoff = self.options.backoff;
-        let Some(item) = self.sending(local) else {
+        let Some((lane, at)) = self.sending(local) else {
             return Verdict::Unknown;
         };
         if !may_pass(fault) {
@@ -240,22 +242,22 @@ impl Outbox {
                 None => Verdict::Unknown,
             };
         }
+        let item = &mut lane.items[at];
+        lane.failed += usize::from(item.failures == 0);
+        lane.sending -= 1;
         item.failures = item.failures.saturating_add(1);
         item.state = State::Queued;
         let asked = Duration::from_millis(fault.retry_after_ms);
         let until = now + backoff.delay(item.failures, asked, rng);
         let group = item.group;
+        let earlier = lane.held_until;
+        let held = until.max(earlier.unwrap_or(until));
+        lane.held_until = Some(held);
         self.in_flight -= 1;
-        if let Some(lane) = self.lanes.get_mut(&group) {
-            let earlier = lane
-                .held_until
-                .replace(until.max(lane.held_until.unwrap_or(until)));
-            if let Some(earlier) = earlier {
-                self.held.remove(&(earlier, group));
-            }
-            self.held
-                .extend(lane.held_until.map(|until| (until, group)));
+        if let Some(earlier) = earlier {
+            self.held.remove(&(earlier, group));
         }
+        self.held.insert((held, group));
         self.refresh(group);
         Verdict::Retry(until)
     }
@@ -263,9 +265,7 @@ impl Outbox {
     /// The session ended: what was in flight is sent again, in order, in the
     /// next one. Not a failure of the messages, so their backoff stays.
     pub fn disconnected(&mut self) {
-        for item in self.lanes.values_mut().flat_map(|lane| &mut lane.items) {
-            item.state = State::Queued;
-        }
+        self.lanes.values_mut().for_each(Lane::disconnected);
         self.in_flight = 0;
         let groups: Vec<GroupId> = self.lanes.keys().copied().collect();
         for group in groups {
@@ -309,17 +309,17 @@ impl Outbox {
         }
     }
 
-    fn sending(&mut self, local: LocalId) -> Option<&mut Item> {
+    /// The lane of a message in flight, and where in it that is.
+    fn sending(&mut self, local: LocalId) -> Option<(&mut Lane, usize)> {
         let lane = self.lanes.get_mut(self.groups.get(&local)?)?;
-        let item = lane.items.iter_mut().find(|item| item.local == local)?;
-        (item.state == State::Sending).then_some(item)
+        let at = lane.find(local)?;
+        (lane.items[at].state == State::Sending).then_some((lane, at))
     }
 
     fn take(&mut self, local: LocalId) -> Option<Item> {
         let group = self.groups.remove(&local)?;
         let lane = self.lanes.get_mut(&group)?;
-        let at = lane.items.iter().position(|item| item.local == local)?;
-        let item = lane.items.remove(at)?;
+        let item = lane.remove(local)?;
         if item.state == State::Sending {
             self.in_flight -= 1;
         }

@@ -1,10 +1,5 @@
 //! How many records per second group commit makes durable on this disk.
-//!
-//! `cargo run --release -p folkmoot-bench --bin commit_rate [folder]`
-//!
-//! The folder is made, filled and removed.
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -19,19 +14,25 @@ use folkmoot_wire::{GroupId, RegionId, Slot};
 const RECORD: usize = 200;
 const RUN: Duration = Duration::from_secs(2);
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::args_os().nth(1).map_or_else(
-        || std::env::temp_dir().join("folkmoot-commit-rate"),
-        PathBuf::from,
-    );
-    println!("records of {RECORD} bytes, in {}", folder.display());
+/// Flags of `folkmoot-bench commit`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Write in a new folder inside this one, which is removed afterwards
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// Measures and prints.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let base = options.data.clone().unwrap_or_else(std::env::temp_dir);
+    let folder = tempfile::tempdir_in(base)?;
+    println!("records of {RECORD} bytes, in {}", folder.path().display());
     println!("writers  in flight each  records/s");
     for (writers, in_flight) in [(1, 1), (1, 100), (1, 1_000), (4, 1), (4, 100), (4, 1_000)] {
-        let path = folder.join(format!("{writers}-{in_flight}"));
+        let path = folder.path().join(format!("{writers}-{in_flight}"));
         let rate = measure(&path, writers, in_flight)?;
         println!("{writers:>7}  {in_flight:>14}  {rate:>9.0}");
     }
-    std::fs::remove_dir_all(&folder)?;
     Ok(())
 }
 

@@ -1,7 +1,5 @@
 //! How many proposals a second one voter on disk takes: 256-byte payloads
 //! from 16 tasks, each with a window of proposals under way.
-//!
-//! `cargo run --release -p folkmoot-bench --bin propose_rate [seconds]`
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -119,11 +117,21 @@ async fn measure(window: usize, time: Duration) -> Result<(), Error> {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Error> {
-    let seconds = std::env::args().nth(1).map_or(Ok(5), |text| text.parse())?;
+/// Flags of `folkmoot-bench propose`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// How long each window is measured
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+}
+
+/// Measures and prints.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
     for window in [1, 256] {
-        measure(window, Duration::from_secs(seconds)).await?;
+        let time = Duration::from_secs(options.seconds);
+        let measured = runtime.block_on(measure(window, time));
+        measured.map_err(|error| anyhow::anyhow!(error))?;
     }
     Ok(())
 }

@@ -1,0 +1,62 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{parts, path, process};
+
+/// Measures Folkmoot, beside its peers where there are any.
+#[derive(Debug, Parser)]
+#[command(name = "folkmoot-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The way of a message: send to commit, send to deliver, and the highest
+    /// committed rate; beside JetStream and Redis Streams
+    Path(path::Options),
+    /// One part alone: records per second that the store's group commit makes
+    /// durable on this disk
+    Commit(parts::commit::Options),
+    /// One part alone: proposals per second of a shard with one voter
+    Propose(parts::propose::Options),
+    /// This process pins itself and becomes a server that ends with its parent
+    #[command(hide = true)]
+    AsServer {
+        #[arg(long)]
+        core: Option<usize>,
+        #[arg(long)]
+        parent: u32,
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+/// Runs the command of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Fails only when a provider is set already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let done = match Arguments::parse().what {
+        What::Path(options) => path::run(options),
+        What::Commit(options) => parts::commit::run(&options),
+        What::Propose(options) => parts::propose::run(&options),
+        What::AsServer {
+            core,
+            parent,
+            command,
+        } => Err(process::become_server(core, parent, &command)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("folkmoot-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

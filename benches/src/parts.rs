@@ -1,0 +1,4 @@
+//! What single parts of a node can do.
+
+pub(crate) mod commit;
+pub(crate) mod propose;

@@ -1,0 +1,41 @@
+//! Several runs of one measurement, as one figure.
+
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+/// Median and extremes of the same figure over all runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    /// In the order they were made.
+    pub(crate) runs: Vec<f64>,
+}
+
+impl Spread {
+    /// `None` when there was no run.
+    pub(crate) fn of(runs: &[f64]) -> Option<Self> {
+        let mut sorted = runs.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (min, max) = (*sorted.first()?, *sorted.last()?);
+        Some(Self {
+            median: median(&sorted),
+            min,
+            max,
+            runs: runs.to_vec(),
+        })
+    }
+}
+
+/// Of an even number: between the two in the middle.
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    }
+}
