@@ -239,6 +239,7 @@ impl Touched {
             chain_before: self.chain_before,
             entries: self.entries,
             rows: self.rows.into_values().collect(),
+            mark: None,
         }
     }
 }
