@@ -137,19 +137,35 @@ impl SealedEntry {
                 got: header.seq,
             });
         }
+        let chain = self.chain_behind(previous, expected)?;
+        if chain != chain_from(&self.chain)? {
+            return Err(EntryError::Chain { seq: expected });
+        }
+        Ok((header, chain))
+    }
+
+    /// The same entry, with the chain that it has behind `previous`.
+    ///
+    /// # Errors
+    /// When the header is no header, or what is said of the body makes no sense.
+    pub fn behind(&self, previous: &Chain) -> Result<Self, EntryError> {
+        let chain = self.chain_behind(previous, self.decode_header()?.seq)?;
+        Ok(Self {
+            chain: Bytes::copy_from_slice(&chain),
+            ..self.clone()
+        })
+    }
+
+    fn chain_behind(&self, previous: &Chain, seq: u64) -> Result<Chain, EntryError> {
         let hash = if self.is_erased() {
             if !self.salt.is_empty() || !self.body.is_empty() {
-                return Err(EntryError::Erased { seq: expected });
+                return Err(EntryError::Erased { seq });
             }
             chain_from(&self.body_hash)?
         } else {
             body_hash(&self.salt, &self.body)
         };
-        let chain = link(previous, &self.header, &hash);
-        if chain != chain_from(&self.chain)? {
-            return Err(EntryError::Chain { seq: expected });
-        }
-        Ok((header, chain))
+        Ok(link(previous, &self.header, &hash))
     }
 }
 

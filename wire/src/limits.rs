@@ -78,10 +78,21 @@ pub const CLOCK_OFF_MS: u64 = 250;
 /// Pushes waiting for one follower. Full: dropped, and the next one is
 /// `lossy`; the follower closes the gap from heads.
 pub const FOLLOW_QUEUE: usize = 1_024;
-/// A shard's watermark is pushed this often, also in silence.
+/// A shard's watermark is pushed this often where it moved, and something this
+/// often also in silence.
 pub const FOLLOW_WATERMARK: Duration = Duration::from_secs(1);
-/// A follower that hears nothing this long follows anew.
+/// A node that hears nothing of an upstream this long follows anew.
 pub const FOLLOW_SILENCE: Duration = Duration::from_secs(5);
+/// Shards that one node follows through another. More: refused.
+pub const FOLLOW_SUBSCRIPTIONS: usize = 4_096;
+/// Pushes to another region wait this long for others to travel with.
+pub const FOLLOW_GATHER: Duration = Duration::from_millis(10);
+/// So do calls and their answers.
+pub const CALL_GATHER: Duration = Duration::from_millis(2);
+/// Window of the compression between regions, as a power of two, in bytes: what
+/// either end keeps of each direction of each stream. A peer that asks for more
+/// loses its stream.
+pub const PACK_WINDOW_LOG: u32 = 17;
 /// Cursor changes of an edge are sent upstream this often...
 pub const CURSOR_FLUSH: Duration = Duration::from_secs(1);
 /// ...or when this many wait.

@@ -2,6 +2,8 @@
 //! core. It finds the upstream, keeps the stream, writes what was taken, and
 //! asks for what is missing.
 
+mod link;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,21 +13,19 @@ use folkmoot_replication::follow::follower::{Event, Fetch, Follower, Output};
 use folkmoot_replication::placement::Shard;
 use folkmoot_replication::relay::{Upstream, upstream};
 use folkmoot_storage::Store;
-use folkmoot_transport::FramedStream;
-use folkmoot_wire::proto::{
-    FetchLog, FetchRows, FollowPush, FollowUpdate, node_reply, node_request, stream_open,
-};
+use folkmoot_wire::proto::{FetchLog, FetchRows, FollowUpdate, node_reply, node_request};
 use folkmoot_wire::{GroupId, NodeId, ShardId, limits};
 use parking_lot::Mutex;
-use prost::Message;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::feeds::FeedHandle;
 use super::machine::Applied;
 use super::peers::{Class, Peers};
 use super::view::ClusterView;
+use link::Subscription;
+pub use link::Links;
 
 /// Between attempts to follow.
 const REFOLLOW: Duration = Duration::from_millis(300);
@@ -57,7 +57,7 @@ pub struct FollowStatus {
     pub upstream: Option<NodeId>,
     /// Copies thrown away because their chain was not the upstream's.
     pub diverged: u64,
-    /// Streams opened since the start.
+    /// Subscriptions since the start.
     pub streams: u64,
 }
 
@@ -115,6 +115,8 @@ pub struct FollowParts {
     pub store: Arc<dyn Store>,
     /// Other nodes.
     pub peers: Arc<Peers>,
+    /// The streams to those that are followed.
+    pub links: Arc<Links>,
     /// The cluster as seen from here.
     pub view: Arc<ClusterView>,
     /// Ends everything.
@@ -165,7 +167,7 @@ struct Task {
     upstream: Option<NodeId>,
 }
 
-/// Why one stream ended.
+/// Why one subscription ended.
 enum End {
     /// It broke or fell silent.
     Broken,
@@ -181,14 +183,16 @@ impl Task {
     ) -> Result<(), ApplyError> {
         loop {
             if let Some(node) = self.choose()
-                && let Some(stream) = self.connect(node).await
+                && let Some(subscription) = self.connect(node).await
             {
                 self.upstream = Some(node);
                 self.status.send_modify(|status| {
                     status.upstream = Some(node);
                     status.streams += 1;
                 });
-                let end = self.stream(stream, &mut wishes, &mut answers).await?;
+                let end = self
+                    .stream(subscription, &mut wishes, &mut answers)
+                    .await?;
                 self.upstream = None;
                 self.status.send_modify(|status| status.upstream = None);
                 if matches!(end, End::Moved) {
@@ -217,45 +221,35 @@ impl Task {
         }
     }
 
-    async fn connect(&self, node: NodeId) -> Option<FramedStream> {
-        let open = stream_open::What::Follow(self.parts.follower.open_message());
-        let opening = self.parts.peers.open(node, open);
-        match timeout(limits::RPC_DEADLINE, opening).await {
-            Ok(Ok(stream)) => Some(stream),
-            _ => None,
-        }
+    async fn connect(&self, node: NodeId) -> Option<Subscription> {
+        let open = self.parts.follower.open_message();
+        let opening = self.parts.links.follow(node, open);
+        timeout(limits::RPC_DEADLINE, opening).await.ok()?.ok()
     }
 
     async fn stream(
         &mut self,
-        stream: FramedStream,
+        mut upstream: Subscription,
         wishes: &mut mpsc::Receiver<Wish>,
         answers: &mut mpsc::Receiver<Event>,
     ) -> Result<End, ApplyError> {
-        let FramedStream { mut tx, mut rx } = stream;
         let mut retry = interval(RETRY);
-        let mut heard = Instant::now();
         let mut changed = self.parts.view.watch();
         loop {
             tokio::select! {
                 biased;
                 Some(event) = answers.recv() => self.handle(event).await?,
-                frame = rx.recv() => {
-                    let Ok(Some(frame)) = frame else { return Ok(End::Broken) };
-                    let Ok(push) = FollowPush::decode(frame) else { return Ok(End::Broken) };
-                    heard = Instant::now();
+                push = upstream.pushes.recv() => {
+                    let Some(push) = push else { return Ok(End::Broken) };
                     self.handle(Event::Push(push)).await?;
                 }
                 Some(wish) = wishes.recv() => {
                     let update = self.wish(wish).await?;
-                    if tx.send(update.encode_to_vec().into()).await.is_err() {
+                    if upstream.update(update).is_err() {
                         return Ok(End::Broken);
                     }
                 }
                 _ = retry.tick() => {
-                    if heard.elapsed() > limits::FOLLOW_SILENCE {
-                        return Ok(End::Broken);
-                    }
                     // A follower gained here makes this node a relay, which
                     // the view does not show: two nodes must not keep
                     // following each other.

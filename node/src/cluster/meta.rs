@@ -110,7 +110,7 @@ impl MetaHost {
     }
 
     /// Answers a poll: at once when there is news, else when there is, or
-    /// with what there is when the time is over.
+    /// with nothing when the time is over.
     pub async fn answer(&self, fetch: FetchMeta) -> MetaState {
         let mut changed = self.view.watch();
         let wait = Duration::from_millis(u64::from(fetch.wait_ms)).min(POLL);
@@ -124,7 +124,7 @@ impl MetaHost {
         };
         match timeout(wait, news).await {
             Ok(state) => (*state).clone(),
-            Err(_) => (**self.view.placement().state()).clone(),
+            Err(_) => MetaState::default(),
         }
     }
 

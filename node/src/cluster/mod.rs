@@ -11,6 +11,7 @@ pub mod machine;
 pub mod meta;
 pub mod outbox;
 mod outcome;
+pub mod pack;
 pub mod parts;
 pub mod peers;
 mod placed;

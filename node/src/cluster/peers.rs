@@ -10,16 +10,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use folkmoot_transport::{Connection, Dial, FrameRecv, FramedStream};
+use folkmoot_transport::{Connection, Dial, FrameRecv, FramedStream, PeerKind};
 use folkmoot_wire::proto::{
     NodeReply, NodeRequest, RpcOpen, StreamOpen, node_reply, node_request, stream_open,
 };
-use folkmoot_wire::{Code, Fault, NodeId, version};
+use folkmoot_wire::{Code, Fault, NodeId, limits, version};
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::pack::packed;
 use super::view::ClusterView;
 
 /// Frames waiting to be written on one stream of calls. Full: callers wait.
@@ -59,6 +60,7 @@ struct Peer {
 /// All peers of this node.
 pub struct Peers {
     me: NodeId,
+    region: String,
     dial: Arc<dyn Dial>,
     view: Arc<ClusterView>,
     peers: Mutex<BTreeMap<NodeId, Arc<AsyncMutex<Peer>>>>,
@@ -66,9 +68,15 @@ pub struct Peers {
 
 impl Peers {
     /// No connections yet: they are made when first used.
-    pub fn new(me: NodeId, dial: Arc<dyn Dial>, view: Arc<ClusterView>) -> Self {
+    pub fn new(
+        me: NodeId,
+        region: String,
+        dial: Arc<dyn Dial>,
+        view: Arc<ClusterView>,
+    ) -> Self {
         Self {
             me,
+            region,
             dial,
             view,
             peers: Mutex::new(BTreeMap::new()),
@@ -127,9 +135,15 @@ impl Peers {
     /// `unavailable` when the node cannot be reached.
     pub async fn open(&self, to: NodeId, what: stream_open::What) -> Result<FramedStream, Fault> {
         let connection = self.connection(to).await?;
-        open_on(&*connection, what)
+        open_on(&*connection, what, self.is_far(&*connection))
             .await
             .map_err(|error| unreachable(to, &error.to_string()))
+    }
+
+    /// Whether the peer is in another region: bytes are dear on the way there,
+    /// and a few milliseconds are not.
+    fn is_far(&self, connection: &dyn Connection) -> bool {
+        matches!(connection.peer(), PeerKind::Node { region, .. } if *region != self.region)
     }
 
     async fn calls(&self, to: NodeId, class: Class) -> Result<Calls, Fault> {
@@ -141,7 +155,8 @@ impl Peers {
             return Ok(calls.clone());
         }
         let connection = self.connect(to, &mut peer).await?;
-        let opened = open_on(&*connection, stream_open::What::Rpc(RpcOpen {})).await;
+        let far = self.is_far(&*connection);
+        let opened = open_on(&*connection, stream_open::What::Rpc(RpcOpen {}), far).await;
         let stream = match opened {
             Ok(stream) => stream,
             Err(error) => {
@@ -149,7 +164,7 @@ impl Peers {
                 return Err(unreachable(to, &error.to_string()));
             }
         };
-        let calls = run(stream);
+        let calls = run(stream, far);
         peer.calls.insert(class, calls.clone());
         Ok(calls)
     }
@@ -251,24 +266,47 @@ impl Drop for Forget<'_> {
 async fn open_on(
     connection: &dyn Connection,
     what: stream_open::What,
+    far: bool,
 ) -> Result<FramedStream, folkmoot_transport::TransportError> {
     let mut stream = connection.open().await?;
     let open = StreamOpen {
         version: version::NODE,
         what: Some(what),
+        packed: far,
     };
     stream.tx.send(open.encode_to_vec().into()).await?;
-    Ok(stream)
+    if far { packed(stream) } else { Ok(stream) }
+}
+
+/// Waits for frames to be written; on a way between regions a moment longer, so
+/// that more of them travel together. `false`: there will be none.
+pub(super) async fn gather(
+    queue: &mut mpsc::Receiver<Bytes>,
+    far: bool,
+    waiting: &mut Vec<Bytes>,
+) -> bool {
+    if queue.recv_many(waiting, CALL_QUEUE).await == 0 {
+        return false;
+    }
+    if far {
+        sleep(limits::CALL_GATHER).await;
+        while waiting.len() < CALL_QUEUE
+            && let Ok(frame) = queue.try_recv()
+        {
+            waiting.push(frame);
+        }
+    }
+    true
 }
 
 /// Runs a stream of calls until it ends; then every open call fails.
-fn run(stream: FramedStream) -> Calls {
+fn run(stream: FramedStream, far: bool) -> Calls {
     let (frames, mut queue) = mpsc::channel::<Bytes>(CALL_QUEUE);
     let pending: Pending = Arc::default();
     let FramedStream { mut tx, rx } = stream;
     tokio::spawn(async move {
         let mut waiting = Vec::new();
-        while queue.recv_many(&mut waiting, CALL_QUEUE).await > 0 {
+        while gather(&mut queue, far, &mut waiting).await {
             if tx.send_many(&waiting).await.is_err() {
                 break;
             }

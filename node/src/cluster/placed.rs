@@ -166,6 +166,7 @@ impl Node {
             feed,
             store: Arc::clone(&self.store),
             peers: Arc::clone(&self.peers),
+            links: Arc::clone(&self.links),
             view: Arc::clone(&self.view),
             stop: self.stop.clone(),
             fatal: self.fatal.clone(),

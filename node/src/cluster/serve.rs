@@ -1,5 +1,7 @@
 //! What other nodes ask of this one.
 
+mod pushes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +9,8 @@ use bytes::Bytes;
 use folkmoot_consensus::{LinkError, RaftLink, Sequencer};
 use folkmoot_transport::{Connection, FramedStream};
 use folkmoot_wire::proto::{
-    FetchHead, FollowOpen, FollowUpdate, GossipPacket, GroupHead, JoinReply, NodeReply,
-    NodeRequest, Outcomes, Propose, RaftMessage, StreamOpen, node_reply, node_request, stream_open,
+    FetchHead, GossipPacket, GroupHead, JoinReply, NodeReply, NodeRequest, Outcomes, Propose,
+    RaftMessage, StreamOpen, node_reply, node_request, stream_open,
 };
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits, version};
 use prost::Message;
@@ -18,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use super::commands::Commands;
 use super::feeds::Feeds;
 use super::meta::MetaHost;
+use super::pack::packed;
 use super::parts::{Joins, StatusSource};
-use super::peers::{Class, Peers};
+use super::peers::{Class, Peers, gather};
 use super::read::LocalReads;
 use super::shards::{NotDone, Voters};
 
@@ -89,11 +92,18 @@ impl Serve {
             );
             return;
         }
+        let far = open.packed;
+        if far {
+            let Ok(unpacked) = packed(stream) else { return };
+            stream = unpacked;
+        }
         let stop = self.stop.clone();
         let work = async {
             match open.what {
-                Some(stream_open::What::Rpc(_)) => self.calls(from, stream).await,
-                Some(stream_open::What::Follow(open)) => self.follow(open, stream).await,
+                Some(stream_open::What::Rpc(_)) => self.calls(from, stream, far).await,
+                Some(stream_open::What::Follow(_)) => {
+                    pushes::serve(Arc::clone(&self.feeds), stream, far).await;
+                }
                 Some(stream_open::What::Gossip(_)) => self.gossip(from, stream).await,
                 None => {}
             }
@@ -105,12 +115,12 @@ impl Serve {
         }
     }
 
-    async fn calls(self: Arc<Self>, from: NodeId, stream: FramedStream) {
+    async fn calls(self: Arc<Self>, from: NodeId, stream: FramedStream, far: bool) {
         let FramedStream { mut tx, mut rx } = stream;
         let (answers, mut queue) = mpsc::channel::<Bytes>(ANSWERS);
         let writer = tokio::spawn(async move {
             let mut waiting = Vec::new();
-            while queue.recv_many(&mut waiting, ANSWERS).await > 0 {
+            while gather(&mut queue, far, &mut waiting).await {
                 if tx.send_many(&waiting).await.is_err() {
                     return;
                 }
@@ -226,35 +236,6 @@ impl Serve {
             group: fetch.group.clone(),
             head: self.reads.head(&group)?,
         }))
-    }
-
-    async fn follow(&self, open: FollowOpen, stream: FramedStream) {
-        let FramedStream { mut tx, mut rx } = stream;
-        let Some(feed) = self.feeds.get(ShardId(open.shard)) else {
-            return;
-        };
-        let Some(mut subscription) = feed.open(open).await else {
-            return;
-        };
-        loop {
-            tokio::select! {
-                biased;
-                push = subscription.pushes.recv() => {
-                    // The feed began anew: so does the follower.
-                    let Some(push) = push else { break };
-                    if tx.send(push.encode_to_vec().into()).await.is_err() {
-                        break;
-                    }
-                    subscription.taken().await;
-                }
-                frame = rx.recv() => {
-                    let Ok(Some(frame)) = frame else { break };
-                    let Ok(update) = FollowUpdate::decode(frame) else { break };
-                    subscription.update(update).await;
-                }
-            }
-        }
-        subscription.close().await;
     }
 
     async fn gossip(&self, from: NodeId, mut stream: FramedStream) {

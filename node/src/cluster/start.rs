@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::backend::{BackendParts, NodeBackend};
 use super::cursors::Cursors;
 use super::feeds::{Feeds, Publisher};
-use super::follow::Followers;
+use super::follow::{Followers, Links};
 use super::gossip::{PACKETS, PeerStateLink};
 use super::meta::MetaHost;
 use super::parts::{Joins, Parts, StartError, StatusSource};
@@ -39,6 +39,7 @@ pub struct Node {
     pub voters: Arc<Voters>,
     pub feeds: Arc<Feeds>,
     pub followers: Arc<Followers>,
+    pub(super) links: Arc<Links>,
     pub router: Arc<Router>,
     pub meta: Arc<MetaHost>,
     pub reads: Arc<LocalReads>,
@@ -65,6 +66,7 @@ impl Node {
         let view = Arc::new(ClusterView::new(parts.meta));
         let peers = Arc::new(Peers::new(
             parts.me,
+            parts.region.clone(),
             Arc::clone(&parts.dial),
             Arc::clone(&view),
         ));
@@ -150,6 +152,7 @@ impl Node {
             follow_all: parts.follow_all,
             raft: parts.raft,
             view,
+            links: Arc::new(Links::new(Arc::clone(&peers))),
             peers,
             voters,
             feeds,

@@ -277,6 +277,7 @@ impl Touched {
                 .into_values()
                 .filter_map(|row| row.travels.then_some(row.now))
                 .collect(),
+            mark: None,
         }
     }
 }

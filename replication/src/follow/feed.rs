@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowUpdate, GroupPush, Head};
 use folkmoot_wire::{GroupId, ShardId, limits};
 
+use super::lean;
+
 /// Heads in one push of a backlog.
 const HEADS_PER_PUSH: usize = 500;
 
@@ -36,7 +38,8 @@ pub enum Event {
     Taken { id: SubscriberId },
     /// A subscriber is gone.
     Closed { id: SubscriberId },
-    /// Time for coalesced heads and, when `watermark`, for watermarks.
+    /// Time for coalesced heads and, when `watermark`, for those watermarks
+    /// that moved and were not said.
     Tick { watermark: bool },
 }
 
@@ -70,6 +73,8 @@ struct Subscriber {
     /// Groups not wanted in full whose head moved on: sent at the next tick.
     heads_due: BTreeSet<GroupId>,
     lossy: bool,
+    /// The last watermark it was told.
+    said: u64,
 }
 
 impl Subscriber {
@@ -147,8 +152,11 @@ impl Feed {
         let mut moved = Vec::with_capacity(pushes.len());
         for push in pushes {
             if let (Ok(group), Some(head)) = (GroupId::from_slice(&push.group), &push.head) {
-                self.heads.insert(group, head.clone());
-                moved.push((group, push));
+                let before = self.heads.insert(group, head.clone());
+                if !self.subscribers.is_empty() {
+                    let lean = lean::shrink(push, before.as_ref());
+                    moved.push((group, lean.unwrap_or_else(|| push.clone())));
+                }
             }
         }
         self.watermark = self.watermark.max(watermark.unwrap_or(0));
@@ -159,7 +167,7 @@ impl Feed {
                 if !subscriber.wants(group) {
                     subscriber.heads_due.insert(*group);
                 } else if keeps_up {
-                    groups.push((*push).clone());
+                    groups.push(push.clone());
                 } else {
                     self.lost += 1;
                     subscriber.lossy = true;
@@ -170,14 +178,16 @@ impl Feed {
                 continue;
             }
             let complete = subscriber.heads_due.is_empty();
+            let watermark = if complete { self.watermark } else { 0 };
             subscriber.in_flight += 1;
+            subscriber.said = subscriber.said.max(watermark);
             out.push(Send {
                 to: *id,
                 push: FollowPush {
                     shard: self.shard.0,
                     groups,
-                    watermark: if complete { self.watermark } else { 0 },
-                    lossy: false,
+                    watermark,
+                    ..FollowPush::default()
                 },
             });
         }
@@ -206,7 +216,11 @@ impl Feed {
             return;
         };
         for group in parse(&update.remove) {
-            subscriber.wanted.remove(&group);
+            // From here on it gets heads: the first is that of what it was
+            // pushed in full and may have thrown away.
+            if subscriber.wanted.remove(&group) && !subscriber.all {
+                subscriber.owed.insert(group);
+            }
         }
         for group in parse(&update.add) {
             // Its head goes out at once: the follower sees what to fetch.
@@ -228,11 +242,13 @@ impl Feed {
     fn tick(&mut self, watermark: bool, out: &mut Vec<Send>) {
         let ids: Vec<_> = self.subscribers.keys().copied().collect();
         for id in ids {
+            let mut news = false;
             if let Some(subscriber) = self.subscribers.get_mut(&id) {
                 let due = std::mem::take(&mut subscriber.heads_due);
                 subscriber.owed.extend(due);
+                news = self.watermark > subscriber.said;
             }
-            self.settle(id, watermark, out);
+            self.settle(id, watermark && news, out);
         }
     }
 
@@ -257,13 +273,16 @@ impl Feed {
                 groups,
                 watermark: if said { self.watermark } else { 0 },
                 lossy: std::mem::take(&mut subscriber.lossy),
+                ..FollowPush::default()
             };
+            subscriber.said = subscriber.said.max(push.watermark);
             subscriber.in_flight += 1;
             out.push(Send { to: id, push });
         }
         let complete = subscriber.owed.is_empty() && subscriber.heads_due.is_empty();
         if watermark && !said && complete && subscriber.has_room() {
             subscriber.in_flight += 1;
+            subscriber.said = self.watermark;
             out.push(Send {
                 to: id,
                 push: FollowPush {

@@ -15,10 +15,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use folkmoot_storage::{Batch, Read, StoreError, Table, keys, value};
 use folkmoot_wire::proto::{
-    FollowOpen, FollowPush, GroupPush, Head, LogSlice, RowPage, StoredFollow,
+    FollowOpen, FollowPush, GroupPush, Head, HeadMark, LogSlice, RowPage, StoredFollow,
 };
 use folkmoot_wire::{GroupId, ShardId};
 
+use super::lean;
 use crate::apply::ApplyError;
 use copy::Copies;
 use fetch::{Fetches, Need, Open, Walk};
@@ -126,6 +127,7 @@ impl Follower {
             watermark: self.held,
             all_groups: self.config.all_groups,
             groups: self.wanted.iter().map(GroupId::to_bytes).collect(),
+            subscription: 0, // the driver's
         }
     }
 
@@ -203,7 +205,13 @@ impl Follower {
     }
 
     fn take(&mut self, push: GroupPush, out: &mut Output) -> Result<(), ApplyError> {
-        let (Ok(group), Some(head)) = (GroupId::from_slice(&push.group), push.head.clone()) else {
+        let Ok(group) = GroupId::from_slice(&push.group) else {
+            return Ok(());
+        };
+        if let Some(mark) = push.mark.clone() {
+            return self.take_lean(group, &mark, push, out);
+        }
+        let Some(head) = push.head.clone() else {
             return Ok(());
         };
         if !self.follows(&group) {
@@ -231,6 +239,41 @@ impl Follower {
         self.compare(group, &head, out)
     }
 
+    /// A push whose head is to be worked out. When what comes out is not what
+    /// is marked, the upstream's head has to be asked for.
+    fn take_lean(
+        &mut self,
+        group: GroupId,
+        mark: &HeadMark,
+        push: GroupPush,
+        out: &mut Output,
+    ) -> Result<(), ApplyError> {
+        if !self.follows(&group) {
+            return Ok(()); // its head comes once the upstream knows that
+        }
+        self.check(group, out)?;
+        if self.copies.head(&group)?.version > mark.version {
+            return Ok(()); // an upstream that lags behind the one before
+        }
+        let last = self.copies.take_marked(group, mark, push.entries, out)?;
+        self.copies.take_rows(group, push.rows, out)?;
+        let local = self.copies.head(&group)?;
+        let seq = local.seq.max(last).max(1);
+        let marked = Head {
+            version: mark.version,
+            ..local
+        };
+        if lean::same_log(mark, &marked.chain) && lean::same_state(mark, &marked) {
+            return self.compare(group, &marked, out);
+        }
+        let unknown = Head {
+            version: mark.version,
+            seq,
+            ..Head::default()
+        };
+        self.compare(group, &unknown, out)
+    }
+
     /// The first look at a copy from before a restart: its head has to be
     /// that of its log.
     fn check(&mut self, group: GroupId, out: &mut Output) -> Result<(), ApplyError> {
@@ -241,11 +284,12 @@ impl Follower {
         Ok(())
     }
 
-    /// What separates our copy from the upstream's `head`?
+    /// What separates our copy from the upstream's `head`? One without a chain
+    /// only says that there is another: the log's answer brings it.
     fn compare(&mut self, group: GroupId, head: &Head, out: &mut Output) -> Result<(), ApplyError> {
         self.check(group, out)?;
         let local = self.copies.head(&group)?;
-        if local.seq < head.seq {
+        if local.seq < head.seq || is_unknown(head) {
             self.fetches.want_log(group, local.seq, head.clone());
         } else if self.copies.forks(&group, head)? {
             self.diverged(group, head, out)?;
@@ -297,7 +341,7 @@ impl Follower {
         let head = newer(target, slice.head);
         self.compare(group, &head, out)?;
         let after = self.copies.head(&group)?.seq;
-        if after <= before.seq && after < head.seq {
+        if after <= before.seq && (after < head.seq || is_unknown(&head)) {
             // It brought nothing: asking again at once would bring no more.
             self.fetches.pause(&group);
         }
@@ -358,6 +402,10 @@ impl Follower {
             );
         }
     }
+}
+
+fn is_unknown(head: &Head) -> bool {
+    head.seq > 0 && head.chain.is_empty()
 }
 
 fn newer(target: Head, answer: Option<Head>) -> Head {

@@ -3,10 +3,12 @@
 //!
 //! What is pushed speaks for what it covers and for nothing else. A gap is
 //! fetched; bulk never travels on the live stream. Losing pushes is allowed
-//! and said (`lossy`); the heads that follow show what to fetch.
+//! and said (`lossy`); the heads that follow show what to fetch. Between nodes
+//! a push is lean: what the follower can work out is proven, not sent.
 
 pub mod feed;
 pub mod follower;
+mod lean;
 
 #[cfg(test)]
 mod tests;

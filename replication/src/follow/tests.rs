@@ -4,6 +4,7 @@ mod converge;
 mod feed;
 mod follower;
 mod hostile;
+mod lean;
 mod net;
 mod repair;
 mod serve;

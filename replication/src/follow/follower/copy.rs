@@ -7,11 +7,14 @@ use bytes::Bytes;
 use folkmoot_storage::{Batch, Read, Table, keys, value};
 use folkmoot_wire::GroupId;
 use folkmoot_wire::entry::{self, Chain};
-use folkmoot_wire::proto::{Covers, EntryHeader, Floor, GroupPush, Head, Row, SealedEntry, row};
+use folkmoot_wire::proto::{
+    Covers, EntryHeader, Floor, GroupPush, Head, HeadMark, Row, SealedEntry, row,
+};
 use folkmoot_wire::row::{self as row_key, RowKey};
 
 use super::Output;
 use crate::apply::{ApplyError, implied_cursor};
+use crate::follow::lean;
 use crate::rows::{digest_of, fingerprint};
 
 pub(super) struct Copies {
@@ -133,8 +136,45 @@ impl Copies {
             chain_before: before,
             entries: taken,
             rows: Vec::new(),
+            mark: None,
         });
         Ok(())
+    }
+
+    /// Appends entries that came without their chains, if our log then ends as
+    /// the marked one does. Gives the last seq among them, of whatever log.
+    pub(super) fn take_marked(
+        &mut self,
+        group: GroupId,
+        mark: &HeadMark,
+        entries: Vec<SealedEntry>,
+        out: &mut Output,
+    ) -> Result<u64, ApplyError> {
+        let head = self.head(&group)?;
+        let (mut next, mut last) = (head.seq.saturating_add(1), 0);
+        let mut chain = head.chain.clone();
+        let mut linked = Vec::with_capacity(entries.len());
+        for sealed in entries {
+            let Ok(header) = sealed.decode_header() else {
+                break;
+            };
+            last = last.max(header.seq);
+            if header.seq < next {
+                continue;
+            }
+            let previous = entry::chain_from(&chain);
+            let sealed = previous.and_then(|previous| sealed.behind(&previous));
+            let Some(sealed) = sealed.ok().filter(|_| header.seq == next) else {
+                break;
+            };
+            chain = sealed.chain.clone();
+            next = next.saturating_add(1);
+            linked.push(sealed);
+        }
+        if lean::same_log(mark, &chain) {
+            self.take_entries(group, &head.chain, linked, out)?;
+        }
+        Ok(last)
     }
 
     /// Merges rows into ours and gives on those that changed.

@@ -28,6 +28,7 @@ fn heads(home: &Home, watermark: u64) -> Event {
         }],
         watermark,
         lossy: true,
+        ..FollowPush::default()
     })
 }
 
@@ -166,7 +167,7 @@ fn many_groups_are_fetched_a_few_at_once() {
         shard: SHARD.0,
         groups,
         watermark: home.index,
-        lossy: false,
+        ..FollowPush::default()
     }));
     assert_eq!(tail.fetches.len(), 16);
     let mut most = 0;

@@ -6,8 +6,8 @@ use folkmoot_crdt::hlc::Hlc;
 use folkmoot_wire::GroupId;
 use folkmoot_wire::entry;
 use folkmoot_wire::proto::{
-    Covers, CursorValue, EntryHeader, Floor, FollowPush, GroupPush, GroupValue, Head, LogSlice,
-    MemberAuthority, MemberSelf, MemberValue, Row, RowPage, SealedEntry, row,
+    Covers, CursorValue, EntryHeader, Floor, FollowPush, GroupPush, GroupValue, Head, HeadMark,
+    LogSlice, MemberAuthority, MemberSelf, MemberValue, Row, RowPage, SealedEntry, row,
 };
 use folkmoot_wire::row::RowKey;
 use proptest::prelude::*;
@@ -44,6 +44,18 @@ fn any_head() -> impl Strategy<Value = Head> {
             ..Head::default()
         },
     )
+}
+
+/// Marks of nothing, and such as fit what [`any_entry`] makes.
+fn any_mark() -> impl Strategy<Value = HeadMark> {
+    let junk = proptest::collection::vec(any::<u8>(), 0..20).prop_map(Bytes::from);
+    let of_entry = any_entry().prop_map(|entry| entry.chain.slice(..entry.chain.len().min(16)));
+    let chain = prop_oneof![junk.clone(), of_entry];
+    (0..10u64, chain, junk).prop_map(|(version, chain, state)| HeadMark {
+        version,
+        chain,
+        state,
+    })
 }
 
 fn any_entry() -> impl Strategy<Value = SealedEntry> {
@@ -123,8 +135,9 @@ fn lie() -> impl Strategy<Value = Event> {
     let covers =
         || proptest::option::of((number(), number()).prop_map(|(from, to)| Covers { from, to }));
     let head = || proptest::option::of(any_head());
-    let push = (of(), head(), covers(), chain(), entries(), rows(), 0..2u32).prop_map(
-        |(group, head, covers, chain_before, entries, rows, stray)| {
+    let mark = || proptest::option::of(any_mark());
+    let push = (of(), head(), covers(), chain(), entries(), rows(), 0..2u32, mark()).prop_map(
+        |(group, head, covers, chain_before, entries, rows, stray, mark)| {
             Event::Push(FollowPush {
                 shard: SHARD.0 + stray,
                 groups: vec![GroupPush {
@@ -134,6 +147,7 @@ fn lie() -> impl Strategy<Value = Event> {
                     chain_before,
                     entries,
                     rows,
+                    mark,
                 }],
                 ..FollowPush::default()
             })
