@@ -1,6 +1,7 @@
 //! What nodes are to each other: peers, consensus, following, routing.
 
 pub mod backend;
+pub mod clocks;
 pub mod cursors;
 pub mod feeds;
 pub mod follow;
