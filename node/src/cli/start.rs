@@ -95,8 +95,10 @@ pub(super) async fn start(args: &ArgMatches) -> anyhow::Result<()> {
     drop(file);
     https.stop().await;
     admin_task.abort();
-    running.node.shutdown(outcome.is_ok()).await?;
-    outcome
+    let closed = running.node.shutdown(outcome.is_ok()).await;
+    // Why it stopped comes first: with a failed disk closing fails too.
+    outcome?;
+    Ok(closed?)
 }
 
 /// Waits for a signal to stop, or for what the node cannot go on after.

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod clocks;
+pub mod copies;
 pub mod cursors;
 pub mod feeds;
 pub mod follow;

@@ -107,7 +107,11 @@ fn survives(name: &str, extra: &[&str]) {
     assert_eq!(again.listen, killed.listen);
     let status = demo.ended();
     assert!(status.success(), "{}", demo.said());
-    assert!(demo.said().contains(&format!("{name} was killed")), "{}", demo.said());
+    assert!(
+        demo.said().contains(&format!("{name} was killed")),
+        "{}",
+        demo.said()
+    );
     let report = fs::read(demo.path("export/report.json")).expect("the report");
     let report: Value = serde_json::from_slice(&report).expect("JSON");
     for group in report["groups"].as_array().expect("groups") {

@@ -97,7 +97,7 @@ pub fn message(group: GroupId, unique: u64, text: &str) -> Request {
     let now = now
         .duration_since(std::time::UNIX_EPOCH)
         .expect("after 1970");
-    let stamp = folkmoot_crdt::hlc::Hlc::new(now.as_millis() as u64, 0);
+    let stamp = folkmoot_crdt::hlc::Hlc::from_parts(now.as_millis() as u64, 0);
     Request::Send(Send {
         group: group.to_bytes(),
         client_msg_id: ClientMsgId::new(stamp, unique).to_bytes(),

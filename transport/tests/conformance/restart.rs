@@ -2,7 +2,7 @@
 //! learn from the one that comes after it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use folkmoot_transport::{
     Connection, Dial, EdgeCertificate, Listener, NodeIdentity, QuicConfig, QuicEndpoint,
@@ -13,9 +13,13 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::quic::{ANY, ca, edge, identity};
 
+type Held = Arc<Mutex<Vec<Arc<dyn Connection>>>>;
+
 /// A node's socket with everything that runs on it: what a process is here.
 struct Process {
     runtime: Runtime,
+    /// Dropping them closes them and so says goodbye, while anything runs.
+    held: Held,
     addr: SocketAddr,
     edge: EdgeCertificate,
 }
@@ -26,6 +30,8 @@ impl Process {
         let identity = identity.clone();
         let edge = edge("localhost");
         let shown = edge.clone();
+        let held = Held::default();
+        let holder = held.clone();
         let addr = runtime.block_on(async move {
             let endpoint = QuicEndpoint::bind(QuicConfig {
                 bind,
@@ -38,14 +44,14 @@ impl Process {
             let addr = endpoint.local();
             tokio::spawn(async move {
                 while let Some(connection) = endpoint.accept().await {
-                    // Dropping it would close it, and so say goodbye.
-                    std::mem::forget(connection);
+                    holder.lock().unwrap().push(connection);
                 }
             });
             addr
         });
         Self {
             runtime,
+            held,
             addr,
             edge,
         }
@@ -54,6 +60,7 @@ impl Process {
     /// Nothing is polled any more, so nothing is said.
     fn kill(self) {
         drop(self.runtime);
+        drop(self.held);
     }
 }
 
