@@ -1,10 +1,10 @@
 //! The admin API: what the command line asks of a node. Plain HTTP, on
 //! loopback unless told otherwise; whoever reaches it operates the cluster.
 
+mod copies;
 mod groups;
 mod views;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -25,25 +25,22 @@ pub struct Admin {
     pub metrics: Option<PrometheusHandle>,
 }
 
-/// Serves the admin API until the task is ended.
+/// Serves the admin API, on a socket that does not block, until the task is
+/// ended.
 ///
 /// # Errors
-/// When the address is taken.
-pub async fn serve(
-    addr: SocketAddr,
+/// When the socket cannot be used.
+pub fn serve(
+    listener: std::net::TcpListener,
     admin: Arc<Admin>,
-) -> anyhow::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
-    let listener = tokio::net::TcpListener::bind(addr)
-        .await
-        .map_err(|error| anyhow::anyhow!("the admin API cannot listen on {addr}/tcp: {error}"))?;
-    let local = listener.local_addr()?;
+) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
     let app = router(admin);
-    let task = tokio::spawn(async move {
+    Ok(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::error!(%error, "the admin API ended");
         }
-    });
-    Ok((local, task))
+    }))
 }
 
 fn router(admin: Arc<Admin>) -> Router {

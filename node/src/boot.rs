@@ -4,10 +4,13 @@
 //! keys, and the store in `db/`. Whoever founded the cluster also holds the
 //! CA's key. All files with keys are readable by their owner only.
 
+mod certificate;
 mod folder;
 mod joining;
+mod joins;
+mod running_file;
+mod sockets;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +27,8 @@ use folkmoot_wire::proto::{
     InitCluster, MetaCommand, MetaState, NodeRecord, Setting, meta_command,
 };
 
-use crate::cluster::join::{CaJoins, CaNode, NoJoins, PassOn};
 use crate::cluster::meta::MetaHost;
-use crate::cluster::parts::{GossipParts, Joins, Parts};
+use crate::cluster::parts::{GossipParts, Parts};
 use crate::cluster::start::Node;
 use crate::config::Config;
 use crate::edge::{Auth, EdgeOptions};
@@ -34,6 +36,11 @@ use crate::ports::{Clock, SystemClock, SystemRandom};
 
 pub use folder::{Folder, Identity, Kind};
 pub use joining::{JoinToken, create_token};
+use joins::JoinAnswers;
+use sockets::Sockets;
+
+pub use running_file::RunningFile;
+pub use sockets::{Addresses, HttpSockets};
 
 /// Key id of the cluster's own secret in clients' tokens.
 pub const CLUSTER_KEY: &str = "cluster";
@@ -49,8 +56,8 @@ pub struct Running {
     pub identity: Identity,
     /// Its certificate for clients.
     pub certificate: EdgeCertificate,
-    /// Where it listens for QUIC.
-    pub listen: SocketAddr,
+    /// Where it is reached.
+    pub at: Addresses,
     /// Secret of the cluster's tokens, when it has one.
     pub jwt_secret: Option<String>,
     /// Issuer and audience of tokens.
@@ -77,17 +84,19 @@ pub fn init(config: &Config, kind: Kind) -> anyhow::Result<Identity> {
 }
 
 /// Starts the node of the configured data folder: the one that is there, one
-/// that joins, or, with neither, a development cluster of its own.
+/// that joins, or, with neither, a development cluster of its own. Its TCP
+/// sockets are given back to be served.
 ///
 /// # Errors
 /// With what to do about it.
-pub async fn start(config: &Config) -> anyhow::Result<Running> {
+pub async fn start(config: &Config) -> anyhow::Result<(Running, HttpSockets)> {
     let folder = Folder::new(config.text("data"));
+    let sockets = Sockets::bind(config).await?;
     let joins = config.joins()?;
     let identity = if folder.exists() {
         folder.identity()?
     } else if !joins.is_empty() {
-        joining::join(config, &folder, &joins).await?
+        joining::join(config, &folder, &joins, &sockets.at).await?
     } else {
         let listen = config.addr("listen")?;
         if !listen.ip().is_loopback() {
@@ -99,14 +108,19 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         }
         init(config, Kind::Development)?
     };
-    open(config, &folder, identity).await
+    open(config, &folder, identity, sockets).await
 }
 
 fn now() -> Duration {
     Duration::from_millis(SystemClock.wall_ms())
 }
 
-async fn open(config: &Config, folder: &Folder, identity: Identity) -> anyhow::Result<Running> {
+async fn open(
+    config: &Config,
+    folder: &Folder,
+    identity: Identity,
+    sockets: Sockets,
+) -> anyhow::Result<(Running, HttpSockets)> {
     let store = RocksStore::open(folder.store(), &RocksOptions::default())
         .with_context(|| format!("the store in {}", folder.store().display()))?;
     let store: Arc<dyn Store> = Arc::new(store);
@@ -115,30 +129,34 @@ async fn open(config: &Config, folder: &Folder, identity: Identity) -> anyhow::R
         CommitOptions::default(),
     )?);
     let incarnation = next_incarnation(&*store)?;
-    let listen = config.addr("listen")?;
-    let certificate = folder.edge_certificate(config, now())?;
-    let quic = QuicEndpoint::bind(QuicConfig {
-        bind: listen,
+    let Sockets {
+        quic,
+        gossip,
+        http,
+        at,
+    } = sockets;
+    let certificate = certificate::current(folder, config, now())?;
+    let options = QuicConfig {
+        bind: at.listen,
         edge: Some(certificate.clone()),
         identity: Some(Arc::new(folder.node_identity()?)),
         trust: None,
         options: QuicOptions::default(),
-    })
-    .with_context(|| format!("listening on {listen}"))?;
+    };
+    let quic = QuicEndpoint::on(quic, options)?;
     let meta = match MetaHost::stored(&*store)? {
         Some(meta) => meta,
         None => folder.first_meta()?.unwrap_or_default(),
     };
-    let listen = folkmoot_transport::Listener::local(&*quic);
-    let found = found_command(config, &identity, &meta, listen)?;
-    let gossip = gossip_parts(config, &identity, &meta, listen).await?;
+    let found = found_command(config, &identity, &meta, &at)?;
+    let gossip = gossip_parts(config, &identity, &meta, gossip, &at)?;
     let (issuer, audience) = (
         config.text("issuer").to_owned(),
         config.text("audience").to_owned(),
     );
     let jwt_secret = jwt_secret(config, &identity, &meta);
     let auth = auth(config, jwt_secret.as_deref(), &issuer, &audience)?;
-    let joins = Joining::new(folder, &identity)?;
+    let joins = JoinAnswers::new(folder, &identity)?;
     let node = Node::start(
         Parts {
             me: NodeId(identity.node),
@@ -166,17 +184,18 @@ async fn open(config: &Config, folder: &Folder, identity: Identity) -> anyhow::R
     )
     .await?;
     joins.connect(&node);
-    Ok(Running {
+    let running = Running {
         node,
         identity,
         certificate,
-        listen,
+        at,
         jwt_secret,
         issuer,
         audience,
         folder: folder.clone(),
         commit,
-    })
+    };
+    Ok((running, http))
 }
 
 impl Running {
@@ -187,6 +206,19 @@ impl Running {
     pub fn ca_fingerprint(&self) -> anyhow::Result<folkmoot_transport::Fingerprint> {
         let identity = self.folder.node_identity()?;
         Ok(folkmoot_transport::Fingerprint::of(identity.ca()))
+    }
+
+    /// Keeps the certificate for clients fresh, for as long as it is polled.
+    pub async fn keep_certificate(&self, config: Config) {
+        certificate::keep(self.certificate.clone(), self.folder.clone(), config, now).await;
+    }
+
+    /// Says in the data folder that the node runs.
+    ///
+    /// # Errors
+    /// When it cannot be written there.
+    pub fn file(&self) -> anyhow::Result<RunningFile> {
+        RunningFile::write(&self.folder, &self.at)
     }
 
     /// Waits for what the node cannot go on after.
@@ -225,7 +257,7 @@ fn found_command(
     config: &Config,
     identity: &Identity,
     meta: &MetaState,
-    listen: SocketAddr,
+    at: &Addresses,
 ) -> anyhow::Result<Option<MetaCommand>> {
     if !identity.founder || !meta.nodes.is_empty() {
         return Ok(None);
@@ -240,7 +272,7 @@ fn found_command(
             cluster: Bytes::copy_from_slice(&identity.cluster_bytes()?),
             name: identity.name.clone(),
             ca_certificate: Bytes::new(),
-            first: Some(record(config, identity, listen)?),
+            first: Some(record(identity, at)),
             shards: config.number("shards")?,
             voters: config.number("voters")?,
             settings: vec![setting("jwt_secret", &identity.jwt_secret)],
@@ -249,36 +281,25 @@ fn found_command(
 }
 
 /// This node, as the meta shard records it.
-fn record(config: &Config, identity: &Identity, listen: SocketAddr) -> anyhow::Result<NodeRecord> {
-    Ok(NodeRecord {
+fn record(identity: &Identity, at: &Addresses) -> NodeRecord {
+    NodeRecord {
         id: identity.node,
         region: identity.region.clone(),
         name: identity.name.clone(),
-        quic_addr: config
-            .optional_addr("advertise")?
-            .unwrap_or(listen)
-            .to_string(),
-        gossip_addr: match config.optional_addr("advertise_gossip")? {
-            Some(addr) => addr,
-            None => config.addr("gossip")?,
-        }
-        .to_string(),
-        admin_addr: config.text("admin").to_owned(),
+        quic_addr: at.advertise.to_string(),
+        gossip_addr: at.gossip.to_string(),
+        admin_addr: at.admin.to_string(),
         ..NodeRecord::default()
-    })
+    }
 }
 
-async fn gossip_parts(
+fn gossip_parts(
     config: &Config,
     identity: &Identity,
     meta: &MetaState,
-    listen: SocketAddr,
+    socket: UdpDatagrams,
+    at: &Addresses,
 ) -> anyhow::Result<GossipParts> {
-    let bind = config.addr("gossip")?;
-    let socket = UdpDatagrams::bind(bind)
-        .await
-        .with_context(|| format!("gossip on {bind}"))?;
-    let local = folkmoot_gossip::Datagrams::local(&socket);
     let seeds = meta
         .nodes
         .iter()
@@ -294,8 +315,8 @@ async fn gossip_parts(
     };
     Ok(GossipParts {
         datagrams: Arc::new(socket),
-        addr: config.optional_addr("advertise_gossip")?.unwrap_or(local),
-        quic: config.optional_addr("advertise")?.unwrap_or(listen),
+        addr: at.gossip,
+        quic: at.advertise,
         keyring: keyring(identity)?,
         seeds,
         swim,
@@ -335,63 +356,4 @@ fn auth(
         auth = auth.with_ed25519("configured", &key)?;
     }
     Ok(auth)
-}
-
-/// The three ways a node answers those who want to join.
-enum Joining {
-    Refused,
-    Passed(Arc<PassOn>),
-    Signed(Arc<CaJoins>),
-}
-
-impl Joining {
-    fn new(folder: &Folder, identity: &Identity) -> anyhow::Result<Self> {
-        if identity.kind == Kind::Development {
-            return Ok(Self::Refused);
-        }
-        Ok(match folder.ca()? {
-            Some(ca) => {
-                let (id, key) = identity.gossip_key()?;
-                let mut gossip_key = vec![id];
-                gossip_key.extend_from_slice(&key[..]);
-                Self::Signed(Arc::new(CaJoins {
-                    ca,
-                    cluster: identity.cluster_bytes()?,
-                    gossip_key: gossip_key.into(),
-                    clock: Arc::new(SystemClock),
-                    node: std::sync::OnceLock::new(),
-                }))
-            }
-            None => Self::Passed(Arc::new(PassOn {
-                me: NodeId(identity.node),
-                meta: std::sync::OnceLock::new(),
-                peers: std::sync::OnceLock::new(),
-            })),
-        })
-    }
-
-    fn port(&self) -> Arc<dyn Joins> {
-        match self {
-            Self::Refused => Arc::new(NoJoins),
-            Self::Passed(port) => Arc::clone(port) as Arc<dyn Joins>,
-            Self::Signed(port) => Arc::clone(port) as Arc<dyn Joins>,
-        }
-    }
-
-    fn connect(&self, node: &Node) {
-        match self {
-            Self::Refused => {}
-            Self::Passed(port) => {
-                let _ = port.meta.set(Arc::clone(&node.meta));
-                let _ = port.peers.set(Arc::clone(&node.peers));
-            }
-            Self::Signed(port) => {
-                let _ = port.node.set(CaNode {
-                    router: Arc::clone(&node.router),
-                    meta: Arc::clone(&node.meta),
-                    view: Arc::clone(&node.view),
-                });
-            }
-        }
-    }
 }

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use folkmoot_wire::limits;
 use serde_json::Value;
 
 use crate::config::KEYS;
@@ -67,23 +68,41 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Print JSON instead of tables"),
         )
-        .subcommand(configured(
-            Command::new("start").about("Start a node: the one in the data folder, one that joins, or a development cluster"),
-        ))
-        .subcommand(configured(
-            Command::new("init").about("Make a new cluster: its CA, its first region and this node. Once"),
-        ))
+        .subcommand(configured(Command::new("start").about(
+            "Start a node: the one in the data folder, one that joins, or a development cluster",
+        )))
+        .subcommand(configured(Command::new("init").about(
+            "Make a new cluster: its CA, its first region and this node. Once",
+        )))
         .subcommand(Command::new("status").about("What the node is and how it is"))
         .subcommand(listing("node", "The nodes of the cluster"))
         .subcommand(listing("region", "The regions of the cluster"))
         .subcommand(listing("shard", "The shards, as the asked node sees them"))
         .subcommand(group())
         .subcommand(
-            Command::new("token").about("Join tokens").subcommand_required(true).subcommand(
-                Command::new("create")
-                    .about("Make a join token (single use, one hour) and print the command that uses it")
-                    .arg(Arg::new("region").long("region").default_value("").help("Only for this region")),
-            ),
+            Command::new("token")
+                .about("Join tokens")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("create")
+                        .about("Make a join token (single use) and print the command that uses it")
+                        .arg(
+                            Arg::new("seconds")
+                                .long("seconds")
+                                .value_parser(
+                                    clap::value_parser!(u64)
+                                        .range(1..=limits::JOIN_TOKEN_TTL.as_secs()),
+                                )
+                                .default_value("3600")
+                                .help("How long it is good for, at most an hour"),
+                        )
+                        .arg(
+                            Arg::new("region")
+                                .long("region")
+                                .default_value("")
+                                .help("Only for this region"),
+                        ),
+                ),
         )
         .subcommand(log::command())
         .subcommand(chat::command())
@@ -125,7 +144,14 @@ fn group() -> Command {
         .subcommand(
             Command::new("show")
                 .about("Show one group")
-                .arg(Arg::new("group").required(true)),
+                .arg(Arg::new("group").required(true))
+                .arg(
+                    Arg::new("at")
+                        .long("at")
+                        .value_name("NODE")
+                        .default_value("")
+                        .help("Number or name of a node: the copy that this node holds"),
+                ),
         )
         .subcommand(
             Command::new("create")

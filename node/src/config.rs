@@ -68,17 +68,17 @@ pub const KEYS: &[Key] = &[
     key(
         "advertise",
         "",
-        "address at which others reach `listen`; default: the same",
+        "host and port at which others reach `listen`; default: the same",
     ),
     key(
         "advertise_gossip",
         "",
-        "address at which others reach `gossip`; default: the same",
+        "host and port at which others reach `gossip`; default: the same",
     ),
     key(
         "join",
         "",
-        "addresses of nodes of the cluster to join, separated by commas",
+        "hosts and ports of nodes of the cluster to join, separated by commas",
     ),
     secret("token", "join token, from `folkmoot token create`"),
     key(
@@ -121,11 +121,6 @@ pub const KEYS: &[Key] = &[
         "PEM file of the certificate shown to clients; default: self-signed",
     ),
     key("certificate_key", "", "PEM file of its key"),
-    key(
-        "web",
-        "on",
-        "reserved for the web pages on `listen`, which serve nothing yet: `on` or `off`",
-    ),
     key(
         "log",
         "info,openraft=warn",
@@ -262,13 +257,14 @@ impl Config {
             self.addr(name)?;
         }
         for name in ["advertise", "advertise_gossip"] {
-            self.optional_addr(name)?;
+            if !self.optional(name).is_none_or(is_host_port) {
+                return Err(self.wrong(name, "a host and a port, as chat.example.org:7443"));
+            }
         }
         self.joins()?;
         self.one_of("follow", &["active", "full"], "`active` or `full`")?;
         self.one_of("log_format", &["text", "json"], "`text` or `json`")?;
         self.one_of("swim", &["wan", "lan"], "`wan` or `lan`")?;
-        self.one_of("web", &["on", "off"], "`on` or `off`")?;
         self.one_of("voters", &["1", "3"], "1 or 3")?;
         self.number("shards")?;
         self.sends()?;
@@ -305,26 +301,19 @@ impl Config {
             .map_err(|_| self.wrong(name, "an address and a port, as 127.0.0.1:7443"))
     }
 
-    /// A socket address that may be missing.
+    /// The nodes to join through, each as `host:port`.
     ///
     /// # Errors
-    /// When there is something else.
-    pub fn optional_addr(&self, name: &'static str) -> Result<Option<SocketAddr>, ConfigError> {
-        self.optional(name).map(|_| self.addr(name)).transpose()
-    }
-
-    /// The nodes to join through.
-    ///
-    /// # Errors
-    /// When one of them is no address.
-    pub fn joins(&self) -> Result<Vec<SocketAddr>, ConfigError> {
+    /// When one of them is not of that form.
+    pub fn joins(&self) -> Result<Vec<String>, ConfigError> {
         self.text("join")
             .split(',')
             .map(str::trim)
             .filter(|text| !text.is_empty())
             .map(|text| {
-                text.parse()
-                    .map_err(|_| self.wrong("join", "a list of addresses with ports"))
+                is_host_port(text)
+                    .then(|| text.to_owned())
+                    .ok_or_else(|| self.wrong("join", "a list of hosts with ports"))
             })
             .collect()
     }
@@ -373,6 +362,15 @@ impl Config {
             expected,
         }
     }
+}
+
+/// A name or an address, and a port; an IPv6 address in brackets.
+fn is_host_port(text: &str) -> bool {
+    text.parse::<SocketAddr>().is_ok()
+        || text.rsplit_once(':').is_some_and(|(host, port)| {
+            let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            !host.is_empty() && host.chars().all(letters) && port.parse::<u16>().is_ok()
+        })
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

@@ -1,7 +1,7 @@
 //! HTTPS on the node's one port number (D16): the WebSocket, the list of
 //! edges, health.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use axum::extract::ws::WebSocketUpgrade;
@@ -24,19 +24,17 @@ pub struct Https {
     task: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
-/// Serves HTTPS on `addr`.
+/// Serves HTTPS on a socket that does not block.
 ///
 /// # Errors
-/// When the certificate cannot be used or the address is taken.
+/// When the certificate cannot be used.
 pub fn serve(
-    addr: SocketAddr,
+    listener: TcpListener,
     certificate: &EdgeCertificate,
     node: Arc<Node>,
 ) -> anyhow::Result<Https> {
     let tls = tls_config(certificate)?;
-    let listener = std::net::TcpListener::bind(addr)
-        .map_err(|error| anyhow::anyhow!("cannot listen on {addr}/tcp: {error}"))?;
-    listener.set_nonblocking(true)?;
+    ws::keep_alive(&listener)?;
     let handle = Handle::new();
     let app = router(node).into_make_service_with_connect_info::<SocketAddr>();
     let server = axum_server::from_tcp_rustls(listener, tls)?

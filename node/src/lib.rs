@@ -17,3 +17,4 @@ pub mod entry_json;
 pub mod http;
 pub mod metrics;
 pub mod ports;
+pub mod row_digests;

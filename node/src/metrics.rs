@@ -16,6 +16,7 @@ const FOLLOW_STREAMS: &str = "folkmoot_follow_streams_total";
 const MEMBERS: &str = "folkmoot_gossip_members";
 const GOSSIP_PACKETS: &str = "folkmoot_gossip_packets_total";
 const GOSSIP_REFUSED: &str = "folkmoot_gossip_refused_total";
+const CLOCK_OFF: &str = "folkmoot_clock_off_seconds";
 const STORE_BYTES: &str = "folkmoot_store_bytes";
 
 /// Says what each metric means.
@@ -47,8 +48,9 @@ pub fn describe() {
     describe_counter!(GOSSIP_PACKETS, "gossip packets, by direction");
     describe_counter!(
         GOSSIP_REFUSED,
-        "gossip packets refused: another cluster or key, or damaged"
+        "gossip packets refused, by reason: another cluster or key, or damaged"
     );
+    describe_gauge!(CLOCK_OFF, "how far the clock is ahead of its peers' median");
     describe_gauge!(STORE_BYTES, "bytes of the store on disk, about");
 }
 
@@ -68,6 +70,9 @@ pub fn observe(node: &Node) {
             gauge!(SHARD_LEADS, "shard" => label.clone()).set(leads);
         }
         observe_feed(node, folkmoot_wire::ShardId(shard.shard), label);
+    }
+    if let Some(off) = node.clocks.off() {
+        gauge!(CLOCK_OFF).set(off as f64 / 1_000.0);
     }
     observe_gossip(node);
 }
@@ -102,6 +107,8 @@ fn observe_gossip(node: &Node) {
         let stats = gossip.stats();
         counter!(GOSSIP_PACKETS, "direction" => "in").absolute(stats.packets_in);
         counter!(GOSSIP_PACKETS, "direction" => "out").absolute(stats.packets_out);
-        counter!(GOSSIP_REFUSED).absolute(stats.refused_total());
+        for (reason, count) in &stats.refused {
+            counter!(GOSSIP_REFUSED, "reason" => reason.name()).absolute(*count);
+        }
     }
 }

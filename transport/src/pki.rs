@@ -7,8 +7,8 @@ mod name;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use ca::self_signed;
 pub use ca::{ClusterCa, NODE_CERTIFICATE_LIFE};
+pub(crate) use ca::{ends, self_signed};
 pub use identity::{NodeIdentity, NodeKey};
 pub use name::{ClusterId, Fingerprint, NodeName};
 

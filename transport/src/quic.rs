@@ -21,11 +21,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use folkmoot_wire::Code;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{EndpointConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{TokioRuntime, TransportConfig, VarInt};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::AbortHandle;
 
-pub use options::{CLIENT_IDLE, KEEP_ALIVE, NODE_IDLE, QuicOptions};
+pub use options::QuicOptions;
 
 use crate::error::{Result, TransportError};
 use crate::pki::{NodeIdentity, PkiError};
@@ -92,6 +92,19 @@ impl QuicEndpoint {
     /// # Errors
     /// When the address is taken or a certificate cannot be used.
     pub fn bind(config: QuicConfig) -> Result<Arc<Self>> {
+        let bind = config.bind;
+        let socket = UdpSocket::bind(bind).map_err(|error| TransportError::Bind {
+            addr: bind,
+            reason: error.to_string(),
+        })?;
+        Self::on(socket, config)
+    }
+
+    /// Takes a socket that is bound, to [`QuicConfig::bind`] or any address.
+    ///
+    /// # Errors
+    /// When a certificate cannot be used.
+    pub fn on(socket: UdpSocket, config: QuicConfig) -> Result<Arc<Self>> {
         let QuicConfig {
             bind,
             edge,
@@ -117,9 +130,8 @@ impl QuicEndpoint {
             addr: bind,
             reason: error.to_string(),
         };
-        let socket = UdpSocket::bind(bind).map_err(failed)?;
         let endpoint = quinn::Endpoint::new(
-            EndpointConfig::default(),
+            options::endpoint(identity.as_deref().map(NodeIdentity::reset_secret)),
             server,
             socket,
             Arc::new(TokioRuntime),

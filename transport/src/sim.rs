@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use folkmoot_wire::NodeId;
+use folkmoot_wire::{NodeId, limits};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -27,7 +27,6 @@ pub use host::{SIM_CA, SimHost, SimListener, SimOptions};
 
 use crate::error::TransportError;
 use crate::port::Connection;
-use crate::quic::NODE_IDLE;
 use datagrams::Inbox;
 use link::Link;
 
@@ -230,14 +229,14 @@ impl SimNet {
             };
             let net = Arc::downgrade(&self.net);
             runtime.spawn(async move {
-                tokio::time::sleep(NODE_IDLE).await;
+                tokio::time::sleep(limits::NODE_IDLE).await;
                 let still = |net: Arc<Net>| {
                     let state = net.state();
                     state.cuts.get(&(from, to)).map(|cut| cut.number) == Some(number)
                 };
                 if net.upgrade().is_some_and(still) {
                     for link in crossing.iter().filter_map(Weak::upgrade) {
-                        let silent = format!("nothing was heard for {NODE_IDLE:?}");
+                        let silent = format!("nothing was heard for {:?}", limits::NODE_IDLE);
                         link.break_both(&TransportError::lost(silent));
                     }
                 }

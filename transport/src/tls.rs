@@ -5,7 +5,7 @@
 mod config;
 mod verify;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::RootCertStore;
@@ -41,10 +41,11 @@ impl Trust {
     }
 }
 
-/// The certificate that an edge shows to clients, with its key.
+/// The certificate that an edge shows to clients, with its key. Clones share
+/// it: what is replaced in one is shown by all at their next handshake.
 #[derive(Clone)]
 pub struct EdgeCertificate {
-    certified: Arc<CertifiedKey>,
+    certified: Arc<RwLock<Arc<CertifiedKey>>>,
 }
 
 impl std::fmt::Debug for EdgeCertificate {
@@ -62,9 +63,7 @@ impl EdgeCertificate {
     pub fn self_signed(names: &[String], now: Duration, life: Duration) -> Result<Self, PkiError> {
         let (certificate, key) = pki::self_signed(names, now, life)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        Ok(Self {
-            certified: Arc::new(certified(vec![certificate], key)?),
-        })
+        Ok(Self::new(certified(vec![certificate], key)?))
     }
 
     /// From PEM: the chain, the edge's own certificate first, and its key.
@@ -77,21 +76,46 @@ impl EdgeCertificate {
             what: "edge key",
             reason: error.to_string(),
         })?;
-        Ok(Self {
-            certified: Arc::new(certified(chain, key)?),
-        })
+        Ok(Self::new(certified(chain, key)?))
+    }
+
+    fn new(certified: CertifiedKey) -> Self {
+        Self {
+            certified: Arc::new(RwLock::new(Arc::new(certified))),
+        }
+    }
+
+    pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
+        let held = self.certified.read();
+        // Nothing can fail while it is held, so it is whole in any case.
+        Arc::clone(&held.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shows `other` from now on; connections that stand are not touched.
+    pub fn replace(&self, other: &Self) {
+        let certified = other.certified();
+        let held = self.certified.write();
+        *held.unwrap_or_else(PoisonError::into_inner) = certified;
     }
 
     /// What a client can pin.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.certified.cert[0])
+        Fingerprint::of(&self.certificate())
     }
 
     /// The certificate itself, to be trusted as a CA when it is self-signed.
     #[must_use]
-    pub fn certificate(&self) -> &CertificateDer<'static> {
-        &self.certified.cert[0]
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        self.certified().cert[0].clone()
+    }
+
+    /// When it ends, as time since 1970.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn ends(&self) -> Result<Duration, PkiError> {
+        pki::ends(&self.certificate())
     }
 }
 

@@ -6,6 +6,7 @@
 //! close code 4000 + code and the reason `<code> <reason>`; one that is only
 //! finished, with 1000.
 
+mod alive;
 mod client;
 mod close;
 mod connection;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use crate::counters::Counters;
 use crate::port::FrameLimits;
 
+pub use alive::{keep_alive, keep_dialled_alive};
 pub use client::WsDialer;
 pub use server::{accept, configure};
 

@@ -68,12 +68,33 @@ pub const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// One call between nodes.
 pub const RPC_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Nodes show each other this often that they live, on the network's level...
+pub const NODE_KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// ...and the connection to a node that was silent this long ends, and with
+/// it every call that waits. Several keep-alives and the slowest round trip:
+/// lost packets alone do not cut nodes off from each other.
+pub const NODE_IDLE: Duration = Duration::from_secs(6);
+/// The same for native clients. Rarer: a phone's radio wakes for each.
+pub const CLIENT_KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// The connection between a client and an edge that hears nothing of it this
+/// long ends; the client then tries another edge.
+pub const CLIENT_IDLE: Duration = Duration::from_secs(15);
+
 /// How long a `client_msg_id` is remembered, in milliseconds of the log's HLC.
 pub const DEDUP_WINDOW_MS: u64 = 7 * 24 * 3600 * 1000;
 /// Furthest a proposal or a message from a peer may be ahead, in milliseconds.
 pub const HLC_DRIFT_MS: u64 = 500;
 /// A node this far off its peers' median does not lead, in milliseconds.
 pub const CLOCK_OFF_MS: u64 = 250;
+/// A node asks its peers for the time this often...
+pub const CLOCK_SAMPLE_EVERY: Duration = Duration::from_secs(5);
+/// ...so many of them at once; of more, others each time...
+pub const CLOCK_PEERS: usize = 8;
+/// ...takes no answer that was longer under way, since half of that is how
+/// wrong it may be...
+pub const CLOCK_ROUND_TRIP: Duration = Duration::from_millis(400);
+/// ...and forgets what it heard after this time.
+pub const CLOCK_SAMPLE_LIFE: Duration = Duration::from_secs(60);
 
 /// Pushes waiting for one follower. Full: dropped, and the next one is
 /// `lossy`; the follower closes the gap from heads.

@@ -16,7 +16,7 @@ use prost::Message;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Admin, Refusal};
+use super::{Admin, Refusal, copies};
 use crate::backend::{Backend, LogRange};
 use crate::cluster::peers::Class;
 use crate::entry_json::EntryLine;
@@ -69,11 +69,24 @@ pub(super) async fn list(
     Ok(Json(json!({ "groups": groups })))
 }
 
+#[derive(Deserialize)]
+pub(super) struct ShowQuery {
+    /// Node number or name: its own copy. Empty: as this node sees the group,
+    /// from wherever it is.
+    #[serde(default)]
+    node: String,
+}
+
 pub(super) async fn show(
     State(admin): State<Arc<Admin>>,
     Path(group): Path<String>,
+    Query(query): Query<ShowQuery>,
 ) -> Result<Json<Value>, Refusal> {
     let group = parse(&group)?;
+    if !query.node.is_empty() {
+        let at = find_node(&admin, &query.node)?;
+        return Ok(Json(copies::show(&admin, group, at).await?));
+    }
     let head = admin
         .running
         .node

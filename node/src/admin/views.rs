@@ -1,6 +1,7 @@
 //! What a node knows of the cluster and of itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -32,13 +33,17 @@ fn state_name(state: MemberState) -> &'static str {
 
 pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     let node = &admin.running.node;
-    let waiting: Vec<String> = node
+    let mut waiting: Vec<String> = node
         .status()
         .shards
         .iter()
         .filter(|shard| shard.voter && shard.leader == 0)
         .map(|shard| format!("shard {} has no leader", shard.shard))
         .collect();
+    if node.clocks.is_off() {
+        let off = node.clocks.off().unwrap_or(0);
+        waiting.push(format!("the clock is {off} ms ahead of its peers' median"));
+    }
     if waiting.is_empty() && !node.view.placement().state().nodes.is_empty() {
         (StatusCode::OK, "ready".to_owned())
     } else {
@@ -72,7 +77,7 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "region": running.identity.region,
         "version": status.version,
         "uptime_ms": status.uptime_ms,
-        "listen": running.listen.to_string(),
+        "listen": running.at.listen.to_string(),
         "certificate": running.certificate.fingerprint().to_string(),
         "nodes": placement.nodes().count(),
         "regions": placement.state().regions.len(),
@@ -80,6 +85,7 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "shards_voted": voted,
         "shards_led": led,
         "sessions": { "quic": status.sessions_quic, "websocket": status.sessions_ws },
+        "clock_off_ms": running.node.clocks.off(),
         "meta_version": placement.state().version,
         "not_survived": not_survived(&placement),
     }))
@@ -178,6 +184,8 @@ pub(super) async fn shards(State(admin): State<Arc<Admin>>) -> Json<Value> {
 pub(super) struct JoinTokenRequest {
     #[serde(default)]
     region: String,
+    /// How long it is good for; at most, and without it, the limit.
+    seconds: Option<u64>,
 }
 
 pub(super) async fn join_token(
@@ -191,19 +199,19 @@ pub(super) async fn join_token(
     let ca = running
         .ca_fingerprint()
         .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
-    let token = create_token(&running.node, ca, &request.region).await?;
-    let placement = running.node.view.placement();
-    let addr = placement
-        .node(NodeId(running.identity.node))
-        .map(|record| record.quic_addr.clone())
-        .unwrap_or_else(|| running.listen.to_string());
+    let limit = folkmoot_wire::limits::JOIN_TOKEN_TTL;
+    let life = request
+        .seconds
+        .map_or(limit, |seconds| limit.min(Duration::from_secs(seconds)));
+    let token = create_token(&running.node, ca, &request.region, life).await?;
+    let addr = running.at.advertise;
     let region = match request.region.as_str() {
         "" => "REGION",
         region => region,
     };
     Ok(Json(json!({
         "token": token.to_string(),
-        "expires_in_seconds": folkmoot_wire::limits::JOIN_TOKEN_TTL.as_secs(),
+        "expires_in_seconds": life.as_secs(),
         "command": format!("folkmoot start --region {region} --join {addr} --token {token}"),
     })))
 }

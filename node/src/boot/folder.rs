@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use folkmoot_transport::{ClusterCa, ClusterId, EdgeCertificate, NodeIdentity, NodeKey};
+use folkmoot_transport::{ClusterCa, ClusterId, NodeIdentity, NodeKey};
 use folkmoot_wire::NodeId;
 use folkmoot_wire::proto::MetaState;
 use prost::Message;
@@ -179,7 +179,7 @@ impl Folder {
         Ok(())
     }
 
-    fn read(&self, name: &str) -> anyhow::Result<String> {
+    pub(super) fn read(&self, name: &str) -> anyhow::Result<String> {
         let path = self.path.join(name);
         fs::read_to_string(&path).with_context(|| path.display().to_string())
     }
@@ -199,30 +199,6 @@ impl Folder {
         let certificate = certificate(&self.read("node.crt")?).context("node.crt")?;
         let ca = certificate_of_ca(&self.read("ca.crt")?)?;
         Ok(NodeIdentity::new(&key, certificate, ca, UnixTime::now())?)
-    }
-
-    /// The certificate that clients see: the configured one, or one made here
-    /// and kept, so that clients may pin it.
-    pub(super) fn edge_certificate(
-        &self,
-        config: &Config,
-        now: Duration,
-    ) -> anyhow::Result<EdgeCertificate> {
-        if let Some(chain) = config.optional("certificate") {
-            let Some(key) = config.optional("certificate_key") else {
-                bail!("`certificate` needs `certificate_key`");
-            };
-            let chain = fs::read_to_string(chain).with_context(|| chain.to_owned())?;
-            let key = Zeroizing::new(fs::read_to_string(key).with_context(|| key.to_owned())?);
-            return Ok(EdgeCertificate::from_pem(&chain, &key)?);
-        }
-        if !self.path.join("edge.key").exists() {
-            let (chain, key) = self_signed(now)?;
-            self.write("edge.crt", chain.as_bytes())?;
-            self.write("edge.key", key.as_bytes())?;
-        }
-        let key = Zeroizing::new(self.read("edge.key")?);
-        Ok(EdgeCertificate::from_pem(&self.read("edge.crt")?, &key)?)
     }
 
     /// What a joiner was told of the cluster, for its first start.
@@ -258,25 +234,6 @@ pub(super) fn pem(label: &str, der: &[u8]) -> String {
     }
     text.push_str(&format!("-----END {label}-----\n"));
     text
-}
-
-/// A certificate for loopback names, for development: 13 days, so that
-/// browsers accept its hash for WebTransport.
-fn self_signed(now: Duration) -> anyhow::Result<(String, Zeroizing<String>)> {
-    let key = rcgen::KeyPair::generate()?;
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    let mut params = rcgen::CertificateParams::new(names.to_vec())?;
-    let day = Duration::from_secs(24 * 3600);
-    params.not_before = time(now.saturating_sub(day))?;
-    params.not_after = time(now + 12 * day)?;
-    let certificate = params.self_signed(&key)?;
-    Ok((certificate.pem(), Zeroizing::new(key.serialize_pem())))
-}
-
-fn time(since: Duration) -> anyhow::Result<time::OffsetDateTime> {
-    Ok(time::OffsetDateTime::from_unix_timestamp(
-        since.as_secs() as i64
-    )?)
 }
 
 /// A random secret, in hex.

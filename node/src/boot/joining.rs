@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::folder::{Folder, Identity, Kind, pem, random_hex};
 use super::record;
+use super::sockets::{Addresses, resolve};
 use crate::cluster::join::token_hash;
 use crate::cluster::start::Node;
 use crate::config::Config;
@@ -84,11 +85,17 @@ impl FromStr for JoinToken {
     }
 }
 
-/// Makes a join token, on a running node of a real cluster.
+/// Makes a join token that is good for `life`, on a running node of a real
+/// cluster.
 ///
 /// # Errors
 /// When the meta shard cannot be reached.
-pub async fn create_token(node: &Node, ca: Fingerprint, region: &str) -> Result<JoinToken, Fault> {
+pub async fn create_token(
+    node: &Node,
+    ca: Fingerprint,
+    region: &str,
+    life: Duration,
+) -> Result<JoinToken, Fault> {
     let token = JoinToken::generate(ca);
     let now_ms = SystemClock.wall_ms();
     let command = MetaCommand {
@@ -96,7 +103,7 @@ pub async fn create_token(node: &Node, ca: Fingerprint, region: &str) -> Result<
         op: Some(meta_command::Op::AddToken(AddToken {
             token: Some(StoredToken {
                 hash: token_hash(&token.secret),
-                expires_ms: now_ms + limits::JOIN_TOKEN_TTL.as_millis() as u64,
+                expires_ms: now_ms + life.as_millis() as u64,
                 used: false,
                 region: region.to_owned(),
             }),
@@ -106,11 +113,12 @@ pub async fn create_token(node: &Node, ca: Fingerprint, region: &str) -> Result<
     Ok(token)
 }
 
-/// Joins through one of `addrs` and makes the data folder.
+/// Joins through one of these nodes and makes the data folder.
 pub(super) async fn join(
     config: &Config,
     folder: &Folder,
-    addrs: &[SocketAddr],
+    through: &[String],
+    at: &Addresses,
 ) -> anyhow::Result<Identity> {
     let Some(token) = config.optional("token") else {
         bail!(
@@ -119,7 +127,7 @@ pub(super) async fn join(
     };
     let token: JoinToken = token.parse()?;
     let key = NodeKey::generate()?;
-    let reply = ask(config, &token, &key, addrs).await?;
+    let reply = ask(config, &token, &key, through, at).await?;
     let identity = Identity {
         cluster: hex::encode(&reply.cluster),
         node: reply.node,
@@ -160,9 +168,9 @@ async fn ask(
     config: &Config,
     token: &JoinToken,
     key: &NodeKey,
-    addrs: &[SocketAddr],
+    through: &[String],
+    at: &Addresses,
 ) -> anyhow::Result<JoinReply> {
-    let listen = config.addr("listen")?;
     let unnamed = Identity {
         cluster: String::new(),
         node: 0,
@@ -175,13 +183,13 @@ async fn ask(
     };
     let request = JoinRequest {
         token: token.secret.clone(),
-        node: Some(record(config, &unnamed, listen)?),
+        node: Some(record(&unnamed, at)),
         csr: key.request()?.into(),
         shards: config.number("shards")?,
         voters: config.number("voters")?,
     };
     let dial = QuicEndpoint::bind(QuicConfig {
-        bind: SocketAddr::new(listen.ip(), 0),
+        bind: SocketAddr::new(at.listen.ip(), 0),
         edge: None,
         identity: None,
         trust: None,
@@ -192,16 +200,26 @@ async fn ask(
         if attempt > 0 {
             sleep(PAUSE).await;
         }
-        for addr in addrs {
-            match ask_one(&*dial, *addr, token, &request).await {
-                Ok(reply) => match reply.error {
-                    None => return Ok(reply),
-                    Some(error) if !error.temporary => {
-                        bail!("{addr} refused the join: {}", Fault::from(&error));
-                    }
-                    Some(error) => last = anyhow!("{addr}: {}", Fault::from(&error)),
-                },
-                Err(error) => last = error.context(format!("joining through {addr}")),
+        // Names are asked for anew each time: they may move meanwhile.
+        for name in through {
+            let addrs = match resolve(name).await {
+                Ok(addrs) => addrs,
+                Err(error) => {
+                    last = error;
+                    continue;
+                }
+            };
+            for addr in addrs {
+                match ask_one(&*dial, addr, token, &request).await {
+                    Ok(reply) => match reply.error {
+                        None => return Ok(reply),
+                        Some(error) if !error.temporary => {
+                            bail!("{name} refused the join: {}", Fault::from(&error));
+                        }
+                        Some(error) => last = anyhow!("{name}: {}", Fault::from(&error)),
+                    },
+                    Err(error) => last = error.context(format!("joining through {name}")),
+                }
             }
         }
     }

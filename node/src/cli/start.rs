@@ -64,22 +64,21 @@ pub(super) async fn start(args: &ArgMatches) -> anyhow::Result<()> {
     trace(&config)?;
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
     crate::metrics::describe();
-    let running = Arc::new(boot::start(&config).await?);
-    let https = http::serve(
-        running.listen,
-        &running.certificate,
-        Arc::clone(&running.node),
-    )?;
+    let (running, http) = boot::start(&config).await?;
+    let running = Arc::new(running);
+    let https = http::serve(http.https, &running.certificate, Arc::clone(&running.node))?;
     let shared = Admin {
         running: Arc::clone(&running),
         metrics: Some(recorder),
     };
-    let (admin, admin_task) = admin::serve(config.addr("admin")?, Arc::new(shared)).await?;
+    let admin_task = admin::serve(http.admin, Arc::new(shared))?;
+    let file = running.file()?;
     tracing::info!(
         node = running.identity.node,
         region = running.identity.region,
-        listen = %running.listen,
-        %admin,
+        listen = %running.at.listen,
+        gossip = %running.at.gossip,
+        admin = %running.at.admin,
         "node started"
     );
     if running.identity.kind == Kind::Development {
@@ -89,11 +88,17 @@ pub(super) async fn start(args: &ArgMatches) -> anyhow::Result<()> {
         );
         development_token(&running);
     }
-    let outcome = until_end(&running).await;
+    let outcome = tokio::select! {
+        outcome = until_end(&running) => outcome,
+        () = running.keep_certificate(config) => Ok(()),
+    };
+    drop(file);
     https.stop().await;
     admin_task.abort();
-    running.node.shutdown(outcome.is_ok()).await?;
-    outcome
+    let closed = running.node.shutdown(outcome.is_ok()).await;
+    // Why it stopped comes first: with a failed disk closing fails too.
+    outcome?;
+    Ok(closed?)
 }
 
 /// Waits for a signal to stop, or for what the node cannot go on after.

@@ -21,6 +21,7 @@ const STATUS: &[Column] = &[
     ("of them voted on", "shards_voted"),
     ("of them led", "shards_led"),
     ("sessions", "sessions"),
+    ("clock off by (ms)", "clock_off_ms"),
     ("not survived", "not_survived"),
 ];
 
@@ -79,6 +80,20 @@ const GROUP: &[Column] = &[
     ("digest of rows", "rows_digest"),
 ];
 
+const COPY: &[Column] = &[
+    ("group", "group"),
+    ("copy of node", "node"),
+    ("members", "members_listed"),
+    ("seq", "seq"),
+    ("messages", "count"),
+    ("chain", "chain"),
+    ("rows", "rows"),
+    ("digest of rows", "rows_digest"),
+    ("of members", "digest_of_members"),
+    ("of cursors", "digest_of_cursors"),
+    ("of the profile", "digest_of_profile"),
+];
+
 fn json_lines(value: &Value) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
@@ -120,11 +135,12 @@ pub(super) async fn group(api: &Api, args: &ArgMatches) -> anyhow::Result<()> {
         Some(("ls", _)) => list(api, "/v1/groups", "groups", GROUPS).await,
         Some(("show", args)) => {
             let group = text(args, "group");
-            let answer = api.get(&format!("/v1/groups/{group}")).await?;
+            let at = text(args, "at");
+            let answer = api.get(&format!("/v1/groups/{group}?node={at}")).await?;
             if api.json {
                 return json_lines(&answer);
             }
-            table::print_one(GROUP, &answer);
+            table::print_one(if at.is_empty() { GROUP } else { COPY }, &answer);
             Ok(())
         }
         Some(("create", args)) => {
@@ -150,7 +166,8 @@ pub(super) async fn token(api: &Api, args: &ArgMatches) -> anyhow::Result<()> {
     let Some(("create", args)) = args.subcommand() else {
         bail!("unknown command");
     };
-    let body = json!({ "region": text(args, "region") });
+    let seconds = args.get_one::<u64>("seconds");
+    let body = json!({ "region": text(args, "region"), "seconds": seconds });
     let answer = api.post("/v1/tokens", &body).await?;
     if api.json {
         return json_lines(&answer);

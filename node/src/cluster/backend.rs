@@ -12,15 +12,16 @@ use folkmoot_wire::proto::{
     command, node_reply, node_request, outcome,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
-use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, Slot, UserId, limits};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, Slot, UserId};
 use moka::sync::Cache;
-use tokio::time::timeout;
+use parking_lot::Mutex;
 
+use super::copies::Copies;
 use super::cursors::Cursors;
 use super::feeds::Feeds;
 use super::follow::Followers;
 use super::outcome::{effect_is_awaited, judged};
-use super::peers::{Class, Peers};
+use super::peers::Peers;
 use super::read::LocalReads;
 use super::router::Router;
 use super::shards::Voters;
@@ -35,13 +36,9 @@ const USERS: u64 = 100_000;
 pub struct NodeBackend {
     region: String,
     cluster: [u8; 16],
-    peers: Arc<Peers>,
     view: Arc<ClusterView>,
-    voters: Arc<Voters>,
-    feeds: Arc<Feeds>,
-    followers: Arc<Followers>,
     router: Arc<Router>,
-    reads: Arc<LocalReads>,
+    copies: Copies,
     cursors: Arc<Cursors>,
     stamps: Arc<Stamps>,
     random: Arc<dyn Random>,
@@ -71,13 +68,17 @@ impl NodeBackend {
         Self {
             region: parts.region,
             cluster: parts.cluster,
-            peers: parts.peers,
+            copies: Copies {
+                peers: parts.peers,
+                view: Arc::clone(&parts.view),
+                voters: parts.voters,
+                feeds: parts.feeds,
+                followers: parts.followers,
+                reads: parts.reads,
+                wanted: Mutex::default(),
+            },
             view: parts.view,
-            voters: parts.voters,
-            feeds: parts.feeds,
-            followers: parts.followers,
             router: parts.router,
-            reads: parts.reads,
             cursors: parts.cursors,
             stamps: parts.stamps,
             random: parts.random,
@@ -93,71 +94,6 @@ impl NodeBackend {
             .ok_or_else(|| Code::NotFound.into())
     }
 
-    /// Whether the copy here speaks for the group: the node votes on its
-    /// shard, or follows it and holds something.
-    fn is_here(&self, shard: ShardId, local: Option<&Head>) -> bool {
-        self.voters.get(shard).is_some() || local.is_some()
-    }
-
-    /// Asks those who must know: the leader, then the other voters.
-    async fn ask(
-        &self,
-        shard: &Shard,
-        request: node_request::Request,
-    ) -> Result<node_reply::Reply, Fault> {
-        let mut nodes: Vec<NodeId> = self.view.leader(shard.id).into_iter().collect();
-        nodes.extend(shard.voters.iter().copied());
-        nodes.dedup();
-        let mut last = Fault::from(Code::Unavailable);
-        for node in nodes {
-            if node == self.peers.me() || !self.view.alive(node) {
-                continue;
-            }
-            match self
-                .peers
-                .call(node, Class::Bulk, request.clone(), limits::RPC_DEADLINE)
-                .await
-            {
-                Ok(reply) => return Ok(reply),
-                Err(fault) if fault.code.temporary() => last = fault,
-                Err(fault) => return Err(fault),
-            }
-        }
-        Err(last)
-    }
-
-    async fn home_head(&self, shard: &Shard, group: GroupId) -> Result<Option<Head>, Fault> {
-        let request = node_request::Request::FetchHead(FetchHead {
-            group: group.to_bytes(),
-        });
-        match self.ask(shard, request).await? {
-            node_reply::Reply::Head(head) => Ok(head.head),
-            _ => Err(Code::Internal.into()),
-        }
-    }
-
-    /// Waits until the copy here has entry `seq`, so that a client that was
-    /// told of it finds it.
-    async fn reach(&self, shard: ShardId, group: &GroupId, seq: u64) -> Result<(), Fault> {
-        let Some(feed) = self.feeds.get(shard) else {
-            return Ok(());
-        };
-        let mut status = feed.status();
-        let reached = async {
-            loop {
-                status.mark_unchanged();
-                if self.reads.head(group)?.is_some_and(|head| head.seq >= seq)
-                    || status.changed().await.is_err()
-                {
-                    return Ok::<(), Fault>(());
-                }
-            }
-        };
-        timeout(limits::RPC_DEADLINE, reached)
-            .await
-            .unwrap_or(Ok(()))
-    }
-
     fn random_slot(&self) -> (Slot, [u8; 11]) {
         let mut bytes = [0; 13];
         self.random.fill(&mut bytes);
@@ -170,7 +106,7 @@ impl NodeBackend {
 #[async_trait]
 impl Backend for NodeBackend {
     fn node(&self) -> NodeId {
-        self.peers.me()
+        self.copies.peers.me()
     }
 
     fn region(&self) -> String {
@@ -237,7 +173,7 @@ impl Backend for NodeBackend {
             })
             .max();
         if let Some(seq) = reached
-            && let Err(fault) = self.reach(shard.id, &group, seq).await
+            && let Err(fault) = self.copies.reach_seq(shard.id, &group, seq).await
         {
             tracing::warn!(%group, %fault, "the copy here is behind what was committed");
         }
@@ -278,27 +214,28 @@ impl Backend for NodeBackend {
     }
 
     async fn head(&self, group: GroupId) -> Result<Option<Head>, Fault> {
+        let request = node_request::Request::FetchHead(FetchHead {
+            group: group.to_bytes(),
+        });
         let shard = self.shard(&group)?;
-        let local = self.reads.head(&group)?;
-        if self.is_here(shard.id, local.as_ref()) {
-            return Ok(local);
+        match self.copies.from_home(&shard, &group, request).await? {
+            None => self.copies.reads.head(&group),
+            Some(node_reply::Reply::Head(head)) => Ok(head.head),
+            Some(_) => Err(Code::Internal.into()),
         }
-        self.home_head(&shard, group).await
     }
 
     async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {
-        let shard = self.shard(&group)?;
-        if self.is_here(shard.id, self.reads.head(&group)?.as_ref()) {
-            return self.reads.row(&group, &key);
-        }
         let request = node_request::Request::FetchRows(FetchRows {
             group: group.to_bytes(),
             key: key.to_bytes(),
             ..FetchRows::default()
         });
-        match self.ask(&shard, request).await? {
-            node_reply::Reply::Rows(page) => Ok(page.rows.into_iter().next()),
-            _ => Err(Code::Internal.into()),
+        let shard = self.shard(&group)?;
+        match self.copies.from_home(&shard, &group, request).await? {
+            None => self.copies.reads.row(&group, &key),
+            Some(node_reply::Reply::Rows(page)) => Ok(page.rows.into_iter().next()),
+            Some(_) => Err(Code::Internal.into()),
         }
     }
 
@@ -310,15 +247,11 @@ impl Backend for NodeBackend {
         limit: u32,
     ) -> Result<(Vec<Row>, Bytes), Fault> {
         let prefix: Vec<u8> = kind.map(|kind| kind as u8).into_iter().collect();
-        let shard = self.shard(&group)?;
-        if self.is_here(shard.id, self.reads.head(&group)?.as_ref()) {
-            return self.reads.rows(&group, &prefix, &after, limit);
-        }
         // Kinds are stored in order, so a kind's rows begin behind its byte.
         let after_key = if after.is_empty() {
             Bytes::from(prefix.clone())
         } else {
-            after
+            after.clone()
         };
         let request = node_request::Request::FetchRows(FetchRows {
             group: group.to_bytes(),
@@ -326,8 +259,11 @@ impl Backend for NodeBackend {
             limit,
             ..FetchRows::default()
         });
-        let node_reply::Reply::Rows(page) = self.ask(&shard, request).await? else {
-            return Err(Code::Internal.into());
+        let shard = self.shard(&group)?;
+        let page = match self.copies.from_home(&shard, &group, request).await? {
+            None => return self.copies.reads.rows(&group, &prefix, &after, limit),
+            Some(node_reply::Reply::Rows(page)) => page,
+            Some(_) => return Err(Code::Internal.into()),
         };
         let count = page.rows.len();
         let rows: Vec<Row> = page
@@ -344,10 +280,6 @@ impl Backend for NodeBackend {
     }
 
     async fn log(&self, group: GroupId, range: LogRange) -> Result<LogSlice, Fault> {
-        let shard = self.shard(&group)?;
-        if self.is_here(shard.id, self.reads.head(&group)?.as_ref()) {
-            return self.reads.log(&group, range);
-        }
         let request = node_request::Request::FetchLog(FetchLog {
             group: group.to_bytes(),
             after: range.after,
@@ -356,34 +288,22 @@ impl Backend for NodeBackend {
             max_bytes: range.max_bytes as u32,
             backward: range.backward,
         });
-        match self.ask(&shard, request).await? {
-            node_reply::Reply::Log(slice) => Ok(slice),
-            _ => Err(Code::Internal.into()),
+        let shard = self.shard(&group)?;
+        match self.copies.from_home(&shard, &group, request).await? {
+            None => self.copies.reads.log(&group, range),
+            Some(node_reply::Reply::Log(slice)) => Ok(slice),
+            Some(_) => Err(Code::Internal.into()),
         }
     }
 
     async fn want(&self, group: GroupId) -> Result<(), Fault> {
         let shard = self.shard(&group)?;
-        if self.voters.get(shard.id).is_some() {
-            return Ok(());
-        }
-        if let Some(follower) = self.followers.get(shard.id) {
-            follower.want(group).await;
-        }
-        if self.reads.head(&group)?.is_some() {
-            return Ok(());
-        }
-        match self.home_head(&shard, group).await? {
-            Some(head) => self.reach(shard.id, &group, head.seq).await,
-            None => Err(Code::NotFound.into()),
-        }
+        self.copies.want(&shard, group).await
     }
 
     fn unwant(&self, group: GroupId) {
-        if let Ok(shard) = self.shard(&group)
-            && let Some(follower) = self.followers.get(shard.id)
-        {
-            follower.unwant(group);
+        if let Ok(shard) = self.shard(&group) {
+            self.copies.unwant(shard.id, group);
         }
     }
 

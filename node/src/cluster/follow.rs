@@ -77,6 +77,12 @@ impl FollowHandle {
         }
     }
 
+    /// Whether every group of the shard is followed, wanted or not.
+    #[must_use]
+    pub fn in_full(&self) -> bool {
+        self.all_groups
+    }
+
     /// What the follower tells of itself.
     #[must_use]
     pub fn status(&self) -> FollowStatus {

@@ -2,6 +2,8 @@
 
 pub mod backend;
 pub mod commands;
+pub mod clocks;
+pub mod copies;
 pub mod cursors;
 pub mod feeds;
 pub mod follow;

@@ -44,6 +44,7 @@ impl Node {
             self.raft_options(ShardId::META),
         )
         .await?;
+        self.heed(&raft);
         self.meta.set_raft(raft);
         if let Some(command) = found {
             self.router
@@ -133,6 +134,7 @@ impl Node {
             self.raft_options(shard.id),
         )
         .await?;
+        self.heed(&raft);
         let voter = VoterShard::start(shard.id, raft, Arc::clone(&self.stamps));
         let outbox = Outbox {
             voter: voter.clone(),
@@ -144,6 +146,24 @@ impl Node {
         self.voters.insert(voter);
         self.tasks.spawn(outbox.run(self.stop.clone()));
         Ok(())
+    }
+
+    /// A replica that stopped after a fault stops the node: it would answer
+    /// nothing more and still be counted on.
+    fn heed(&self, raft: &RaftShard) {
+        let (mut failed, fatal) = (raft.failed(), self.fatal.clone());
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let why = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                failed = failed.wait_for(Option::is_some) => match failed {
+                    Ok(why) => why.clone().unwrap_or_default(),
+                    Err(_) => return,
+                },
+            };
+            let _ = fatal.send(why).await;
+        });
     }
 
     fn start_follower(&self, shard: &Shard) -> Result<(), StartError> {

@@ -89,7 +89,9 @@ impl Router {
                     Fault::new(Code::Unavailable, "no leader yet")
                 }
                 Err(NotDone::Fault(fault)) => {
-                    if !fault.code.temporary() || fault.code == Code::Busy {
+                    // Neither passes by asking again at once.
+                    let known = matches!(fault.code, Code::Busy | Code::ClockDrift);
+                    if !fault.code.temporary() || known {
                         return Err(fault);
                     }
                     self.view.set_leader(shard.id, None);

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use folkmoot_consensus::{LinkError, RaftLink, Sequencer};
 use folkmoot_transport::{Connection, FramedStream};
 use folkmoot_wire::proto::{
-    FetchHead, GossipPacket, GroupHead, JoinReply, NodeReply, NodeRequest, Outcomes, Propose,
-    RaftMessage, StreamOpen, node_reply, node_request, stream_open,
+    Clock, FetchHead, GossipPacket, GroupHead, JoinReply, NodeReply, NodeRequest, Outcomes,
+    Propose, RaftMessage, StreamOpen, node_reply, node_request, stream_open,
 };
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits, version};
 use prost::Message;
@@ -25,6 +25,7 @@ use super::parts::{Joins, StatusSource};
 use super::peers::{Class, Peers, gather};
 use super::read::LocalReads;
 use super::shards::{NotDone, Voters};
+use crate::ports::Stamps;
 
 /// Requests of one stream worked on at once. More wait in the stream.
 const AT_ONCE: usize = 256;
@@ -52,6 +53,8 @@ pub struct Serve {
     pub joins: Arc<dyn Joins>,
     /// What the node tells of itself.
     pub status: Arc<dyn StatusSource>,
+    /// Its clock.
+    pub stamps: Arc<Stamps>,
     /// Ends everything.
     pub stop: CancellationToken,
 }
@@ -179,6 +182,9 @@ impl Serve {
             node_request::Request::MetaCommand(command) => Ok(node_reply::Reply::MetaOutcome(
                 self.meta.propose(command).await?,
             )),
+            node_request::Request::ReadClock(_) => Ok(node_reply::Reply::Clock(Clock {
+                wall_ms: self.stamps.wall_ms(),
+            })),
             node_request::Request::Status(_) => Ok(node_reply::Reply::Status(self.status.status())),
             node_request::Request::ListGroups(list) => {
                 Ok(node_reply::Reply::GroupHeads(self.reads.list(&list)?))

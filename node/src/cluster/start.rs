@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::backend::{BackendParts, NodeBackend};
+use super::clocks::{ClockWatch, Clocks};
 use super::cursors::Cursors;
 use super::feeds::{Feeds, Publisher};
 use super::follow::{Followers, Links};
@@ -26,7 +27,7 @@ use super::serve::Serve;
 use super::shards::Voters;
 use super::view::ClusterView;
 use crate::edge::Edge;
-use crate::ports::Stamps;
+use crate::ports::{Random, Stamps};
 
 /// A running node.
 pub struct Node {
@@ -46,6 +47,7 @@ pub struct Node {
     pub backend: Arc<NodeBackend>,
     pub edge: Arc<Edge>,
     pub stamps: Arc<Stamps>,
+    pub clocks: Arc<Clocks>,
     pub store: Arc<dyn Store>,
     pub gossip: Option<Arc<Gossip>>,
     pub(super) commit: Arc<dyn Commit>,
@@ -164,6 +166,7 @@ impl Node {
             edge,
             started_ms: stamps.wall_ms(),
             stamps,
+            clocks: Arc::default(),
             store: parts.store,
             gossip,
             commit: parts.commit,
@@ -184,13 +187,23 @@ impl Node {
             packets,
             joins,
             status: Arc::clone(&node) as Arc<dyn StatusSource>,
+            stamps: Arc::clone(&node.stamps),
             stop: node.stop.clone(),
         });
-        node.run(serve, cursors);
+        node.run(serve, cursors, parts.random);
         Ok(node)
     }
 
-    fn run(self: &Arc<Self>, serve: Arc<Serve>, cursors: Arc<Cursors>) {
+    fn run(self: &Arc<Self>, serve: Arc<Serve>, cursors: Arc<Cursors>, random: Arc<dyn Random>) {
+        let watch = ClockWatch {
+            clocks: Arc::clone(&self.clocks),
+            stamps: Arc::clone(&self.stamps),
+            peers: Arc::clone(&self.peers),
+            view: Arc::clone(&self.view),
+            voters: Arc::clone(&self.voters),
+            random,
+        };
+        self.tasks.spawn(watch.run(self.stop.clone()));
         for listener in &self.listeners {
             let (node, listener, serve) =
                 (Arc::clone(self), Arc::clone(listener), Arc::clone(&serve));

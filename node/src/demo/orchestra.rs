@@ -157,8 +157,13 @@ impl Orchestra {
         loop {
             sleep(LOOK).await;
             for child in &mut self.children {
-                if let Err(error) = child.keep_alive(STARTS_MAX) {
-                    return error;
+                match child.keep_alive(STARTS_MAX) {
+                    Ok(None) => {}
+                    Ok(Some(status)) => {
+                        let name = child.name();
+                        eprintln!("{name} was killed ({status}) and is started again");
+                    }
+                    Err(error) => return error,
                 }
             }
         }

@@ -186,6 +186,14 @@ pub(crate) fn self_signed(
     Ok((certificate.der().clone(), key))
 }
 
+/// When a certificate ends, as time since 1970.
+pub(crate) fn ends(certificate: &CertificateDer<'_>) -> Result<Duration, PkiError> {
+    let (_, parsed) = X509Certificate::from_der(certificate)
+        .map_err(|error| PkiError::Certificate(error.to_string()))?;
+    let seconds = parsed.validity().not_after.timestamp();
+    Ok(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
 pub(super) fn make(error: rcgen::Error) -> PkiError {
     PkiError::Make(error.to_string())
 }

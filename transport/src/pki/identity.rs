@@ -1,6 +1,7 @@
 //! A node's key, and its proof of who it is.
 
 use rcgen::{CertificateParams, KeyPair};
+use ring::hmac;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
@@ -69,6 +70,7 @@ pub struct NodeIdentity {
     name: NodeName,
     ca: CertificateDer<'static>,
     certified: Arc<CertifiedKey>,
+    reset_secret: Zeroizing<[u8; 32]>,
 }
 
 impl std::fmt::Debug for NodeIdentity {
@@ -92,11 +94,13 @@ impl NodeIdentity {
         let name = NodeName::of(&certificate)?;
         tls::check_signed_by(&ca, &certificate, now)?;
         let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.key.serialize_der()));
+        let reset_secret = reset_secret(der.secret_der());
         let certified = tls::certified(vec![certificate, ca.clone()], der)?;
         Ok(Self {
             name,
             ca,
             certified: Arc::new(certified),
+            reset_secret,
         })
     }
 
@@ -118,7 +122,21 @@ impl NodeIdentity {
         &self.ca
     }
 
+    /// With what the node tells peers of its last run that it is gone: the
+    /// same as long as its key.
+    pub(crate) fn reset_secret(&self) -> &[u8; 32] {
+        &self.reset_secret
+    }
+
     pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
         self.certified.clone()
     }
+}
+
+fn reset_secret(key: &[u8]) -> Zeroizing<[u8; 32]> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    let tag = hmac::sign(&key, b"folkmoot v1 quic stateless reset");
+    let mut secret = Zeroizing::new([0; 32]);
+    secret.copy_from_slice(tag.as_ref());
+    secret
 }

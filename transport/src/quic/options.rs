@@ -4,17 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use folkmoot_wire::limits;
-use quinn::{IdleTimeout, TransportConfig, VarInt};
+use quinn::{EndpointConfig, IdleTimeout, TransportConfig, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
+use ring::hmac;
 
 use crate::counters::Counters;
 use crate::port::FrameLimits;
-
-/// A peer that was silent this long is gone: nodes.
-pub const NODE_IDLE: Duration = Duration::from_secs(30);
-/// Clients; as long as the session above allows.
-pub const CLIENT_IDLE: Duration = limits::SESSION_IDLE;
-/// The dialling side keeps the connection (and NAT bindings) alive.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Bytes received and not yet read, over all streams of a client.
 const CLIENT_WINDOW: u32 = 512 * 1024;
@@ -67,6 +62,31 @@ impl Default for QuicOptions {
     }
 }
 
+/// At most one stateless reset in this time. After a restart each packet of a
+/// connection of before is answered by one; a node has thousands of those.
+const RESET_EVERY: Duration = Duration::from_millis(1);
+
+/// What an endpoint shows without a connection. With a secret that outlives
+/// the process, peers of the process before learn at their next packet that
+/// it is gone (RFC 9000, section 10.3), and not by waiting.
+pub(super) fn endpoint(secret: Option<&[u8; 32]>) -> EndpointConfig {
+    let Some(secret) = secret else {
+        return EndpointConfig::default();
+    };
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    // Packets to connections of before are known by their ids, which hold a
+    // hash under a key that is therefore the same too.
+    let tag = hmac::sign(&key, b"connection ids");
+    let mut number = [0; 8];
+    number.copy_from_slice(&tag.as_ref()[..8]);
+    let ids = u64::from_le_bytes(number);
+    let mut config = EndpointConfig::new(Arc::new(key));
+    config
+        .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)))
+        .min_reset_interval(RESET_EVERY);
+    config
+}
+
 fn idle(after: Duration) -> Option<IdleTimeout> {
     IdleTimeout::try_from(after).ok()
 }
@@ -91,7 +111,7 @@ pub(super) fn server(options: &QuicOptions) -> TransportConfig {
     let mut transport = base(options);
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(CLIENT_STREAMS))
-        .max_idle_timeout(idle(CLIENT_IDLE));
+        .max_idle_timeout(idle(limits::CLIENT_IDLE));
     transport
 }
 
@@ -101,8 +121,8 @@ pub(super) fn client_dial(options: &QuicOptions) -> TransportConfig {
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(CLIENT_STREAMS))
         .max_concurrent_uni_streams(VarInt::from_u32(1))
-        .keep_alive_interval(Some(KEEP_ALIVE))
-        .max_idle_timeout(idle(CLIENT_IDLE));
+        .keep_alive_interval(Some(limits::CLIENT_KEEP_ALIVE))
+        .max_idle_timeout(idle(limits::CLIENT_IDLE));
     transport
 }
 
@@ -114,8 +134,8 @@ pub(super) fn node_dial(options: &QuicOptions) -> TransportConfig {
         .send_window(NODE_SEND_WINDOW)
         .max_concurrent_bidi_streams(VarInt::from_u32(NODE_STREAMS))
         .max_concurrent_uni_streams(VarInt::from_u32(1))
-        .keep_alive_interval(Some(KEEP_ALIVE))
-        .max_idle_timeout(idle(NODE_IDLE));
+        .keep_alive_interval(Some(limits::NODE_KEEP_ALIVE))
+        .max_idle_timeout(idle(limits::NODE_IDLE));
     transport
 }
 

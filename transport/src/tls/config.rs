@@ -16,10 +16,16 @@ fn make(error: rustls::Error) -> PkiError {
     PkiError::Make(error.to_string())
 }
 
+impl ResolvesServerCert for EdgeCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.certified())
+    }
+}
+
 /// Shows clients the edge's certificate and nodes the node's.
 #[derive(Debug)]
 struct ByAlpn {
-    edge: Option<Arc<CertifiedKey>>,
+    edge: Option<EdgeCertificate>,
     node: Option<Arc<CertifiedKey>>,
 }
 
@@ -27,10 +33,9 @@ impl ResolvesServerCert for ByAlpn {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // The order of preference is that of `alpn_protocols` below.
         let client = hello.alpn()?.any(|protocol| protocol == ALPN_CLIENT);
-        if client && self.edge.is_some() {
-            self.edge.clone()
-        } else {
-            self.node.clone()
+        match &self.edge {
+            Some(edge) if client => Some(edge.certified()),
+            _ => self.node.clone(),
         }
     }
 }
@@ -51,7 +56,7 @@ pub(crate) fn quic_server(
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(ByAlpn {
-        edge: edge.map(|edge| edge.certified.clone()),
+        edge: edge.cloned(),
         node: identity.map(NodeIdentity::certified),
     }));
     if edge.is_some() {
@@ -75,7 +80,7 @@ pub fn https_server(edge: &EdgeCertificate) -> Result<ServerConfig, PkiError> {
         .with_safe_default_protocol_versions()
         .map_err(make)?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(edge.certified.clone())));
+        .with_cert_resolver(Arc::new(edge.clone()));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -53,6 +53,7 @@ impl WsDialer {
         };
         let tcp = TcpStream::connect(addr).await.map_err(unreachable)?;
         tcp.set_nodelay(true).map_err(unreachable)?;
+        super::keep_dialled_alive(&tcp).map_err(unreachable)?;
         let host = match name.parse::<Ipv6Addr>() {
             Ok(ip) => format!("[{ip}]"),
             Err(_) => name.to_owned(),

@@ -2,6 +2,7 @@
 //! has.
 
 mod quic;
+mod restart;
 mod sim;
 mod suite;
 mod ws;

@@ -13,7 +13,7 @@ use rustls::pki_types::UnixTime;
 
 use crate::suite::{Pair, Setup};
 
-const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn now() -> Duration {
@@ -26,11 +26,11 @@ pub fn edge(name: &str) -> EdgeCertificate {
     EdgeCertificate::self_signed(&[name.to_owned()], now(), DAY).unwrap()
 }
 
-fn ca(cluster: u8) -> ClusterCa {
+pub fn ca(cluster: u8) -> ClusterCa {
     ClusterCa::generate(ClusterId([cluster; 16]), now()).unwrap()
 }
 
-fn identity(ca: &ClusterCa, node: u32, region: &str) -> Arc<NodeIdentity> {
+pub fn identity(ca: &ClusterCa, node: u32, region: &str) -> Arc<NodeIdentity> {
     let key = NodeKey::generate().unwrap();
     let certificate = ca
         .issue(
@@ -216,7 +216,7 @@ async fn clients_trust_what_they_were_told_to() {
         let client = QuicEndpoint::bind(QuicConfig::client(trust, ANY)).unwrap();
         client.dial_client(server.local(), name).await.map(|_| ())
     };
-    let its_own = Trust::Ca(vec![served.certificate().clone()]);
+    let its_own = Trust::Ca(vec![served.certificate()]);
     assert_eq!(dial(its_own.clone(), "edge.example").await, Ok(()));
     assert_eq!(
         dial(Trust::Pinned(served.fingerprint()), "127.0.0.1").await,
@@ -230,6 +230,29 @@ async fn clients_trust_what_they_were_told_to() {
         let refused = dial(trust, name).await.unwrap_err();
         assert!(matches!(refused, TransportError::Tls { .. }), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_is_replaced_while_it_is_served() {
+    let served = edge("localhost");
+    let server = QuicEndpoint::bind(QuicConfig {
+        bind: ANY,
+        edge: Some(served.clone()),
+        identity: None,
+        trust: None,
+        options: QuicOptions::default(),
+    })
+    .unwrap();
+    let next = edge("localhost");
+    let trust = Trust::Pinned(next.fingerprint());
+    let client = QuicEndpoint::bind(QuicConfig::client(trust, ANY)).unwrap();
+    let early = client.dial_client(server.local(), "localhost").await;
+    assert!(matches!(early, Err(TransportError::Tls { .. })));
+    served.replace(&next);
+    client
+        .dial_client(server.local(), "localhost")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use folkmoot_transport::sim::{SIM_CA, SimNet, SimOptions};
 use folkmoot_transport::{Dial, Fingerprint, FramedStream, Listener, PeerKind, TransportError};
-use folkmoot_wire::{Code, NodeId};
+use folkmoot_wire::{Code, NodeId, limits};
 use tokio::time::Instant;
 
 use crate::suite::{Pair, Setup};
@@ -119,7 +119,7 @@ async fn a_cut_that_healed_in_time_does_not_count_with_a_later_one() {
     let pair = pair_in(&net, Setup::default()).await;
     for _ in 0..3 {
         net.partition(A, B);
-        tokio::time::sleep(Duration::from_secs(20)).await;
+        tokio::time::sleep(limits::NODE_IDLE * 2 / 3).await;
         net.heal(A, B);
         let (_here, _there) = streams(&pair).await;
     }

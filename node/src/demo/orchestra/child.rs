@@ -53,18 +53,19 @@ impl Child {
         }
     }
 
-    /// Starts the node again when it was killed; fails when it stopped by
-    /// itself, which it does only when it cannot go on.
-    pub(super) fn keep_alive(&mut self, starts_max: u32) -> anyhow::Result<()> {
+    /// Starts the node again when it was killed, and gives what killed it;
+    /// fails when it stopped by itself, which it does only when it cannot go
+    /// on.
+    pub(super) fn keep_alive(&mut self, starts_max: u32) -> anyhow::Result<Option<ExitStatus>> {
         let Some(status) = self.process.try_wait()? else {
-            return Ok(());
+            return Ok(None);
         };
         if status.signal().is_none() || self.starts >= starts_max {
             return Err(self.ended(status));
         }
         self.starts += 1;
         self.process = spawn("start", &self.flags, &self.log)?;
-        Ok(())
+        Ok(Some(status))
     }
 
     fn ended(&self, status: ExitStatus) -> anyhow::Error {

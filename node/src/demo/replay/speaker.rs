@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep};
 use super::{Performance, Replay, Stage};
 use crate::demo::script::{Act, User};
 
-/// Attempts to get a first session, of 30 s each: a node may be down.
-const ATTEMPTS: usize = 6;
+/// A first session is tried for this long: a node may be down, and then it
+/// refuses at once.
+const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
 /// A node that was away comes back within seconds here.
 const BACKOFF: Backoff = Backoff {
@@ -77,23 +78,24 @@ impl Speaker {
     }
 
     async fn connect(&self) -> anyhow::Result<Client> {
-        let _permit = self.replay.connecting.acquire().await?;
-        let cluster = &self.replay.cluster;
-        let mut last = anyhow::anyhow!("no attempt was made");
-        for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                sleep(PAUSE).await;
-            }
-            match self.attempt().await {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            // Not held while waiting: others' nodes are up.
+            let permit = self.replay.connecting.acquire().await?;
+            let error = match self.attempt().await {
                 Ok(client) => {
                     self.met(client.user());
                     return Ok(client);
                 }
-                Err(error) => last = error,
+                Err(error) => error,
+            };
+            drop(permit);
+            if Instant::now() > end {
+                let edge = &self.replay.cluster.members[self.member].place.name;
+                return Err(error.context(format!("{} cannot connect to {edge}", self.subject)));
             }
+            sleep(PAUSE).await;
         }
-        let edge = &cluster.members[self.member].place.name;
-        Err(last.context(format!("{} cannot connect to {edge}", self.subject)))
     }
 
     async fn attempt(&self) -> anyhow::Result<Client> {

@@ -2,14 +2,12 @@
 //! digests have equal rows.
 
 use bytes::Bytes;
-use folkmoot_crdt::digest::RowSetDigest;
-use folkmoot_replication::rows::fingerprint;
-use folkmoot_wire::proto::{Digest, Row, server_frame};
-use folkmoot_wire::row::RowKind;
-use folkmoot_wire::{Code, Fault, GroupId, limits};
+use folkmoot_wire::proto::{Digest, server_frame};
+use folkmoot_wire::{Fault, GroupId, limits};
 
 use super::group_id;
 use crate::edge::session::Session;
+use crate::row_digests::RowDigests;
 
 /// Rows that are walked for digests by kind. In larger groups only the
 /// digest of all rows, which the head carries, is answered.
@@ -29,42 +27,27 @@ pub(super) async fn digest_rows(
         ..Digest::default()
     };
     if head.rows_count <= WALKED_ROWS {
-        digest.members = walk(session, group, RowKind::Member).await?;
-        digest.cursors = walk(session, group, RowKind::Cursor).await?;
-        digest.profile = walk(session, group, RowKind::Profile).await?;
+        let walked = walk(session, group).await?;
+        digest.members = walked.members();
+        digest.cursors = walked.cursors();
+        digest.profile = walked.profile();
     }
     Ok(server_frame::Body::Digest(digest))
 }
 
-async fn walk(session: &Session, group: GroupId, kind: RowKind) -> Result<Bytes, Fault> {
+async fn walk(session: &Session, group: GroupId) -> Result<RowDigests, Fault> {
     let backend = &session.core.backend;
-    // For comparison between nodes by a client, so any key they share will do.
-    let key = blake3::derive_key(
-        "folkmoot v1 digest for clients",
-        backend.cluster().as_bytes(),
-    );
-    let mut digest = RowSetDigest::default();
+    let mut digests = RowDigests::new(&backend.cluster(), group);
     let mut after = Bytes::new();
     loop {
-        let page = backend.rows(group, Some(kind), after, limits::PAGE_ROWS);
+        let page = backend.rows(group, None, after, limits::PAGE_ROWS);
         let (rows, next) = page.await?;
         for row in &rows {
-            digest.insert(&print(&key, group, row)?);
+            digests.add(row)?;
         }
         if next.is_empty() || rows.is_empty() {
-            return Ok(Bytes::copy_from_slice(&digest.sum));
+            return Ok(digests);
         }
         after = next;
     }
-}
-
-fn print(
-    key: &[u8; 32],
-    group: GroupId,
-    row: &Row,
-) -> Result<folkmoot_crdt::digest::Fingerprint, Fault> {
-    fingerprint(key, &group, row).map_err(|error| {
-        tracing::error!(%group, %error, "a row has no fingerprint");
-        Fault::from(Code::Internal)
-    })
 }

@@ -1,0 +1,179 @@
+//! Whose copy of a group is read: this node's, where it speaks for the group,
+//! or the home's.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use folkmoot_replication::placement::Shard;
+use folkmoot_wire::proto::{FetchHead, Head, node_reply, node_request};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits};
+use parking_lot::Mutex;
+use tokio::time::timeout;
+
+use super::feeds::Feeds;
+use super::follow::Followers;
+use super::peers::{Class, Peers};
+use super::read::LocalReads;
+use super::shards::Voters;
+use super::view::ClusterView;
+
+/// The copies here and there.
+pub struct Copies {
+    pub peers: Arc<Peers>,
+    pub view: Arc<ClusterView>,
+    pub voters: Arc<Voters>,
+    pub feeds: Arc<Feeds>,
+    pub followers: Arc<Followers>,
+    pub reads: Arc<LocalReads>,
+    /// Groups that are followed because the edge wants them.
+    pub wanted: Mutex<BTreeSet<GroupId>>,
+}
+
+impl Copies {
+    /// What the home answers, or `None` when the copy here is to be read: it
+    /// speaks for the group, or the home is out of reach and an old copy is
+    /// better than none.
+    ///
+    /// # Errors
+    /// When nobody who knows can be reached.
+    pub async fn from_home(
+        &self,
+        shard: &Shard,
+        group: &GroupId,
+        request: node_request::Request,
+    ) -> Result<Option<node_reply::Reply>, Fault> {
+        let held = is_whole(self.reads.head(group)?.as_ref());
+        if self.votes(shard.id) || (held && self.follows(shard.id, group)) {
+            return Ok(None);
+        }
+        match self.ask(shard, request).await {
+            Ok(reply) => Ok(Some(reply)),
+            Err(fault) if held && fault.code.temporary() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn votes(&self, shard: ShardId) -> bool {
+        self.voters.get(shard).is_some()
+    }
+
+    /// Whether the group is followed now. A copy that was followed once knows
+    /// nothing of what came since.
+    fn follows(&self, shard: ShardId, group: &GroupId) -> bool {
+        let follower = self.followers.get(shard);
+        follower.is_some_and(|follower| follower.in_full()) || self.wanted.lock().contains(group)
+    }
+
+    /// Asks those who must know: the leader, then the other voters.
+    async fn ask(
+        &self,
+        shard: &Shard,
+        request: node_request::Request,
+    ) -> Result<node_reply::Reply, Fault> {
+        let mut nodes: Vec<NodeId> = self.view.leader(shard.id).into_iter().collect();
+        nodes.extend(shard.voters.iter().copied());
+        nodes.dedup();
+        let mut last = Fault::from(Code::Unavailable);
+        for node in nodes {
+            if node == self.peers.me() || !self.view.alive(node) {
+                continue;
+            }
+            match self
+                .peers
+                .call(node, Class::Bulk, request.clone(), limits::RPC_DEADLINE)
+                .await
+            {
+                Ok(reply) => return Ok(reply),
+                Err(fault) if fault.code.temporary() => last = fault,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(last)
+    }
+
+    /// Waits until entry `seq` is here, so that a client that was told of it
+    /// finds it. What is not followed here is read at its home.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn reach_seq(&self, shard: ShardId, group: &GroupId, seq: u64) -> Result<(), Fault> {
+        if !self.votes(shard) && !self.follows(shard, group) {
+            return Ok(());
+        }
+        self.reach(shard, group, |head| head.seq >= seq).await
+    }
+
+    async fn reach(
+        &self,
+        shard: ShardId,
+        group: &GroupId,
+        far: impl Fn(&Head) -> bool,
+    ) -> Result<(), Fault> {
+        let Some(feed) = self.feeds.get(shard) else {
+            return Ok(());
+        };
+        let mut status = feed.status();
+        let reached = async {
+            loop {
+                status.mark_unchanged();
+                if self.reads.head(group)?.as_ref().is_some_and(&far)
+                    || status.changed().await.is_err()
+                {
+                    return Ok::<(), Fault>(());
+                }
+            }
+        };
+        timeout(limits::RPC_DEADLINE, reached)
+            .await
+            .unwrap_or(Ok(()))
+    }
+
+    /// Follows a group; returns when the copy here is as far as the home's
+    /// was.
+    ///
+    /// # Errors
+    /// When there is no such group, or neither home nor copy.
+    pub async fn want(&self, shard: &Shard, group: GroupId) -> Result<(), Fault> {
+        if self.votes(shard.id) {
+            return Ok(());
+        }
+        if let Some(follower) = self.followers.get(shard.id) {
+            follower.want(group).await;
+        }
+        let held = is_whole(self.reads.head(&group)?.as_ref());
+        if held && self.follows(shard.id, &group) {
+            return Ok(());
+        }
+        let request = node_request::Request::FetchHead(FetchHead {
+            group: group.to_bytes(),
+        });
+        match self.ask(shard, request).await {
+            Ok(node_reply::Reply::Head(there)) => {
+                let Some(there) = there.head else {
+                    return Err(Code::NotFound.into());
+                };
+                let far = |here: &Head| here.version >= there.version;
+                self.reach(shard.id, &group, far).await?;
+            }
+            Ok(_) => return Err(Code::Internal.into()),
+            // Cut off from the home, an old copy is better than none.
+            Err(fault) if held && fault.code.temporary() => {}
+            Err(fault) => return Err(fault),
+        }
+        self.wanted.lock().insert(group);
+        Ok(())
+    }
+
+    /// No longer.
+    pub fn unwant(&self, shard: ShardId, group: GroupId) {
+        self.wanted.lock().remove(&group);
+        if let Some(follower) = self.followers.get(shard) {
+            follower.unwant(group);
+        }
+    }
+}
+
+/// A copy is whole when its rows have been fetched too: the log comes first.
+fn is_whole(head: Option<&Head>) -> bool {
+    head.is_some_and(|head| head.version > 0)
+}

@@ -1,0 +1,12 @@
+//! The whole product as real processes: real nodes, sockets and disks.
+
+mod bad_input;
+mod failover;
+mod log;
+mod node;
+mod one_node;
+mod people;
+mod raw;
+mod replay;
+mod rows;
+mod voters;

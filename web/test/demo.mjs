@@ -1,0 +1,79 @@
+// The page over a demo's real nodes, in a headless Chromium: FOLKMOOT names the
+// program. Screenshots go to the folder in SCREENSHOTS, when it is set.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+import { Browser } from "./browser.mjs";
+
+const program = process.env.FOLKMOOT;
+const shots = process.env.SCREENSHOTS;
+const panes = [0, 1, 2];
+const said = (pane) => `document.querySelector("#pane-${pane} .log").textContent`;
+const head = (pane) => `document.querySelector("#pane-${pane} .chain code").textContent`;
+
+class Demo {
+  // Its speakers go on while the page is looked at: a tenth of the delays keeps the replay short.
+  static async start() {
+    const demo = new Demo();
+    demo.process = spawn(program, ["demo", "--wan", "0.1"], { stdio: ["ignore", "pipe", "pipe"] });
+    demo.ended = new Promise((resolve) => demo.process.once("exit", (code, signal) => resolve({ code, signal })));
+    demo.told = "";
+    for (const stream of [demo.process.stdout, demo.process.stderr]) stream.on("data", (data) => (demo.told += data));
+    demo.address = await demo.tells(/the page: (http:\S+)/);
+    return demo;
+  }
+
+  async tells(pattern) {
+    for (let turn = 0; turn < 1_200; turn++) {
+      const found = pattern.exec(this.told);
+      if (found) return found[1];
+      assert.equal(this.process.exitCode, null, `the demo ended early:\n${this.told}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`the demo never told ${pattern}:\n${this.told}`);
+  }
+
+  async stop() {
+    this.process.kill("SIGINT");
+    return this.ended;
+  }
+}
+
+test("two panes of a real cluster talk", { timeout: 300_000 }, async (t) => {
+  assert.ok(program, "FOLKMOOT names no program");
+  const demo = await Demo.start();
+  const browser = await Browser.start();
+  t.after(async () => {
+    await demo.stop();
+    await browser.close();
+  });
+  await browser.view(1280, 800, false);
+  await browser.go(demo.address);
+  for (const pane of panes) await browser.until(`document.querySelectorAll("#pane-${pane} .row").length > 0`, `pane ${pane} shows the log`);
+
+  // In the middle of the replay, from two regions.
+  await browser.type("#pane-1-input", "hello from the other side");
+  await browser.type("#pane-2-input", "I can hear you");
+  for (const pane of panes) {
+    await browser.until(`${said(pane)}.includes("hello from the other side") && ${said(pane)}.includes("I can hear you")`, `pane ${pane} shows both`);
+  }
+
+  await demo.tells(/(all regions agree)/);
+  await browser.until(`document.querySelectorAll("[data-standing=same].pane").length === 3`, "three equal chains");
+  const chains = await browser.value(`[${panes.map(head).join(",")}]`);
+  assert.match(chains[0], /^[0-9a-f]{4,}/);
+  assert.deepEqual(chains, [chains[0], chains[0], chains[0]]);
+  for (const pane of panes) {
+    const seqs = await browser.value(`[...document.querySelectorAll("#pane-${pane} .row")].map((r) => Number(r.dataset.seq))`);
+    assert.ok(seqs.length > 10 && seqs.every((seq, i) => i === 0 || seq === seqs[i - 1] + 1), `pane ${pane} has a gap: ${seqs}`);
+  }
+  // The browser's own connections were not refused, nothing threw.
+  assert.deepEqual(browser.faults, []);
+  if (shots !== undefined) {
+    mkdirSync(shots, { recursive: true });
+    await browser.screenshot(join(shots, "demo-three-regions.png"));
+  }
+  assert.deepEqual(await demo.stop(), { code: 0, signal: null });
+});
