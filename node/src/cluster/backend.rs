@@ -94,9 +94,19 @@ impl NodeBackend {
     }
 
     /// Whether the copy here speaks for the group: the node votes on its
-    /// shard, or follows it and holds something.
-    fn is_here(&self, shard: ShardId, local: Option<&Head>) -> bool {
-        self.voters.get(shard).is_some() || local.is_some()
+    /// shard, or follows the group and has caught up.
+    fn is_here(&self, shard: ShardId, group: &GroupId, local: Option<&Head>) -> bool {
+        self.voters.get(shard).is_some()
+            || local.is_some_and(|head| {
+                let follower = self.followers.get(shard);
+                follower.is_some_and(|follower| follower.speaks_for(group, head.version))
+            })
+    }
+
+    /// Whether news of the group come here in full.
+    fn comes_here(&self, shard: ShardId, group: &GroupId) -> bool {
+        let follows = |follower: super::follow::FollowHandle| follower.wants(group);
+        self.voters.get(shard).is_some() || self.followers.get(shard).is_some_and(follows)
     }
 
     /// Asks those who must know: the leader, then the other voters.
@@ -136,17 +146,26 @@ impl NodeBackend {
         }
     }
 
-    /// Waits until the copy here has entry `seq`, so that a client that was
-    /// told of it finds it.
-    async fn reach(&self, shard: ShardId, group: &GroupId, seq: u64) -> Result<(), Fault> {
+    /// Waits until the copy here has `reached` what a client was told of, so
+    /// that it finds it; for a bounded time, and not at all when nothing of
+    /// the group comes here: then reads go to the home.
+    async fn reach(
+        &self,
+        shard: ShardId,
+        group: &GroupId,
+        reached: impl Fn(&Head) -> bool,
+    ) -> Result<(), Fault> {
         let Some(feed) = self.feeds.get(shard) else {
             return Ok(());
         };
+        if !self.comes_here(shard, group) {
+            return Ok(());
+        }
         let mut status = feed.status();
         let reached = async {
             loop {
                 status.mark_unchanged();
-                if self.reads.head(group)?.is_some_and(|head| head.seq >= seq)
+                if self.reads.head(group)?.as_ref().is_some_and(&reached)
                     || status.changed().await.is_err()
                 {
                     return Ok::<(), Fault>(());
@@ -237,7 +256,7 @@ impl Backend for NodeBackend {
             })
             .max();
         if let Some(seq) = reached
-            && let Err(fault) = self.reach(shard.id, &group, seq).await
+            && let Err(fault) = self.reach(shard.id, &group, |head| head.seq >= seq).await
         {
             tracing::warn!(%group, %fault, "the copy here is behind what was committed");
         }
@@ -280,7 +299,7 @@ impl Backend for NodeBackend {
     async fn head(&self, group: GroupId) -> Result<Option<Head>, Fault> {
         let shard = self.shard(&group)?;
         let local = self.reads.head(&group)?;
-        if self.is_here(shard.id, local.as_ref()) {
+        if self.is_here(shard.id, &group, local.as_ref()) {
             return Ok(local);
         }
         self.home_head(&shard, group).await
@@ -288,7 +307,7 @@ impl Backend for NodeBackend {
 
     async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {
         let shard = self.shard(&group)?;
-        if self.is_here(shard.id, self.reads.head(&group)?.as_ref()) {
+        if self.is_here(shard.id, &group, self.reads.head(&group)?.as_ref()) {
             return self.reads.row(&group, &key);
         }
         let request = node_request::Request::FetchRows(FetchRows {
@@ -311,7 +330,7 @@ impl Backend for NodeBackend {
     ) -> Result<(Vec<Row>, Bytes), Fault> {
         let prefix: Vec<u8> = kind.map(|kind| kind as u8).into_iter().collect();
         let shard = self.shard(&group)?;
-        if self.is_here(shard.id, self.reads.head(&group)?.as_ref()) {
+        if self.is_here(shard.id, &group, self.reads.head(&group)?.as_ref()) {
             return self.reads.rows(&group, &prefix, &after, limit);
         }
         // Kinds are stored in order, so a kind's rows begin behind its byte.
@@ -345,7 +364,7 @@ impl Backend for NodeBackend {
 
     async fn log(&self, group: GroupId, range: LogRange) -> Result<LogSlice, Fault> {
         let shard = self.shard(&group)?;
-        if self.is_here(shard.id, self.reads.head(&group)?.as_ref()) {
+        if self.is_here(shard.id, &group, self.reads.head(&group)?.as_ref()) {
             return self.reads.log(&group, range);
         }
         let request = node_request::Request::FetchLog(FetchLog {
@@ -367,16 +386,26 @@ impl Backend for NodeBackend {
         if self.voters.get(shard.id).is_some() {
             return Ok(());
         }
-        if let Some(follower) = self.followers.get(shard.id) {
+        let follower = self.followers.get(shard.id);
+        if let Some(follower) = &follower {
             follower.want(group).await;
         }
-        if self.reads.head(&group)?.is_some() {
+        let local = self.reads.head(&group)?;
+        if self.is_here(shard.id, &group, local.as_ref()) {
             return Ok(());
         }
-        match self.home_head(&shard, group).await? {
-            Some(head) => self.reach(shard.id, &group, head.seq).await,
-            None => Err(Code::NotFound.into()),
+        let version = match (self.home_head(&shard, group).await, local) {
+            (Ok(Some(head)), _) => head.version,
+            (Ok(None), _) => return Err(Code::NotFound.into()),
+            // Cut off from the home: what is here is the best there is.
+            (Err(fault), Some(local)) if fault.code.temporary() => local.version,
+            (Err(fault), _) => return Err(fault),
+        };
+        if let Some(follower) = follower {
+            follower.expect(&group, version);
         }
+        self.reach(shard.id, &group, |head| head.version >= version)
+            .await
     }
 
     fn unwant(&self, group: GroupId) {

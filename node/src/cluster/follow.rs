@@ -46,6 +46,9 @@ pub struct FollowHandle {
     status: watch::Receiver<FollowStatus>,
     /// Follows every group, so wishes change nothing.
     all_groups: bool,
+    /// Groups followed in full, and the version of the head that each had at
+    /// its home when it was wanted; before that is known, the greatest.
+    wanted: Arc<Mutex<BTreeMap<GroupId, u64>>>,
 }
 
 /// What a follower tells of itself.
@@ -65,14 +68,37 @@ impl FollowHandle {
     /// Follow a group in full.
     pub async fn want(&self, group: GroupId) {
         if !self.all_groups {
+            self.wanted.lock().entry(group).or_insert(u64::MAX);
             let _ = self.wishes.send(Wish::Want(group)).await;
         }
+    }
+
+    /// The copy of a wanted group speaks for it from this version on.
+    pub fn expect(&self, group: &GroupId, version: u64) {
+        if let Some(from) = self.wanted.lock().get_mut(group) {
+            *from = version;
+        }
+    }
+
+    /// Whether the group is followed in full.
+    #[must_use]
+    pub fn wants(&self, group: &GroupId) -> bool {
+        self.all_groups || self.wanted.lock().contains_key(group)
+    }
+
+    /// Whether a copy at `version` speaks for the group. One that was left
+    /// behind when the group was no longer wanted does not.
+    #[must_use]
+    pub fn speaks_for(&self, group: &GroupId, version: u64) -> bool {
+        let caught_up = |from: &u64| version >= *from;
+        self.all_groups || self.wanted.lock().get(group).is_some_and(caught_up)
     }
 
     /// No longer. A wish that finds the queue full is dropped: following one
     /// group too many is harmless.
     pub fn unwant(&self, group: GroupId) {
         if !self.all_groups {
+            self.wanted.lock().remove(&group);
             let _ = self.wishes.try_send(Wish::Unwant(group));
         }
     }
@@ -135,6 +161,7 @@ pub fn start(parts: FollowParts) -> FollowHandle {
         wishes,
         status: watch,
         all_groups: parts.all_groups,
+        wanted: Arc::default(),
     };
     let (answers, answered) = mpsc::channel(QUEUE);
     let stop = parts.stop.clone();

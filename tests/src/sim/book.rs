@@ -1,8 +1,10 @@
 //! What people did and were told: the oracle that the end is judged by.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
-use folkmoot_client::{Code, Entry, GroupId, NodeId, Sent, UserId};
+use folkmoot_client::{Code, Entry, GroupId, Sent, UserId};
+use folkmoot_transport::sim::Delivery;
 use folkmoot_wire::proto::Kind;
 use parking_lot::{Mutex, MutexGuard};
 
@@ -51,8 +53,8 @@ pub struct Pages {
     pub told: BTreeSet<(PersonId, GroupId)>,
     /// Who a person is.
     pub users: BTreeMap<PersonId, UserId>,
-    /// Where a person's session is.
-    pub edges: BTreeMap<PersonId, NodeId>,
+    /// From where a person's device heard last: its edge.
+    pub edges: BTreeMap<PersonId, IpAddr>,
     messages: MessageNo,
 }
 
@@ -108,10 +110,27 @@ impl Book {
         }
     }
 
+    /// A person left a group that shows newcomers nothing of before.
+    pub fn left(&self, who: PersonId, group: GroupId) {
+        let mut pages = self.pages.lock();
+        pages.readings.entry((who, group)).or_default().left();
+    }
+
+    /// A client says that what was read of a group is not its history.
+    pub fn replaced(&self, who: PersonId, group: GroupId) {
+        let pages = self.pages.lock();
+        let reading = pages.readings.get(&(who, group));
+        let expected = reading.is_some_and(Reading::may_begin_anew);
+        self.findings.check(expected, || {
+            format!("person {who}: the history of {group} was replaced")
+        });
+    }
+
     /// Bytes came to a client's device.
-    pub fn crossed(&self, region: usize, number: usize, bytes: &[u8]) {
+    pub fn crossed(&self, region: usize, number: usize, delivery: &Delivery<'_>) {
         let who = region * self.people + number;
-        let mut rest = bytes;
+        self.pages.lock().edges.insert(who, delivery.from.ip());
+        let mut rest = delivery.bytes;
         while let Some(at) = rest.windows(2).position(|two| two == b"<<") {
             rest = &rest[at + 2..];
             match mark(rest) {
@@ -146,7 +165,7 @@ pub fn group_name(number: usize) -> String {
 
 fn mark(bytes: &[u8]) -> Option<Mark> {
     let text = std::str::from_utf8(bytes.get(..9)?).ok()?;
-    let (kind, rest) = text.split_at(1);
+    let (kind, rest) = text.split_at_checked(1)?;
     let number = rest.strip_suffix(">>")?;
     match kind {
         "m" => Some(Mark::Message(number.parse().ok()?)),

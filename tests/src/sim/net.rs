@@ -75,7 +75,7 @@ pub fn network(trace: Arc<Trace>, book: Arc<Book>) -> SimNet {
     let observe = move |delivery: &Delivery<'_>| {
         trace.delivery(delivery);
         if let Some((region, number)) = client_of(delivery.to.ip()) {
-            book.crossed(region, number, delivery.bytes);
+            book.crossed(region, number, delivery);
         }
     };
     SimNet::observed(latency, Box::new(observe))

@@ -329,9 +329,6 @@ async fn read(who: PersonId, group: Group, book: Arc<Book>) {
 async fn listen(who: PersonId, mut events: Events, book: Arc<Book>, findings: Findings) {
     while let Some(event) = events.next().await {
         match event {
-            Event::Connected { node, .. } => {
-                book.pages().edges.insert(who, node);
-            }
             Event::Bump { group, .. } | Event::RowsChanged { group, .. } => {
                 book.pages().told.insert((who, group));
             }
@@ -341,9 +338,7 @@ async fn listen(who: PersonId, mut events: Events, book: Arc<Book>, findings: Fi
                     .filter_map(|g| GroupId::from_slice(&g.group).ok());
                 book.pages().told.extend(ids.map(|group| (who, group)));
             }
-            Event::HistoryReset { group } => {
-                findings.add(format!("person {who}: the history of {group} was replaced"));
-            }
+            Event::HistoryReset { group } => book.replaced(who, group),
             Event::HistoryGone { group, after, to } => {
                 findings.add(format!("person {who}: {group} has a hole, {after}..={to}"));
             }

@@ -12,6 +12,7 @@ use folkmoot_wire::proto::{Head, SealedEntry};
 use tokio::time::{Instant, sleep};
 
 use super::book::Book;
+use super::machine::Machine;
 use super::person::Person;
 use super::world::World;
 
@@ -64,13 +65,43 @@ fn unsettled(
             return Some(format!("person {} has messages not settled", person.id));
         }
     }
+    unread(people, book, heads).or_else(|| behind(world, people, book, heads))
+}
+
+/// What somebody has not read.
+fn unread(people: &[Person], book: &Book, heads: &BTreeMap<GroupId, Head>) -> Option<String> {
+    let pages = book.pages();
+    for person in people {
+        for group in &person.groups {
+            let last = pages.readings.get(&(person.id, *group));
+            let last = last.map_or(0, |reading| reading.last);
+            let head = heads.get(group).map_or(0, |head| head.seq);
+            if last != head {
+                let edge = pages.edges.get(&person.id);
+                return Some(format!(
+                    "person {} at {edge:?} read {group} up to {last} of {head}",
+                    person.id
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// What a node is behind with.
+fn behind(
+    world: &World,
+    people: &[Person],
+    book: &Book,
+    heads: &BTreeMap<GroupId, Head>,
+) -> Option<String> {
     for (machine, node) in world.nodes() {
         for (group, head) in heads {
             let here = match log::read_head(&*machine.disk, group) {
                 Ok(here) => here,
                 Err(error) => return Some(error.to_string()),
             };
-            if must_hold(world, node, group, people, book) && here.as_ref() != Some(head) {
+            if must_hold(world, machine, node, group, people, book) && here.as_ref() != Some(head) {
                 let at = here.map(|head| (head.seq, head.version));
                 return Some(format!(
                     "machine {} has {group} at {at:?}, its home at {:?}",
@@ -80,26 +111,19 @@ fn unsettled(
             }
         }
     }
-    let pages = book.pages();
-    for person in people {
-        for group in &person.groups {
-            let last = pages.readings.get(&(person.id, *group));
-            let last = last.map_or(0, |reading| reading.last);
-            let head = heads.get(group).map_or(0, |head| head.seq);
-            if last != head {
-                return Some(format!(
-                    "person {} read {group} up to {last} of {head}",
-                    person.id
-                ));
-            }
-        }
-    }
     None
 }
 
 /// Whether a node is to have a group whole: it votes on it, follows all, or
 /// has a client that looks at it.
-fn must_hold(world: &World, node: &Node, group: &GroupId, people: &[Person], book: &Book) -> bool {
+fn must_hold(
+    world: &World,
+    machine: &Machine,
+    node: &Node,
+    group: &GroupId,
+    people: &[Person],
+    book: &Book,
+) -> bool {
     let follows_all = world.follows_all();
     let votes = node
         .view
@@ -108,7 +132,7 @@ fn must_hold(world: &World, node: &Node, group: &GroupId, people: &[Person], boo
         .is_some_and(|shard| shard.voters.contains(&node.peers.me()));
     follows_all || votes || {
         let pages = book.pages();
-        let here = |person: &&Person| pages.edges.get(&person.id) == Some(&node.peers.me());
+        let here = |person: &&Person| pages.edges.get(&person.id) == Some(&machine.ip);
         people
             .iter()
             .filter(here)

@@ -1,13 +1,14 @@
 //! One history, and many.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use parking_lot::Mutex;
-use tokio::runtime::{Builder, RngSeed};
+use tokio::runtime::{Builder, RngSeed, UnhandledPanic};
 use tokio::time::{Instant, timeout};
 
 use super::book::{Book, Outcome};
@@ -42,15 +43,18 @@ pub fn again(seed: u64) -> String {
 /// Runs the history of a seed.
 ///
 /// # Errors
-/// When the runtime cannot be made.
+/// When the runtime cannot be made, or something panics.
 pub fn run(seed: u64) -> anyhow::Result<History> {
     // tokio wakes those who wait for one thing in an order of its own drawing.
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .rng_seed(RngSeed::from_bytes(&seed.to_be_bytes()))
+        // Nothing may panic, in no task of a node or a client.
+        .unhandled_panic(UnhandledPanic::ShutdownRuntime)
         .build()?;
-    Ok(runtime.block_on(history(&Plan::of(seed))))
+    let history = || runtime.block_on(history(&Plan::of(seed)));
+    catch_unwind(AssertUnwindSafe(history)).map_err(|_| anyhow!("something panicked"))
 }
 
 async fn history(plan: &Plan) -> History {
@@ -112,7 +116,7 @@ async fn live(
 /// Runs a seed twice: what was found, and whether both were one history.
 ///
 /// # Errors
-/// When the runtime cannot be made.
+/// As [`run`].
 pub fn run_twice(seed: u64) -> anyhow::Result<History> {
     let mut first = run(seed)?;
     let second = run(seed)?;
@@ -158,7 +162,7 @@ pub fn campaign(from: u64, count: u64, show: impl Fn(&History) + Sync) -> Summar
                         }
                         Err(error) => {
                             summary.lock().violations += 1;
-                            eprintln!("seed {seed}: {error:#}");
+                            eprintln!("seed {seed}: {error:#}; again: {}", again(seed));
                         }
                     }
                 }

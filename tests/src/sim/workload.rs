@@ -151,9 +151,15 @@ async fn one(person: &mut Person, groups: &[Made], what: usize) {
         10..=12 => mark(person, group).await,
         13 => person.rename(group).await,
         14 => {
-            let owner = groups.iter().find(|made| made.id == group);
-            if owner.is_some_and(|made| made.plan.open && made.plan.owner != person.id) {
+            let made = groups.iter().find(|made| made.id == group);
+            if let Some(made) = made
+                && made.plan.open
+                && made.plan.owner != person.id
+            {
                 person.leave(group).await;
+                if made.plan.history_from_join {
+                    person.book.left(person.id, group);
+                }
             }
         }
         15 => enter(person, groups).await,

@@ -15,7 +15,24 @@ pub struct Reading {
     pub last: u64,
     /// The last one of the stream under way.
     stream: u64,
+    /// The person left a group that shows newcomers nothing of before: what
+    /// is missed until the return is no gap.
+    away: bool,
+    missed: u64,
     chains: BTreeMap<u64, Chain>,
+}
+
+impl Reading {
+    /// The person left, and will see nothing of what is said meanwhile.
+    pub fn left(&mut self) {
+        self.away = true;
+    }
+
+    /// Whether the person has ever come back so.
+    #[must_use]
+    pub fn may_begin_anew(&self) -> bool {
+        self.away || self.missed > 0
+    }
 }
 
 /// Takes the next entry in. `fresh`: it is the first of a stream. A stream
@@ -37,6 +54,11 @@ pub fn follows(reading: &mut Reading, entry: &Entry, fresh: bool) -> Result<(), 
     }
     let furthest = reading.last;
     reading.last = reading.last.max(seq);
+    if seq > furthest + 1 && reading.away && !first_of_all {
+        reading.away = false;
+        reading.missed += seq - furthest - 1;
+        return Ok(());
+    }
     if fresh {
         // Who may see from a seq on begins there.
         if !first_of_all && seq > furthest + 1 {
@@ -66,7 +88,8 @@ pub(super) fn check(end: &End<'_>) {
             });
         }
         let first = reading.chains.keys().next().copied().unwrap_or(0);
-        let dense = reading.last + 1 - first == reading.chains.len() as u64;
+        let read = reading.chains.len() as u64 + reading.missed;
+        let dense = reading.last + 1 - first == read;
         end.findings.check(dense, || {
             format!(
                 "person {who} has gaps in {group}: {:?}",
