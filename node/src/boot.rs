@@ -7,7 +7,6 @@
 mod certificate;
 mod folder;
 mod joining;
-mod joins;
 mod running_file;
 mod sockets;
 
@@ -18,25 +17,22 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use folkmoot_consensus::RaftOptions;
 use folkmoot_gossip::{Keyring, StateKind, SwimConfig, UdpDatagrams};
-use folkmoot_storage::{
-    Batch, CommitOptions, RocksOptions, RocksStore, Store, Table, ThreadCommit,
-};
+use folkmoot_storage::{CommitOptions, RocksOptions, RocksStore, Store, ThreadCommit};
 use folkmoot_transport::{EdgeCertificate, QuicConfig, QuicEndpoint, QuicOptions};
 use folkmoot_wire::NodeId;
 use folkmoot_wire::proto::{
     InitCluster, MetaCommand, MetaState, NodeRecord, Setting, meta_command,
 };
 
+use crate::cluster::join::Joining;
 use crate::cluster::meta::MetaHost;
-use crate::cluster::parts::{GossipParts, Parts};
+use crate::cluster::parts::{GossipParts, Parts, next_incarnation};
 use crate::cluster::start::Node;
 use crate::config::Config;
 use crate::edge::{Auth, EdgeOptions};
 use crate::ports::{Clock, SystemClock, SystemRandom};
 
 pub use folder::{Folder, Identity, Kind};
-pub use joining::{JoinToken, create_token};
-use joins::JoinAnswers;
 use sockets::Sockets;
 
 pub use running_file::RunningFile;
@@ -44,9 +40,6 @@ pub use sockets::{Addresses, HttpSockets};
 
 /// Key id of the cluster's own secret in clients' tokens.
 pub const CLUSTER_KEY: &str = "cluster";
-
-/// Key, in [`Table::Node`], of the number of starts.
-const INCARNATION: &[u8] = b"incarnation";
 
 /// A node that runs on this machine.
 pub struct Running {
@@ -156,7 +149,7 @@ async fn open(
     );
     let jwt_secret = jwt_secret(config, &identity, &meta);
     let auth = auth(config, jwt_secret.as_deref(), &issuer, &audience)?;
-    let joins = JoinAnswers::new(folder, &identity)?;
+    let joins = joining_of(folder, &identity)?;
     let node = Node::start(
         Parts {
             me: NodeId(identity.node),
@@ -233,23 +226,6 @@ impl Running {
             },
         }
     }
-}
-
-fn next_incarnation(store: &dyn Store) -> anyhow::Result<u64> {
-    let last = store
-        .get(Table::Node, INCARNATION)?
-        .and_then(|bytes| <[u8; 8]>::try_from(&bytes[..]).ok())
-        .map_or(0, u64::from_be_bytes);
-    let next = last + 1;
-    let mut batch = Batch::default();
-    batch.put(
-        Table::Node,
-        Bytes::from_static(INCARNATION),
-        Bytes::copy_from_slice(&next.to_be_bytes()),
-    );
-    store.write(batch)?;
-    store.sync()?;
-    Ok(next)
 }
 
 /// The command that makes the cluster, when it is not made yet.
@@ -356,4 +332,23 @@ fn auth(
         auth = auth.with_ed25519("configured", &key)?;
     }
     Ok(auth)
+}
+
+/// How this node answers those who want to join.
+fn joining_of(folder: &Folder, identity: &Identity) -> anyhow::Result<Joining> {
+    if identity.kind == Kind::Development {
+        return Ok(Joining::Refused);
+    }
+    let Some(ca) = folder.ca()? else {
+        return Ok(Joining::passed(NodeId(identity.node)));
+    };
+    let (id, key) = identity.gossip_key()?;
+    let mut gossip_key = vec![id];
+    gossip_key.extend_from_slice(&key[..]);
+    Ok(Joining::signed(
+        Box::new(ca),
+        identity.cluster_bytes()?,
+        gossip_key.into(),
+        Arc::new(SystemClock),
+    ))
 }

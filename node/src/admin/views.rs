@@ -13,10 +13,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Admin, Refusal};
-use crate::boot::{CLUSTER_KEY, Kind, create_token};
+use crate::boot::{CLUSTER_KEY, Kind};
+use crate::cluster::joiner::create_token;
 use crate::cluster::parts::StatusSource;
 use crate::edge::{Grant, SigningKey, issue};
-use crate::ports::{Clock, SystemClock};
+use crate::ports::{Clock, SystemClock, SystemRandom};
 
 /// A development token of the command line is good for this long.
 const CLIENT_TOKEN_SECONDS: u64 = 24 * 3600;
@@ -203,7 +204,7 @@ pub(super) async fn join_token(
     let life = request
         .seconds
         .map_or(limit, |seconds| limit.min(Duration::from_secs(seconds)));
-    let token = create_token(&running.node, ca, &request.region, life).await?;
+    let token = create_token(&running.node, &SystemRandom, ca, &request.region, life).await?;
     let addr = running.at.advertise;
     let region = match request.region.as_str() {
         "" => "REGION",

@@ -237,7 +237,7 @@ pub(super) fn pem(label: &str, der: &[u8]) -> String {
 }
 
 /// A random secret, in hex.
-pub(super) fn random_hex(random: &dyn Random, bytes: usize) -> String {
+fn random_hex(random: &dyn Random, bytes: usize) -> String {
     let mut out = vec![0; bytes];
     random.fill(&mut out);
     hex::encode(out)

@@ -6,9 +6,11 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use async_trait::async_trait;
 use folkmoot_gossip::{Datagrams, UdpDatagrams};
 use tokio::time::sleep;
 
+use crate::cluster::joiner::Names;
 use crate::config::Config;
 
 /// With port 0: tries to find one that is free for UDP and for TCP.
@@ -98,6 +100,16 @@ fn tcp(what: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {
         .map_err(|error| anyhow::anyhow!("{what} cannot listen on {addr}/tcp: {error}"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// Names as this machine knows them.
+pub(super) struct SystemNames;
+
+#[async_trait]
+impl Names for SystemNames {
+    async fn resolve(&self, name: &str) -> anyhow::Result<Vec<SocketAddr>> {
+        resolve(name).await
+    }
 }
 
 async fn advertised(

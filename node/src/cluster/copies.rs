@@ -1,7 +1,7 @@
 //! Whose copy of a group is read: this node's, where it speaks for the group,
 //! or the home's.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use folkmoot_replication::placement::Shard;
@@ -25,8 +25,10 @@ pub struct Copies {
     pub feeds: Arc<Feeds>,
     pub followers: Arc<Followers>,
     pub reads: Arc<LocalReads>,
-    /// Groups that are followed because the edge wants them.
-    pub wanted: Mutex<BTreeSet<GroupId>>,
+    /// Groups that are followed because the edge wants them, and the version of
+    /// the head that each had at its home then: the copy here speaks for the
+    /// group from there on.
+    pub wanted: Mutex<BTreeMap<GroupId, u64>>,
 }
 
 impl Copies {
@@ -42,10 +44,11 @@ impl Copies {
         group: &GroupId,
         request: node_request::Request,
     ) -> Result<Option<node_reply::Reply>, Fault> {
-        let held = is_whole(self.reads.head(group)?.as_ref());
-        if self.votes(shard.id) || (held && self.follows(shard.id, group)) {
+        let here = self.reads.head(group)?;
+        if self.votes(shard.id) || self.speaks_for(shard.id, group, here.as_ref()) {
             return Ok(None);
         }
+        let held = is_whole(here.as_ref());
         match self.ask(shard, request).await {
             Ok(reply) => Ok(Some(reply)),
             Err(fault) if held && fault.code.temporary() => Ok(None),
@@ -57,11 +60,25 @@ impl Copies {
         self.voters.get(shard).is_some()
     }
 
-    /// Whether the group is followed now. A copy that was followed once knows
-    /// nothing of what came since.
-    fn follows(&self, shard: ShardId, group: &GroupId) -> bool {
+    /// Whether every group of the shard is followed.
+    fn in_full(&self, shard: ShardId) -> bool {
         let follower = self.followers.get(shard);
-        follower.is_some_and(|follower| follower.in_full()) || self.wanted.lock().contains(group)
+        follower.is_some_and(|follower| follower.in_full())
+    }
+
+    /// Whether the group is followed now.
+    fn follows(&self, shard: ShardId, group: &GroupId) -> bool {
+        self.in_full(shard) || self.wanted.lock().contains_key(group)
+    }
+
+    /// Whether the copy here is whole, followed, and has caught up. One that
+    /// was followed once knows nothing of what came since.
+    fn speaks_for(&self, shard: ShardId, group: &GroupId, here: Option<&Head>) -> bool {
+        let Some(here) = here.filter(|head| is_whole(Some(head))) else {
+            return false;
+        };
+        let caught_up = |from: &u64| here.version >= *from;
+        self.in_full(shard) || self.wanted.lock().get(group).is_some_and(caught_up)
     }
 
     /// Asks those who must know: the leader, then the other voters.
@@ -140,8 +157,8 @@ impl Copies {
         if let Some(follower) = self.followers.get(shard.id) {
             follower.want(group).await;
         }
-        let held = is_whole(self.reads.head(&group)?.as_ref());
-        if held && self.follows(shard.id, &group) {
+        let here = self.reads.head(&group)?;
+        if self.speaks_for(shard.id, &group, here.as_ref()) {
             return Ok(());
         }
         let request = node_request::Request::FetchHead(FetchHead {
@@ -152,16 +169,20 @@ impl Copies {
                 let Some(there) = there.head else {
                     return Err(Code::NotFound.into());
                 };
+                self.wanted.lock().insert(group, there.version);
                 let far = |here: &Head| here.version >= there.version;
-                self.reach(shard.id, &group, far).await?;
+                self.reach(shard.id, &group, far).await
             }
-            Ok(_) => return Err(Code::Internal.into()),
-            // Cut off from the home, an old copy is better than none.
-            Err(fault) if held && fault.code.temporary() => {}
-            Err(fault) => return Err(fault),
+            Ok(_) => Err(Code::Internal.into()),
+            Err(fault) => match here.filter(|head| is_whole(Some(head))) {
+                // Cut off from the home, an old copy is better than none.
+                Some(here) if fault.code.temporary() => {
+                    self.wanted.lock().insert(group, here.version);
+                    Ok(())
+                }
+                _ => Err(fault),
+            },
         }
-        self.wanted.lock().insert(group);
-        Ok(())
     }
 
     /// No longer.
