@@ -37,8 +37,8 @@ pub struct RocksOptions {
 impl Default for RocksOptions {
     fn default() -> Self {
         Self {
-            cache_bytes: 128 * MIB,
-            write_buffer_bytes: 64 * MIB,
+            cache_bytes: 256 * MIB,
+            write_buffer_bytes: 128 * MIB,
             wal_bytes: 128 * MIB as u64,
             background_jobs: 2,
             open_files: 1_000,
@@ -57,31 +57,25 @@ struct Spec {
     /// Bits per key of a Bloom filter, for tables that are asked for keys
     /// which are often not there.
     bloom_bits: Option<f64>,
-    /// Compression of the last level, where nearly everything lies; `None`: as
-    /// the others, LZ4.
-    bottommost: Option<DBCompressionType>,
+    /// How blocks are compressed: the same on every level, so that files whose
+    /// keys rise, as a log's do, move down as they are.
+    compression: DBCompressionType,
 }
 
 const SPECS: [Spec; Table::ALL.len()] = [
-    // Written once, read back rarely, deleted soon by range.
-    spec(Table::Raft, 16 * MIB, 16 * KIB, None, None),
-    // Grows for ever, read in ranges: the one worth Zstandard.
-    spec(
-        Table::Log,
-        16 * MIB,
-        16 * KIB,
-        None,
-        Some(DBCompressionType::Zstd),
-    ),
-    spec(Table::Heads, 8 * MIB, 4 * KIB, Some(10.0), None),
-    spec(Table::Rows, 16 * MIB, 8 * KIB, Some(10.0), None),
+    // Written once, read back rarely, deleted soon by range: not worth
+    // compressing.
+    spec(Table::Raft, 32 * MIB, 16 * KIB, None).plain(),
+    spec(Table::Log, 32 * MIB, 16 * KIB, None),
+    spec(Table::Heads, 8 * MIB, 4 * KIB, Some(10.0)),
+    spec(Table::Rows, 16 * MIB, 8 * KIB, Some(10.0)),
     // Nearly every read finds nothing.
-    spec(Table::Dedup, 8 * MIB, 4 * KIB, Some(10.0), None),
-    spec(Table::Shards, MIB, 4 * KIB, None, None),
-    spec(Table::Outbox, 4 * MIB, 8 * KIB, None, None),
-    spec(Table::Users, 4 * MIB, 4 * KIB, Some(10.0), None),
-    spec(Table::Inbox, 4 * MIB, 4 * KIB, Some(10.0), None),
-    spec(Table::Node, MIB, 4 * KIB, None, None),
+    spec(Table::Dedup, 16 * MIB, 4 * KIB, Some(10.0)),
+    spec(Table::Shards, MIB, 4 * KIB, None),
+    spec(Table::Outbox, 4 * MIB, 8 * KIB, None),
+    spec(Table::Users, 4 * MIB, 4 * KIB, Some(10.0)),
+    spec(Table::Inbox, 4 * MIB, 4 * KIB, Some(10.0)),
+    spec(Table::Node, MIB, 4 * KIB, None),
 ];
 
 const fn spec(
@@ -89,14 +83,22 @@ const fn spec(
     write_buffer: usize,
     block: usize,
     bloom_bits: Option<f64>,
-    bottommost: Option<DBCompressionType>,
 ) -> Spec {
     Spec {
         table,
         write_buffer,
         block,
         bloom_bits,
-        bottommost,
+        compression: DBCompressionType::Lz4,
+    }
+}
+
+impl Spec {
+    const fn plain(self) -> Self {
+        Self {
+            compression: DBCompressionType::None,
+            ..self
+        }
     }
 }
 
@@ -152,10 +154,7 @@ fn family(spec: &Spec, cache: &Cache) -> Options {
     family.set_write_buffer_size(spec.write_buffer);
     family.set_max_write_buffer_number(3);
     family.set_level_compaction_dynamic_level_bytes(true);
-    family.set_compression_type(DBCompressionType::Lz4);
-    if let Some(compression) = spec.bottommost {
-        family.set_bottommost_compression_type(compression);
-    }
+    family.set_compression_type(spec.compression);
     family
 }
 
