@@ -27,7 +27,7 @@ impl ShardApply {
         }
         let header = self.commit(step, request, &body.nick)?;
         self.begin(request, &header, &body)?;
-        self.committed(&request.group, &header)
+        Self::committed(&header)
     }
 
     fn begin(
@@ -133,7 +133,7 @@ impl ShardApply {
                 ..floor.group
             },
         )?;
-        self.committed(&request.group, &header)
+        Self::committed(&header)
     }
 }
 

@@ -44,7 +44,6 @@ impl ShardApply {
                 hlc: seen.hlc,
                 id: seen.id,
                 duplicate: true,
-                chain: seen.chain,
             })),
         })))
     }
@@ -84,17 +83,11 @@ impl ShardApply {
         let Some(id) = request.client_msg_id else {
             return Ok(());
         };
-        let chain = self
-            .view
-            .head(&request.group)?
-            .map(|head| head.chain)
-            .unwrap_or_default();
         let record = StoredDedup {
             seq: header.seq,
             hlc: header.hlc,
             id: header.id.clone(),
             content_hash: content_hash(request),
-            chain,
         };
         self.view.put(
             Table::Dedup,

@@ -63,7 +63,7 @@ impl ShardApply {
             },
         )?;
         self.list(request.group, user, header.seq, true)?;
-        self.committed(&request.group, &header)
+        Self::committed(&header)
     }
 
     /// Anyone into an open group; else an admin adds people.
@@ -127,7 +127,7 @@ impl ShardApply {
         }
         let header = self.commit(step, request, &floor.sender.own.nick)?;
         self.depart(request, &before, header.seq, MemberStatus::Left)?;
-        self.committed(&request.group, &header)
+        Self::committed(&header)
     }
 
     fn depart(
@@ -188,7 +188,7 @@ impl ShardApply {
             ..floor.sender.own
         };
         self.put_member(request.group, request.sender, floor.sender.authority, own)?;
-        self.committed(&request.group, &header)
+        Self::committed(&header)
     }
 
     pub(super) fn role(&mut self, step: &Step, request: &Request) -> Answer {
@@ -220,7 +220,7 @@ impl ShardApply {
         if role == Role::Owner {
             self.hand_over(request, floor.sender, floor.group, header.seq)?;
         }
-        self.committed(&request.group, &header)
+        Self::committed(&header)
     }
 
     /// There is one owner: the old one becomes an admin.
@@ -266,7 +266,7 @@ impl ShardApply {
             ..subject.authority
         };
         self.put_member(request.group, request.subject(), authority, subject.own)?;
-        self.committed(&request.group, &header)
+        Self::committed(&header)
     }
 
     /// After this entry's seq, no append by that user.
@@ -280,7 +280,7 @@ impl ShardApply {
         }
         let header = self.commit(step, request, &floor.sender.own.nick)?;
         self.depart(request, &subject, header.seq, MemberStatus::Banned)?;
-        self.committed(&request.group, &header)
+        Self::committed(&header)
     }
 
     pub(super) fn unban(&mut self, step: &Step, request: &Request) -> Answer {
@@ -293,7 +293,7 @@ impl ShardApply {
         }
         let header = self.commit(step, request, &floor.sender.own.nick)?;
         self.depart(request, &subject, header.seq, MemberStatus::Left)?;
-        self.committed(&request.group, &header)
+        Self::committed(&header)
     }
 }
 

@@ -59,7 +59,7 @@ impl ShardApply {
 
     fn say(&mut self, step: &Step, request: &Request, floor: &Floor) -> Answer {
         let header = self.commit(step, request, &floor.sender.own.nick)?;
-        self.committed(&request.group, &header)
+        Self::committed(&header)
     }
 
     /// The message acted on, if the sender may see it.

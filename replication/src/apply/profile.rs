@@ -27,7 +27,7 @@ impl ShardApply {
         }
         let header = self.commit(step, request, &floor.sender.own.nick)?;
         self.put_bytes_row(request.group, RowKey::Profile, profile.save())?;
-        self.committed(&request.group, &header)
+        Self::committed(&header)
     }
 
     fn load_profile(&mut self, request: &Request) -> Result<Profile, ApplyError> {

@@ -197,19 +197,13 @@ impl ShardApply {
     }
 
     /// The answer to a committed command.
-    pub(super) fn committed(&mut self, group: &GroupId, header: &EntryHeader) -> Answer {
-        let chain = self
-            .view
-            .head(group)?
-            .map(|head| head.chain)
-            .unwrap_or_default();
+    pub(super) fn committed(header: &EntryHeader) -> Answer {
         Ok(Ok(Outcome {
             result: Some(outcome::Result::Committed(Committed {
                 seq: header.seq,
                 hlc: header.hlc,
                 id: header.id.clone(),
                 duplicate: false,
-                chain,
             })),
         }))
     }
