@@ -78,6 +78,14 @@ impl Export {
             .map(|folder| fs::read_to_string(folder.join(name)).expect("a region's log"))
             .collect()
     }
+
+    /// Bytes between regions, gossip and all, to the entries' that they carried.
+    fn bytes_ratio(&self) -> f64 {
+        let text = fs::read(self.folder.path().join("report.json")).expect("the report");
+        let report: Value = serde_json::from_slice(&text).expect("JSON");
+        let ratio = report["bytes"]["ratio"].as_f64();
+        ratio.expect("a ratio")
+    }
 }
 
 fn entries(export: &str) -> Vec<Value> {
