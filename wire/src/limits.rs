@@ -107,7 +107,7 @@ pub const FOLLOW_SILENCE: Duration = Duration::from_secs(5);
 /// Shards that one node follows through another. More: refused.
 pub const FOLLOW_SUBSCRIPTIONS: usize = 4_096;
 /// Pushes to another region wait this long for others to travel with.
-pub const FOLLOW_GATHER: Duration = Duration::from_millis(10);
+pub const FOLLOW_GATHER: Duration = Duration::from_millis(20);
 /// So do calls and their answers.
 pub const CALL_GATHER: Duration = Duration::from_millis(2);
 /// Window of the compression between regions, as a power of two, in bytes: what

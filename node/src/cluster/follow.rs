@@ -24,8 +24,8 @@ use super::feeds::FeedHandle;
 use super::machine::Applied;
 use super::peers::{Class, Peers};
 use super::view::ClusterView;
-use link::Subscription;
 pub use link::Links;
+use link::Subscription;
 
 /// Between attempts to follow.
 const REFOLLOW: Duration = Duration::from_millis(300);
@@ -196,9 +196,7 @@ impl Task {
                     status.upstream = Some(node);
                     status.streams += 1;
                 });
-                let end = self
-                    .stream(subscription, &mut wishes, &mut answers)
-                    .await?;
+                let end = self.stream(subscription, &mut wishes, &mut answers).await?;
                 self.upstream = None;
                 self.status.send_modify(|status| status.upstream = None);
                 if matches!(end, End::Moved) {

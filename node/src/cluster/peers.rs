@@ -68,12 +68,7 @@ pub struct Peers {
 
 impl Peers {
     /// No connections yet: they are made when first used.
-    pub fn new(
-        me: NodeId,
-        region: String,
-        dial: Arc<dyn Dial>,
-        view: Arc<ClusterView>,
-    ) -> Self {
+    pub fn new(me: NodeId, region: String, dial: Arc<dyn Dial>, view: Arc<ClusterView>) -> Self {
         Self {
             me,
             region,

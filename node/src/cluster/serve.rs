@@ -1,6 +1,6 @@
 //! What other nodes ask of this one.
 
-mod pushes;
+pub(super) mod pushes;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use folkmoot_wire::limits;
-use quinn::{EndpointConfig, IdleTimeout, TransportConfig, VarInt};
+use quinn::{AckFrequencyConfig, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 use quinn_proto::HashedConnectionIdGenerator;
 use ring::hmac;
 
@@ -21,6 +21,12 @@ const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CLIENT_SEND_WINDOW: u64 = 512 * 1024;
 /// The same to a node.
 const NODE_SEND_WINDOW: u64 = 16 * 1024 * 1024;
+/// A peer may wait this long with its acknowledgements, within the round trip
+/// (RFC draft-ietf-quic-ack-frequency): on a long way most then travel with
+/// data. What is lost still shows at once: a gap is acknowledged undelayed.
+const ACK_DELAY: Duration = Duration::from_millis(100);
+/// Or until this many packets wait for one.
+const ACK_PACKETS: u32 = 10;
 /// Streams a client may have open at once.
 const CLIENT_STREAMS: u32 = 16;
 /// The same of a node.
@@ -92,8 +98,12 @@ fn idle(after: Duration) -> Option<IdleTimeout> {
 }
 
 fn base(options: &QuicOptions) -> TransportConfig {
+    let mut acks = AckFrequencyConfig::default();
+    acks.ack_eliciting_threshold(VarInt::from_u32(ACK_PACKETS))
+        .max_ack_delay(Some(ACK_DELAY));
     let mut transport = TransportConfig::default();
     transport
+        .ack_frequency_config(Some(acks))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(CLIENT_WINDOW))
         .send_window(CLIENT_SEND_WINDOW)

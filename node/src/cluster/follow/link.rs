@@ -1,6 +1,9 @@
 //! One stream of pushes from each upstream: every shard that is followed there
 //! has its subscription on it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,7 +66,7 @@ impl Links {
     pub(super) async fn follow(
         &self,
         node: NodeId,
-        mut open: FollowOpen,
+        open: FollowOpen,
     ) -> Result<Subscription, Fault> {
         let slot = Arc::clone(self.links.lock().entry(node).or_default());
         let mut held = slot.lock().await;
@@ -76,18 +79,21 @@ impl Links {
             }
         };
         drop(held);
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        open.subscription = id;
-        let (pushes, receiver) = mpsc::channel(PUSHES);
-        link.routes.lock().insert(id, pushes);
-        let subscription = Subscription {
-            id,
-            link,
-            pushes: receiver,
-        };
-        subscription.ask(follow_request::What::Open(open))?;
-        Ok(subscription)
+        subscribe(link, self.next.fetch_add(1, Ordering::Relaxed), open)
     }
+}
+
+fn subscribe(link: Link, id: u64, mut open: FollowOpen) -> Result<Subscription, Fault> {
+    open.subscription = id;
+    let (pushes, receiver) = mpsc::channel(PUSHES);
+    link.routes.lock().insert(id, pushes);
+    let subscription = Subscription {
+        id,
+        link,
+        pushes: receiver,
+    };
+    subscription.ask(follow_request::What::Open(open))?;
+    Ok(subscription)
 }
 
 impl Subscription {

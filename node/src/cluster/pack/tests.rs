@@ -117,7 +117,9 @@ fn a_bomb_is_unpacked_no_further_than_it_is_asked_for() {
 fn a_window_larger_than_agreed_is_refused() {
     let mut context = zstd_safe::CCtx::create();
     context
-        .set_parameter(zstd_safe::CParameter::WindowLog(limits::PACK_WINDOW_LOG + 3))
+        .set_parameter(zstd_safe::CParameter::WindowLog(
+            limits::PACK_WINDOW_LOG + 3,
+        ))
         .expect("sets");
     let plain = vec![7; 4 << limits::PACK_WINDOW_LOG];
     let mut packed = Vec::with_capacity(zstd_safe::compress_bound(plain.len()));

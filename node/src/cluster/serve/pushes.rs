@@ -24,7 +24,7 @@ type Subscriptions = BTreeMap<u64, Subscription>;
 type News = (u64, Option<FollowPush>);
 
 /// Serves a stream until it ends. `far`: to another region.
-pub(super) async fn serve(feeds: Arc<Feeds>, stream: FramedStream, far: bool) {
+pub(in crate::cluster) async fn serve(feeds: Arc<Feeds>, stream: FramedStream, far: bool) {
     let FramedStream { mut tx, mut rx } = stream;
     let mut subscriptions = Subscriptions::new();
     let mut silence = interval(limits::FOLLOW_WATERMARK);

@@ -145,6 +145,24 @@ fn no_watermark_while_heads_are_owed() {
 }
 
 #[test]
+fn a_watermark_is_said_once_and_again_when_it_moves() {
+    let mut feed = Feed::new(SHARD, 0, []);
+    open(&mut feed, 1, 0, None);
+    publish(&mut feed, 1, 7);
+    let tick = |feed: &mut Feed| pushes(feed.handle(Event::Tick { watermark: true }));
+    assert!(tick(&mut feed).is_empty(), "the push said it");
+    // The shard moves on without any group.
+    let moved = Event::Published {
+        pushes: Vec::new(),
+        watermark: Some(9),
+    };
+    assert!(feed.handle(moved).is_empty());
+    assert!(feed.handle(Event::Tick { watermark: false }).is_empty());
+    assert_eq!(tick(&mut feed)[0].watermark, 9);
+    assert!(tick(&mut feed).is_empty());
+}
+
+#[test]
 fn holes_upstream_keep_the_watermark_where_it_was() {
     let mut feed = Feed::new(SHARD, 5, []);
     open(&mut feed, 1, 5, None);

@@ -136,23 +136,33 @@ fn lie() -> impl Strategy<Value = Event> {
         || proptest::option::of((number(), number()).prop_map(|(from, to)| Covers { from, to }));
     let head = || proptest::option::of(any_head());
     let mark = || proptest::option::of(any_mark());
-    let push = (of(), head(), covers(), chain(), entries(), rows(), 0..2u32, mark()).prop_map(
-        |(group, head, covers, chain_before, entries, rows, stray, mark)| {
-            Event::Push(FollowPush {
-                shard: SHARD.0 + stray,
-                groups: vec![GroupPush {
-                    group: group.to_bytes(),
-                    head,
-                    covers,
-                    chain_before,
-                    entries,
-                    rows,
-                    mark,
-                }],
-                ..FollowPush::default()
-            })
-        },
-    );
+    let push = (
+        of(),
+        head(),
+        covers(),
+        chain(),
+        entries(),
+        rows(),
+        0..2u32,
+        mark(),
+    )
+        .prop_map(
+            |(group, head, covers, chain_before, entries, rows, stray, mark)| {
+                Event::Push(FollowPush {
+                    shard: SHARD.0 + stray,
+                    groups: vec![GroupPush {
+                        group: group.to_bytes(),
+                        head,
+                        covers,
+                        chain_before,
+                        entries,
+                        rows,
+                        mark,
+                    }],
+                    ..FollowPush::default()
+                })
+            },
+        );
     let log = (of(), head(), covers(), chain(), entries(), any::<bool>()).prop_map(
         |(group, head, covers, chain_before, entries, gone)| Event::Log {
             group,
