@@ -50,7 +50,8 @@ fn cursors_members_and_profile_are_the_same_in_all_regions() {
     let cluster = Cluster::start(&["eu", "us", "ap"], &["--shards", "2"]);
     let (id, group) = make_group(&cluster.nodes[1], "lounge", "us");
     let runtime = runtime();
-    runtime.block_on(async {
+    // While they have the group open, their regions follow it.
+    let _open = runtime.block_on(async {
         let ann = connect(&cluster.nodes[0], "ann", Carrier::Quic).await;
         let bob = connect(&cluster.nodes[2], "bob", Carrier::WebSocket).await;
         let cid = connect(&cluster.nodes[1], "cid", Carrier::Quic).await;
@@ -70,6 +71,7 @@ fn cursors_members_and_profile_are_the_same_in_all_regions() {
         cursor_of(&anns, bob.user(), second).await;
         let refused = cids.mark_read(second + 100).await;
         assert!(refused.is_err(), "no cursor passes the head");
+        [ann, bob, cid]
     });
     let before = agreed(&cluster, &group);
     runtime.block_on(async {
