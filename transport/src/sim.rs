@@ -10,6 +10,7 @@
 mod datagrams;
 mod host;
 mod link;
+mod observe;
 mod stream;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 pub use datagrams::{Loss, SimDatagrams};
 pub use host::{SIM_CA, SimHost, SimListener, SimOptions};
+pub use observe::{Delivered, Delivery, Observe};
 
 use crate::error::TransportError;
 use crate::port::Connection;
@@ -55,6 +57,7 @@ impl std::fmt::Debug for SimNet {
 
 struct Net {
     latency: Latency,
+    observe: Option<Observe>,
     state: Mutex<State>,
     /// Changes with every cut and heal.
     topology: watch::Sender<u64>,
@@ -69,6 +72,9 @@ struct State {
     /// From when to when links were cut before; the latest of each.
     outages: BTreeMap<(IpAddr, IpAddr), VecDeque<(Instant, Instant)>>,
     links: BTreeMap<u64, Weak<Link>>,
+    /// How often hosts were killed: what a dead process still holds of its
+    /// host is of an earlier life and no use any more.
+    lives: BTreeMap<IpAddr, u64>,
     next: u64,
     next_port: u16,
 }
@@ -98,6 +104,10 @@ impl State {
             Some(cut) if cut.since <= at => Fate::Held,
             _ => Fate::Arrives,
         }
+    }
+
+    fn life(&self, host: IpAddr) -> u64 {
+        self.lives.get(&host).copied().unwrap_or(0)
     }
 
     fn heal(&mut self, from: IpAddr, to: IpAddr) {
@@ -169,9 +179,25 @@ impl SimNet {
     /// A network in which a packet from `a` to `b` takes `latency(a, b)`.
     #[must_use]
     pub fn new(latency: impl Fn(IpAddr, IpAddr) -> Duration + Send + Sync + 'static) -> Self {
+        Self::build(Box::new(latency), None)
+    }
+
+    /// The same, and `observe` is told of everything that is delivered, at the
+    /// moment of it: for traces, and for checks on what crosses the network.
+    /// It must not use the network itself.
+    #[must_use]
+    pub fn observed(
+        latency: impl Fn(IpAddr, IpAddr) -> Duration + Send + Sync + 'static,
+        observe: Observe,
+    ) -> Self {
+        Self::build(Box::new(latency), Some(observe))
+    }
+
+    fn build(latency: Latency, observe: Option<Observe>) -> Self {
         Self {
             net: Arc::new(Net {
-                latency: Box::new(latency),
+                latency,
+                observe,
                 state: Mutex::default(),
                 topology: watch::Sender::new(0),
             }),
@@ -271,10 +297,12 @@ impl SimNet {
 
     /// Kills everything on a host: listeners, sockets and connections. The
     /// other ends hear of it one latency later; if their link is cut, when it
-    /// heals, or by the idle timeout. The host's addresses can be bound anew.
+    /// heals, or by the idle timeout. The host's addresses can be bound anew,
+    /// by a [`SimHost`] that is made after this: the ones before are dead.
     pub fn kill(&self, host: IpAddr) {
         let (listeners, inboxes) = {
             let mut state = self.net.state();
+            *state.lives.entry(host).or_default() += 1;
             let (killed, rest) = std::mem::take(&mut state.listeners)
                 .into_iter()
                 .partition::<BTreeMap<_, _>, _>(|(addr, _)| addr.ip() == host);

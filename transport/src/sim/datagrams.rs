@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Net;
+use super::observe::Delivered;
 use crate::error::TransportError;
 
 /// Whether the next packet is lost.
@@ -148,7 +149,11 @@ impl SimDatagrams {
             match first {
                 // A packet that meets a cut on its way is lost.
                 Ok((from, _)) if self.net.is_cut(from.ip(), self.local.ip()) => {}
-                Ok(packet) => return Ok(packet),
+                Ok((from, packet)) => {
+                    let net = &self.net;
+                    net.delivered(Delivered::Packet, from, self.local, &packet);
+                    return Ok((from, packet));
+                }
                 Err(Some(at)) => tokio::select! {
                     biased;
                     () = self.inbox.changed.notified() => {}

@@ -9,6 +9,7 @@ use folkmoot_wire::{Code, NodeId};
 use tokio::sync::{Mutex, mpsc};
 
 use super::link::{Link, SimConnection};
+use super::observe::Delivered;
 use super::{ListenerEntry, Net};
 use crate::counters::Counters;
 use crate::error::{Result, TransportError};
@@ -45,6 +46,8 @@ impl Default for SimOptions {
 pub struct SimHost {
     net: Arc<Net>,
     ip: IpAddr,
+    /// Which life of the host this is of.
+    life: u64,
     identity: Option<(NodeId, String)>,
     options: SimOptions,
 }
@@ -62,19 +65,30 @@ impl SimHost {
         identity: Option<(NodeId, String)>,
         options: SimOptions,
     ) -> Self {
+        let life = net.state().life(ip);
         Self {
             net,
             ip,
+            life,
             identity,
             options,
+        }
+    }
+
+    fn check_alive(&self) -> Result<()> {
+        if self.net.state().life(self.ip) == self.life {
+            Ok(())
+        } else {
+            Err(TransportError::lost("this host was killed"))
         }
     }
 
     /// Listens on a port of this host, for clients, nodes and joiners.
     ///
     /// # Errors
-    /// When the port is taken.
+    /// When the port is taken, or the host was killed.
     pub fn listen(&self, port: u16) -> Result<SimListener> {
+        self.check_alive()?;
         let local = SocketAddr::new(self.ip, port);
         let (tx, rx) = mpsc::channel(ACCEPTED_QUEUE);
         let mut state = self.net.state();
@@ -125,7 +139,11 @@ impl SimHost {
         expected: Option<NodeId>,
     ) -> Result<Arc<dyn Connection>> {
         let (net, here, there) = (&self.net, self.ip, addr.ip());
+        self.check_alive()?;
         net.arrive(here, there, net.arrival(here, there)).await;
+        // Killed meanwhile: nobody is there to answer.
+        self.check_alive()?;
+        net.delivered(Delivered::Dial, SocketAddr::new(here, 0), addr, &[]);
         let answer = self.knock(addr, seen_as, expected);
         net.arrive(there, here, net.arrival(there, here)).await;
         answer

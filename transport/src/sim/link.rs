@@ -161,6 +161,12 @@ impl Side {
         (self.link.host(self.side), self.link.host(1 - self.side))
     }
 
+    /// Where the other side's packets come from and go to.
+    pub(super) fn inward(&self) -> (SocketAddr, SocketAddr) {
+        let ends = &self.link.ends;
+        (ends[1 - self.side].addr, ends[self.side].addr)
+    }
+
     pub(super) fn why(&self) -> Option<TransportError> {
         self.link.ends[self.side].ended.borrow().clone()
     }

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::link::{Arriving, Side};
+use super::observe::Delivered;
 use crate::error::{Result, TransportError};
 use crate::port::{FrameRecv, FrameSend};
 
@@ -245,6 +246,9 @@ impl FrameRecv for SimRecv {
             return Err(error);
         }
         self.side.meter.received(len, PREFIX);
+        let (from, to) = self.side.inward();
+        let net = &self.side.link.net;
+        net.delivered(Delivered::Frame, from, to, &flying.frame);
         Ok(Some(flying.frame))
     }
 }

@@ -1,8 +1,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use folkmoot_transport::sim::{SIM_CA, SimNet, SimOptions};
+use folkmoot_transport::sim::{Delivered, Delivery, SIM_CA, SimNet, SimOptions};
 use folkmoot_transport::{Dial, Fingerprint, FramedStream, Listener, PeerKind, TransportError};
 use folkmoot_wire::{Code, NodeId};
 use tokio::time::Instant;
@@ -165,6 +166,59 @@ async fn a_killed_host_takes_everything_with_it() {
     let _listener = reborn.listen(PORT).unwrap();
     pair.keep = Box::new(());
     other.dial_client(AT_B, "edge").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_process_holds_of_its_host_is_no_use() {
+    let net = network();
+    let server = net.host(B, None, SimOptions::default());
+    let _listener = server.listen(PORT).unwrap();
+    let before = net.host(A, None, SimOptions::default());
+    let under_way = before.dial_client(AT_B, "edge");
+    let kill = async {
+        tokio::time::sleep(LATENCY / 2).await;
+        net.kill(A);
+    };
+    let (dialled, ()) = tokio::join!(under_way, kill);
+    let dead = dialled.unwrap_err();
+    assert!(matches!(dead, TransportError::Lost { .. }), "{dead}");
+    let dead = before.dial_client(AT_B, "edge").await.unwrap_err();
+    assert!(matches!(dead, TransportError::Lost { .. }), "{dead}");
+    assert!(before.listen(PORT).is_err());
+    let reborn = net.host(A, None, SimOptions::default());
+    reborn.dial_client(AT_B, "edge").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_is_told_of_every_delivery() {
+    let seen: Arc<Mutex<Vec<(Delivered, Duration, usize)>>> = Arc::default();
+    let (log, start) = (seen.clone(), Instant::now());
+    let observe = Box::new(move |delivery: &Delivery<'_>| {
+        assert_eq!(delivery.to.ip(), B);
+        let entry = (delivery.what, delivery.at - start, delivery.bytes.len());
+        log.lock().unwrap().push(entry);
+    });
+    let net = SimNet::observed(|_, _| LATENCY, observe);
+    let server = net.host(B, None, SimOptions::default());
+    let listener = server.listen(PORT).unwrap();
+    let client = net.host(A, None, SimOptions::default());
+    let dialled = client.dial_client(AT_B, "edge").await.unwrap();
+    let mut here = dialled.open().await.unwrap();
+    here.tx.send(Bytes::from_static(b"frame")).await.unwrap();
+    let accepted = listener.accept().await.unwrap();
+    let mut there = accepted.accept().await.unwrap().unwrap();
+    there.rx.recv().await.unwrap();
+    let (from, to) = (SocketAddr::new(A, 1), SocketAddr::new(B, 1));
+    let out = net.datagrams(from, Box::new(|| false)).unwrap();
+    let socket = net.datagrams(to, Box::new(|| false)).unwrap();
+    out.send(to, b"packet").await.unwrap();
+    socket.recv().await.unwrap();
+    let expected = [
+        (Delivered::Dial, LATENCY, 0),
+        (Delivered::Frame, 3 * LATENCY, 5),
+        (Delivered::Packet, 4 * LATENCY, 6),
+    ];
+    assert_eq!(*seen.lock().unwrap(), expected);
 }
 
 #[tokio::test(start_paused = true)]
