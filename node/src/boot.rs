@@ -15,31 +15,25 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use folkmoot_consensus::RaftOptions;
 use folkmoot_gossip::{Keyring, StateKind, SwimConfig, UdpDatagrams};
-use folkmoot_storage::{
-    Batch, CommitOptions, RocksOptions, RocksStore, Store, Table, ThreadCommit,
-};
+use folkmoot_storage::{CommitOptions, RocksOptions, RocksStore, Store, ThreadCommit};
 use folkmoot_transport::{EdgeCertificate, QuicConfig, QuicEndpoint, QuicOptions};
 use folkmoot_wire::NodeId;
 use folkmoot_wire::proto::{
     InitCluster, MetaCommand, MetaState, NodeRecord, Setting, meta_command,
 };
 
-use crate::cluster::join::{CaJoins, CaNode, NoJoins, PassOn};
+use crate::cluster::join::Joining;
 use crate::cluster::meta::MetaHost;
-use crate::cluster::parts::{GossipParts, Joins, Parts};
+use crate::cluster::parts::{GossipParts, Parts, next_incarnation};
 use crate::cluster::start::Node;
 use crate::config::Config;
 use crate::edge::{Auth, EdgeOptions};
 use crate::ports::{Clock, SystemClock, SystemRandom};
 
 pub use folder::{Folder, Identity, Kind};
-pub use joining::{JoinToken, create_token};
 
 /// Key id of the cluster's own secret in clients' tokens.
 pub const CLUSTER_KEY: &str = "cluster";
-
-/// Key, in [`Table::Node`], of the number of starts.
-const INCARNATION: &[u8] = b"incarnation";
 
 /// A node that runs on this machine.
 pub struct Running {
@@ -138,7 +132,7 @@ async fn open(config: &Config, folder: &Folder, identity: Identity) -> anyhow::R
     );
     let jwt_secret = jwt_secret(config, &identity, &meta);
     let auth = auth(config, jwt_secret.as_deref(), &issuer, &audience)?;
-    let joins = Joining::new(folder, &identity)?;
+    let joins = joining(folder, &identity)?;
     let node = Node::start(
         Parts {
             me: NodeId(identity.node),
@@ -198,23 +192,6 @@ impl Running {
             },
         }
     }
-}
-
-fn next_incarnation(store: &dyn Store) -> anyhow::Result<u64> {
-    let last = store
-        .get(Table::Node, INCARNATION)?
-        .and_then(|bytes| <[u8; 8]>::try_from(&bytes[..]).ok())
-        .map_or(0, u64::from_be_bytes);
-    let next = last + 1;
-    let mut batch = Batch::default();
-    batch.put(
-        Table::Node,
-        Bytes::from_static(INCARNATION),
-        Bytes::copy_from_slice(&next.to_be_bytes()),
-    );
-    store.write(batch)?;
-    store.sync()?;
-    Ok(next)
 }
 
 /// The command that makes the cluster, when it is not made yet.
@@ -334,61 +311,21 @@ fn auth(
     Ok(auth)
 }
 
-/// The three ways a node answers those who want to join.
-enum Joining {
-    Refused,
-    Passed(Arc<PassOn>),
-    Signed(Arc<CaJoins>),
-}
-
-impl Joining {
-    fn new(folder: &Folder, identity: &Identity) -> anyhow::Result<Self> {
-        if identity.kind == Kind::Development {
-            return Ok(Self::Refused);
-        }
-        Ok(match folder.ca()? {
-            Some(ca) => {
-                let (id, key) = identity.gossip_key()?;
-                let mut gossip_key = vec![id];
-                gossip_key.extend_from_slice(&key[..]);
-                Self::Signed(Arc::new(CaJoins {
-                    ca,
-                    cluster: identity.cluster_bytes()?,
-                    gossip_key: gossip_key.into(),
-                    clock: Arc::new(SystemClock),
-                    node: std::sync::OnceLock::new(),
-                }))
-            }
-            None => Self::Passed(Arc::new(PassOn {
-                me: NodeId(identity.node),
-                meta: std::sync::OnceLock::new(),
-                peers: std::sync::OnceLock::new(),
-            })),
-        })
+/// How this node answers those who want to join.
+fn joining(folder: &Folder, identity: &Identity) -> anyhow::Result<Joining> {
+    if identity.kind == Kind::Development {
+        return Ok(Joining::Refused);
     }
-
-    fn port(&self) -> Arc<dyn Joins> {
-        match self {
-            Self::Refused => Arc::new(NoJoins),
-            Self::Passed(port) => Arc::clone(port) as Arc<dyn Joins>,
-            Self::Signed(port) => Arc::clone(port) as Arc<dyn Joins>,
-        }
-    }
-
-    fn connect(&self, node: &Node) {
-        match self {
-            Self::Refused => {}
-            Self::Passed(port) => {
-                let _ = port.meta.set(Arc::clone(&node.meta));
-                let _ = port.peers.set(Arc::clone(&node.peers));
-            }
-            Self::Signed(port) => {
-                let _ = port.node.set(CaNode {
-                    router: Arc::clone(&node.router),
-                    meta: Arc::clone(&node.meta),
-                    view: Arc::clone(&node.view),
-                });
-            }
-        }
-    }
+    let Some(ca) = folder.ca()? else {
+        return Ok(Joining::passed(NodeId(identity.node)));
+    };
+    let (id, key) = identity.gossip_key()?;
+    let mut gossip_key = vec![id];
+    gossip_key.extend_from_slice(&key[..]);
+    Ok(Joining::signed(
+        Box::new(ca),
+        identity.cluster_bytes()?,
+        gossip_key.into(),
+        Arc::new(SystemClock),
+    ))
 }

@@ -12,10 +12,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Admin, Refusal};
-use crate::boot::{CLUSTER_KEY, Kind, create_token};
+use crate::boot::{CLUSTER_KEY, Kind};
+use crate::cluster::joiner::create_token;
 use crate::cluster::parts::StatusSource;
 use crate::edge::{Grant, SigningKey, issue};
-use crate::ports::{Clock, SystemClock};
+use crate::ports::{Clock, SystemClock, SystemRandom};
 
 /// A development token of the command line is good for this long.
 const CLIENT_TOKEN_SECONDS: u64 = 24 * 3600;
@@ -191,7 +192,7 @@ pub(super) async fn join_token(
     let ca = running
         .ca_fingerprint()
         .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
-    let token = create_token(&running.node, ca, &request.region).await?;
+    let token = create_token(&running.node, &SystemRandom, ca, &request.region).await?;
     let placement = running.node.view.placement();
     let addr = placement
         .node(NodeId(running.identity.node))

@@ -280,7 +280,7 @@ fn time(since: Duration) -> anyhow::Result<time::OffsetDateTime> {
 }
 
 /// A random secret, in hex.
-pub(super) fn random_hex(random: &dyn Random, bytes: usize) -> String {
+fn random_hex(random: &dyn Random, bytes: usize) -> String {
     let mut out = vec![0; bytes];
     random.fill(&mut out);
     hex::encode(out)

@@ -1,110 +1,17 @@
-//! Joining a cluster: a token, a signing request, a certificate.
+//! Joining a cluster from this machine: a token, a signing request, a
+//! certificate, and the data folder they are kept in.
 
-use std::fmt;
 use std::net::SocketAddr;
-use std::str::FromStr;
-use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use folkmoot_transport::{Dial, Fingerprint, NodeKey, QuicConfig, QuicEndpoint, QuicOptions};
-use folkmoot_wire::proto::{
-    AddToken, JoinReply, JoinRequest, JoinToken as StoredToken, MetaCommand, meta_command,
-};
-use folkmoot_wire::{Fault, limits};
+use anyhow::{Context, bail};
+use folkmoot_transport::{NodeKey, QuicConfig, QuicEndpoint, QuicOptions};
+use folkmoot_wire::proto::JoinRequest;
 use prost::Message;
-use tokio::time::{sleep, timeout};
 
-use super::folder::{Folder, Identity, Kind, pem, random_hex};
+use super::folder::{Folder, Identity, Kind, pem};
 use super::record;
-use crate::cluster::join::token_hash;
-use crate::cluster::start::Node;
+use crate::cluster::joiner::{JoinToken, ask};
 use crate::config::Config;
-use crate::ports::{Clock, SystemClock, SystemRandom};
-
-const PREFIX: &str = "fmj1_";
-const ATTEMPTS: usize = 5;
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// What lets a node in: the fingerprint of the cluster's CA, by which the
-/// joiner knows the cluster, and a secret, by which the cluster knows the
-/// joiner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JoinToken {
-    /// Of the CA's certificate.
-    pub ca: Fingerprint,
-    secret: String,
-}
-
-impl JoinToken {
-    /// A new token for the cluster of this CA.
-    #[must_use]
-    pub fn generate(ca: Fingerprint) -> Self {
-        Self {
-            ca,
-            secret: random_hex(&SystemRandom, 16),
-        }
-    }
-}
-
-impl fmt::Display for JoinToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{PREFIX}{}_{}",
-            URL_SAFE_NO_PAD.encode(self.ca.0),
-            self.secret
-        )
-    }
-}
-
-impl FromStr for JoinToken {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let wrong = || {
-            anyhow!(
-                "this is no join token: it begins with {PREFIX} and comes from `folkmoot token create`"
-            )
-        };
-        // The fingerprint's base64url may itself hold `_`; its length is fixed.
-        let rest = text.trim().strip_prefix(PREFIX).ok_or_else(wrong)?;
-        let (ca, secret) = rest.split_at_checked(43).ok_or_else(wrong)?;
-        let secret = secret.strip_prefix('_').ok_or_else(wrong)?;
-        let ca = URL_SAFE_NO_PAD.decode(ca).map_err(|_| wrong())?;
-        let ca = <[u8; 32]>::try_from(ca.as_slice()).map_err(|_| wrong())?;
-        if secret.len() != 32 {
-            return Err(wrong());
-        }
-        Ok(Self {
-            ca: Fingerprint(ca),
-            secret: secret.to_owned(),
-        })
-    }
-}
-
-/// Makes a join token, on a running node of a real cluster.
-///
-/// # Errors
-/// When the meta shard cannot be reached.
-pub async fn create_token(node: &Node, ca: Fingerprint, region: &str) -> Result<JoinToken, Fault> {
-    let token = JoinToken::generate(ca);
-    let now_ms = SystemClock.wall_ms();
-    let command = MetaCommand {
-        now_ms,
-        op: Some(meta_command::Op::AddToken(AddToken {
-            token: Some(StoredToken {
-                hash: token_hash(&token.secret),
-                expires_ms: now_ms + limits::JOIN_TOKEN_TTL.as_millis() as u64,
-                used: false,
-                region: region.to_owned(),
-            }),
-        })),
-    };
-    node.router.meta(&node.meta, command).await?;
-    Ok(token)
-}
 
 /// Joins through one of `addrs` and makes the data folder.
 pub(super) async fn join(
@@ -119,7 +26,16 @@ pub(super) async fn join(
     };
     let token: JoinToken = token.parse()?;
     let key = NodeKey::generate()?;
-    let reply = ask(config, &token, &key, addrs).await?;
+    let request = request(config, &token, &key)?;
+    let listen = config.addr("listen")?;
+    let dial = QuicEndpoint::bind(QuicConfig {
+        bind: SocketAddr::new(listen.ip(), 0),
+        edge: None,
+        identity: None,
+        trust: None,
+        options: QuicOptions::default(),
+    })?;
+    let reply = ask(&*dial, addrs, token.ca, &request).await?;
     let identity = Identity {
         cluster: hex::encode(&reply.cluster),
         node: reply.node,
@@ -156,13 +72,7 @@ pub(super) async fn join(
     Ok(identity)
 }
 
-async fn ask(
-    config: &Config,
-    token: &JoinToken,
-    key: &NodeKey,
-    addrs: &[SocketAddr],
-) -> anyhow::Result<JoinReply> {
-    let listen = config.addr("listen")?;
+fn request(config: &Config, token: &JoinToken, key: &NodeKey) -> anyhow::Result<JoinRequest> {
     let unnamed = Identity {
         cluster: String::new(),
         node: 0,
@@ -173,59 +83,11 @@ async fn ask(
         gossip_key: String::new(),
         jwt_secret: String::new(),
     };
-    let request = JoinRequest {
-        token: token.secret.clone(),
-        node: Some(record(config, &unnamed, listen)?),
+    Ok(JoinRequest {
+        token: token.secret().to_owned(),
+        node: Some(record(config, &unnamed, config.addr("listen")?)?),
         csr: key.request()?.into(),
         shards: config.number("shards")?,
         voters: config.number("voters")?,
-    };
-    let dial = QuicEndpoint::bind(QuicConfig {
-        bind: SocketAddr::new(listen.ip(), 0),
-        edge: None,
-        identity: None,
-        trust: None,
-        options: QuicOptions::default(),
-    })?;
-    let mut last = anyhow!("no node to join through was given");
-    for attempt in 0..ATTEMPTS {
-        if attempt > 0 {
-            sleep(PAUSE).await;
-        }
-        for addr in addrs {
-            match ask_one(&*dial, *addr, token, &request).await {
-                Ok(reply) => match reply.error {
-                    None => return Ok(reply),
-                    Some(error) if !error.temporary => {
-                        bail!("{addr} refused the join: {}", Fault::from(&error));
-                    }
-                    Some(error) => last = anyhow!("{addr}: {}", Fault::from(&error)),
-                },
-                Err(error) => last = error.context(format!("joining through {addr}")),
-            }
-        }
-    }
-    Err(last)
-}
-
-async fn ask_one(
-    dial: &dyn Dial,
-    addr: SocketAddr,
-    token: &JoinToken,
-    request: &JoinRequest,
-) -> anyhow::Result<JoinReply> {
-    let work = async {
-        let connection = dial.dial_join(addr, token.ca).await?;
-        let mut stream = connection.open().await?;
-        stream.tx.send(request.encode_to_vec().into()).await?;
-        let frame = stream
-            .rx
-            .recv()
-            .await?
-            .context("the node closed without an answer")?;
-        Ok::<_, anyhow::Error>(JoinReply::decode(frame)?)
-    };
-    timeout(limits::PROPOSE_DEADLINE * 2, work)
-        .await
-        .context("no answer in time")?
+    })
 }

@@ -1,7 +1,7 @@
 //! Letting a node in: a token authorises a signing request (one stream, one
 //! request, one answer).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use super::meta::MetaHost;
 use super::parts::Joins;
 use super::peers::{Class, Peers};
 use super::router::Router;
+use super::start::Node;
 use super::view::ClusterView;
 use crate::ports::Clock;
 
@@ -63,17 +64,118 @@ pub fn token_hash(secret: &str) -> Bytes {
     Bytes::copy_from_slice(&hash)
 }
 
-/// What a node that holds no CA key needs to pass a request on.
+/// Signs what proves to other nodes who a node is.
+pub trait Authority: Send + Sync {
+    /// A certificate (DER) for the key of a signing request.
+    ///
+    /// # Errors
+    /// When the request is not one.
+    fn issue(
+        &self,
+        request: &[u8],
+        node: NodeId,
+        region: &str,
+        now: Duration,
+    ) -> Result<Bytes, Fault>;
+
+    /// The authority's own certificate (DER).
+    fn certificate(&self) -> Bytes;
+}
+
+impl Authority for ClusterCa {
+    fn issue(
+        &self,
+        request: &[u8],
+        node: NodeId,
+        region: &str,
+        now: Duration,
+    ) -> Result<Bytes, Fault> {
+        let issued = ClusterCa::issue(self, request, node, region, now, CERTIFICATE_LIFE);
+        let certificate = issued.map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
+        Ok(Bytes::copy_from_slice(&certificate))
+    }
+
+    fn certificate(&self) -> Bytes {
+        Bytes::copy_from_slice(ClusterCa::certificate(self))
+    }
+}
+
+/// The three ways a node answers those who want to join.
+pub enum Joining {
+    /// No nodes are taken.
+    Refused,
+    /// Passed on to a node that holds the CA's key.
+    Passed(Arc<PassOn>),
+    /// Let in here.
+    Signed(Arc<CaJoins>),
+}
+
+impl Joining {
+    /// Passes requests on.
+    #[must_use]
+    pub fn passed(me: NodeId) -> Self {
+        Self::Passed(Arc::new(PassOn {
+            me,
+            node: OnceLock::new(),
+        }))
+    }
+
+    /// Lets nodes in. `gossip_key`: key id (1 byte) and key (32 bytes).
+    #[must_use]
+    pub fn signed(
+        ca: Box<dyn Authority>,
+        cluster: [u8; 16],
+        gossip_key: Bytes,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self::Signed(Arc::new(CaJoins {
+            ca,
+            cluster,
+            gossip_key,
+            clock,
+            node: OnceLock::new(),
+        }))
+    }
+
+    /// As the node is given it.
+    #[must_use]
+    pub fn port(&self) -> Arc<dyn Joins> {
+        match self {
+            Self::Refused => Arc::new(NoJoins),
+            Self::Passed(port) => Arc::clone(port) as Arc<dyn Joins>,
+            Self::Signed(port) => Arc::clone(port) as Arc<dyn Joins>,
+        }
+    }
+
+    /// Requests are answered from here on.
+    pub fn connect(&self, node: &Node) {
+        match self {
+            Self::Refused => {}
+            Self::Passed(port) => {
+                let parts = (Arc::clone(&node.meta), Arc::clone(&node.peers));
+                let _ = port.node.set(parts);
+            }
+            Self::Signed(port) => {
+                let _ = port.node.set(CaNode {
+                    router: Arc::clone(&node.router),
+                    meta: Arc::clone(&node.meta),
+                    view: Arc::clone(&node.view),
+                });
+            }
+        }
+    }
+}
+
+/// Passes requests on, where the CA's key is not.
 pub struct PassOn {
-    pub me: NodeId,
-    pub meta: std::sync::OnceLock<Arc<MetaHost>>,
-    pub peers: std::sync::OnceLock<Arc<Peers>>,
+    me: NodeId,
+    node: OnceLock<(Arc<MetaHost>, Arc<Peers>)>,
 }
 
 #[async_trait]
 impl Joins for PassOn {
     async fn join(&self, request: JoinRequest) -> Result<JoinReply, Fault> {
-        let (Some(meta), Some(peers)) = (self.meta.get(), self.peers.get()) else {
+        let Some((meta, peers)) = self.node.get() else {
             return Err(Fault::new(Code::Unavailable, "the node is starting"));
         };
         let mut last = Fault::new(Code::Unavailable, "no node with the CA's key is reached");
@@ -92,19 +194,18 @@ impl Joins for PassOn {
 
 /// Lets nodes in with the CA's key.
 pub struct CaJoins {
-    pub ca: ClusterCa,
-    pub cluster: [u8; 16],
-    /// Key id (1 byte) and key (32 bytes).
-    pub gossip_key: Bytes,
-    pub clock: Arc<dyn Clock>,
-    pub node: std::sync::OnceLock<CaNode>,
+    ca: Box<dyn Authority>,
+    cluster: [u8; 16],
+    gossip_key: Bytes,
+    clock: Arc<dyn Clock>,
+    node: OnceLock<CaNode>,
 }
 
 /// The parts of the running node that joining goes through.
-pub struct CaNode {
-    pub router: Arc<Router>,
-    pub meta: Arc<MetaHost>,
-    pub view: Arc<ClusterView>,
+struct CaNode {
+    router: Arc<Router>,
+    meta: Arc<MetaHost>,
+    view: Arc<ClusterView>,
 }
 
 impl CaJoins {
@@ -135,15 +236,12 @@ impl Joins for CaJoins {
         };
         let outcome = node.router.meta(&node.meta, command).await?;
         let id = NodeId(outcome.node);
-        let certificate = self
-            .ca
-            .issue(&request.csr, id, &region, self.now(), CERTIFICATE_LIFE)
-            .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
+        let certificate = self.ca.issue(&request.csr, id, &region, self.now())?;
         tracing::info!(node = id.0, region, "a node joined");
         Ok(JoinReply {
             node: id.0,
-            certificate: Bytes::copy_from_slice(&certificate),
-            ca_certificate: Bytes::copy_from_slice(self.ca.certificate()),
+            certificate,
+            ca_certificate: self.ca.certificate(),
             cluster: Bytes::copy_from_slice(&self.cluster),
             gossip_key: self.gossip_key.clone(),
             meta: Some((**node.view.placement().state()).clone()),

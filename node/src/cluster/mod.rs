@@ -6,6 +6,7 @@ pub mod feeds;
 pub mod follow;
 pub mod gossip;
 pub mod join;
+pub mod joiner;
 pub mod machine;
 pub mod meta;
 pub mod outbox;

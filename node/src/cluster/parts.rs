@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use folkmoot_consensus::{ConsensusError, RaftOptions};
 use folkmoot_gossip::{Datagrams, GossipError, Keyring, StateKind, SwimConfig};
 use folkmoot_replication::apply::ApplyError;
-use folkmoot_storage::{Commit, Store, StoreError};
+use folkmoot_storage::{Batch, Commit, Store, StoreError, Table};
 use folkmoot_transport::{Dial, Listener};
 use folkmoot_wire::proto::{JoinReply, JoinRequest, MetaCommand, MetaState, NodeStatus};
 use folkmoot_wire::{Fault, NodeId};
@@ -76,6 +77,30 @@ pub struct GossipParts {
     pub seeds: Vec<SocketAddr>,
     pub swim: SwimConfig,
     pub state: StateKind,
+}
+
+/// Key, in [`Table::Node`], of the number of starts.
+const INCARNATION: &[u8] = b"incarnation";
+
+/// Counts this start of the node: its incarnation.
+///
+/// # Errors
+/// When the store fails.
+pub fn next_incarnation(store: &dyn Store) -> Result<u64, StoreError> {
+    let last = store
+        .get(Table::Node, INCARNATION)?
+        .and_then(|bytes| <[u8; 8]>::try_from(&bytes[..]).ok())
+        .map_or(0, u64::from_be_bytes);
+    let next = last + 1;
+    let mut batch = Batch::default();
+    batch.put(
+        Table::Node,
+        Bytes::from_static(INCARNATION),
+        Bytes::copy_from_slice(&next.to_be_bytes()),
+    );
+    store.write(batch)?;
+    store.sync()?;
+    Ok(next)
 }
 
 /// Why a node did not start.

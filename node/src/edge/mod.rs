@@ -154,6 +154,12 @@ impl Edge {
         self.chores.wait().await;
     }
 
+    /// Ends everything at once, with nothing said to anybody.
+    pub fn halt(&self) {
+        self.core.draining.cancel();
+        self.core.stopped.cancel();
+    }
+
     /// Figures of now and since the start.
     #[must_use]
     pub fn stats(&self) -> EdgeStats {
