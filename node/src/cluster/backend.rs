@@ -1,6 +1,8 @@
 //! The edge's port, on top of the cluster: proposals through the router,
 //! reads from the copy here, or from the home where there is none.
 
+mod copies;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,19 +10,18 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_wire::proto::{
-    Command, Committed, FetchHead, FetchLog, FetchRows, Head, LogSlice, Outcome, ResolveUser, Row,
-    command, node_reply, node_request, outcome,
+    Command, Committed, FetchLog, FetchRows, Head, LogSlice, Outcome, ResolveUser, Row, command,
+    node_reply, node_request, outcome,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
-use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, Slot, UserId, limits};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, Slot, UserId};
 use moka::sync::Cache;
-use tokio::time::timeout;
 
 use super::cursors::Cursors;
 use super::feeds::Feeds;
 use super::follow::Followers;
 use super::outcome::{effect_is_awaited, judged};
-use super::peers::{Class, Peers};
+use super::peers::Peers;
 use super::read::LocalReads;
 use super::router::Router;
 use super::shards::Voters;
@@ -91,71 +92,6 @@ impl NodeBackend {
             .shard_of(group)
             .cloned()
             .ok_or_else(|| Code::NotFound.into())
-    }
-
-    /// Whether the copy here speaks for the group: the node votes on its
-    /// shard, or follows it and holds something.
-    fn is_here(&self, shard: ShardId, local: Option<&Head>) -> bool {
-        self.voters.get(shard).is_some() || local.is_some()
-    }
-
-    /// Asks those who must know: the leader, then the other voters.
-    async fn ask(
-        &self,
-        shard: &Shard,
-        request: node_request::Request,
-    ) -> Result<node_reply::Reply, Fault> {
-        let mut nodes: Vec<NodeId> = self.view.leader(shard.id).into_iter().collect();
-        nodes.extend(shard.voters.iter().copied());
-        nodes.dedup();
-        let mut last = Fault::from(Code::Unavailable);
-        for node in nodes {
-            if node == self.peers.me() || !self.view.alive(node) {
-                continue;
-            }
-            match self
-                .peers
-                .call(node, Class::Bulk, request.clone(), limits::RPC_DEADLINE)
-                .await
-            {
-                Ok(reply) => return Ok(reply),
-                Err(fault) if fault.code.temporary() => last = fault,
-                Err(fault) => return Err(fault),
-            }
-        }
-        Err(last)
-    }
-
-    async fn home_head(&self, shard: &Shard, group: GroupId) -> Result<Option<Head>, Fault> {
-        let request = node_request::Request::FetchHead(FetchHead {
-            group: group.to_bytes(),
-        });
-        match self.ask(shard, request).await? {
-            node_reply::Reply::Head(head) => Ok(head.head),
-            _ => Err(Code::Internal.into()),
-        }
-    }
-
-    /// Waits until the copy here has entry `seq`, so that a client that was
-    /// told of it finds it.
-    async fn reach(&self, shard: ShardId, group: &GroupId, seq: u64) -> Result<(), Fault> {
-        let Some(feed) = self.feeds.get(shard) else {
-            return Ok(());
-        };
-        let mut status = feed.status();
-        let reached = async {
-            loop {
-                status.mark_unchanged();
-                if self.reads.head(group)?.is_some_and(|head| head.seq >= seq)
-                    || status.changed().await.is_err()
-                {
-                    return Ok::<(), Fault>(());
-                }
-            }
-        };
-        timeout(limits::RPC_DEADLINE, reached)
-            .await
-            .unwrap_or(Ok(()))
     }
 
     fn random_slot(&self) -> (Slot, [u8; 11]) {
@@ -237,7 +173,7 @@ impl Backend for NodeBackend {
             })
             .max();
         if let Some(seq) = reached
-            && let Err(fault) = self.reach(shard.id, &group, seq).await
+            && let Err(fault) = self.reach(shard.id, &group, |head| head.seq >= seq).await
         {
             tracing::warn!(%group, %fault, "the copy here is behind what was committed");
         }
@@ -280,7 +216,7 @@ impl Backend for NodeBackend {
     async fn head(&self, group: GroupId) -> Result<Option<Head>, Fault> {
         let shard = self.shard(&group)?;
         let local = self.reads.head(&group)?;
-        if self.is_here(shard.id, local.as_ref()) {
+        if self.is_here(shard.id, &group, local.as_ref()) {
             return Ok(local);
         }
         self.home_head(&shard, group).await
@@ -288,7 +224,7 @@ impl Backend for NodeBackend {
 
     async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {
         let shard = self.shard(&group)?;
-        if self.is_here(shard.id, self.reads.head(&group)?.as_ref()) {
+        if self.is_here(shard.id, &group, self.reads.head(&group)?.as_ref()) {
             return self.reads.row(&group, &key);
         }
         let request = node_request::Request::FetchRows(FetchRows {
@@ -311,7 +247,7 @@ impl Backend for NodeBackend {
     ) -> Result<(Vec<Row>, Bytes), Fault> {
         let prefix: Vec<u8> = kind.map(|kind| kind as u8).into_iter().collect();
         let shard = self.shard(&group)?;
-        if self.is_here(shard.id, self.reads.head(&group)?.as_ref()) {
+        if self.is_here(shard.id, &group, self.reads.head(&group)?.as_ref()) {
             return self.reads.rows(&group, &prefix, &after, limit);
         }
         // Kinds are stored in order, so a kind's rows begin behind its byte.
@@ -345,7 +281,7 @@ impl Backend for NodeBackend {
 
     async fn log(&self, group: GroupId, range: LogRange) -> Result<LogSlice, Fault> {
         let shard = self.shard(&group)?;
-        if self.is_here(shard.id, self.reads.head(&group)?.as_ref()) {
+        if self.is_here(shard.id, &group, self.reads.head(&group)?.as_ref()) {
             return self.reads.log(&group, range);
         }
         let request = node_request::Request::FetchLog(FetchLog {
@@ -367,16 +303,26 @@ impl Backend for NodeBackend {
         if self.voters.get(shard.id).is_some() {
             return Ok(());
         }
-        if let Some(follower) = self.followers.get(shard.id) {
+        let follower = self.followers.get(shard.id);
+        if let Some(follower) = &follower {
             follower.want(group).await;
         }
-        if self.reads.head(&group)?.is_some() {
+        let local = self.reads.head(&group)?;
+        if self.is_here(shard.id, &group, local.as_ref()) {
             return Ok(());
         }
-        match self.home_head(&shard, group).await? {
-            Some(head) => self.reach(shard.id, &group, head.seq).await,
-            None => Err(Code::NotFound.into()),
+        let version = match (self.home_head(&shard, group).await, local) {
+            (Ok(Some(head)), _) => head.version,
+            (Ok(None), _) => return Err(Code::NotFound.into()),
+            // Cut off from the home: what is here is the best there is.
+            (Err(fault), Some(local)) if fault.code.temporary() => local.version,
+            (Err(fault), _) => return Err(fault),
+        };
+        if let Some(follower) = follower {
+            follower.expect(&group, version);
         }
+        self.reach(shard.id, &group, |head| head.version >= version)
+            .await
     }
 
     fn unwant(&self, group: GroupId) {

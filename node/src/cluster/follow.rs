@@ -2,7 +2,7 @@
 //! core. It finds the upstream, keeps the stream, writes what was taken, and
 //! asks for what is missing.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,16 +11,20 @@ use folkmoot_replication::follow::follower::{Event, Fetch, Follower, Output};
 use folkmoot_replication::placement::Shard;
 use folkmoot_replication::relay::{Upstream, upstream};
 use folkmoot_storage::Store;
-use folkmoot_transport::FramedStream;
+use folkmoot_transport::{FrameSend, FramedStream};
 use folkmoot_wire::proto::{
     FetchLog, FetchRows, FollowPush, FollowUpdate, node_reply, node_request, stream_open,
 };
-use folkmoot_wire::{GroupId, NodeId, ShardId, limits};
-use parking_lot::Mutex;
+use folkmoot_wire::{GroupId, NodeId, limits};
 use prost::Message;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+mod handle;
+
+use handle::Wish;
+pub use handle::{FollowHandle, FollowStatus, Followers};
 
 use super::feeds::FeedHandle;
 use super::machine::Applied;
@@ -33,73 +37,6 @@ const REFOLLOW: Duration = Duration::from_millis(300);
 const RETRY: Duration = Duration::from_secs(1);
 /// Answers and wishes that wait. Full: their senders wait.
 const QUEUE: usize = 256;
-
-enum Wish {
-    Want(GroupId),
-    Unwant(GroupId),
-}
-
-/// A handle on one follower.
-#[derive(Clone)]
-pub struct FollowHandle {
-    wishes: mpsc::Sender<Wish>,
-    status: watch::Receiver<FollowStatus>,
-    /// Follows every group, so wishes change nothing.
-    all_groups: bool,
-}
-
-/// What a follower tells of itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FollowStatus {
-    /// Everything up to this shard version is held.
-    pub watermark: u64,
-    /// From whom it follows now.
-    pub upstream: Option<NodeId>,
-    /// Copies thrown away because their chain was not the upstream's.
-    pub diverged: u64,
-    /// Streams opened since the start.
-    pub streams: u64,
-}
-
-impl FollowHandle {
-    /// Follow a group in full.
-    pub async fn want(&self, group: GroupId) {
-        if !self.all_groups {
-            let _ = self.wishes.send(Wish::Want(group)).await;
-        }
-    }
-
-    /// No longer. A wish that finds the queue full is dropped: following one
-    /// group too many is harmless.
-    pub fn unwant(&self, group: GroupId) {
-        if !self.all_groups {
-            let _ = self.wishes.try_send(Wish::Unwant(group));
-        }
-    }
-
-    /// What the follower tells of itself.
-    #[must_use]
-    pub fn status(&self) -> FollowStatus {
-        *self.status.borrow()
-    }
-}
-
-/// The followers of this node.
-#[derive(Default)]
-pub struct Followers(Mutex<BTreeMap<ShardId, FollowHandle>>);
-
-impl Followers {
-    /// One of them.
-    #[must_use]
-    pub fn get(&self, shard: ShardId) -> Option<FollowHandle> {
-        self.0.lock().get(&shard).cloned()
-    }
-
-    /// Adds one.
-    pub fn insert(&self, shard: ShardId, handle: FollowHandle) {
-        self.0.lock().insert(shard, handle);
-    }
-}
 
 /// What a follower works with.
 pub struct FollowParts {
@@ -131,11 +68,7 @@ pub fn start(parts: FollowParts) -> FollowHandle {
         watermark: parts.follower.watermark(),
         ..FollowStatus::default()
     });
-    let handle = FollowHandle {
-        wishes,
-        status: watch,
-        all_groups: parts.all_groups,
-    };
+    let handle = FollowHandle::new(wishes, watch, parts.all_groups);
     let (answers, answered) = mpsc::channel(QUEUE);
     let stop = parts.stop.clone();
     let fatal = parts.fatal.clone();
@@ -144,6 +77,8 @@ pub fn start(parts: FollowParts) -> FollowHandle {
         status,
         answers,
         upstream: None,
+        own: BTreeSet::new(),
+        relayed: BTreeSet::new(),
     };
     tokio::spawn(async move {
         let run = task.run(wished, answered);
@@ -163,6 +98,10 @@ struct Task {
     status: watch::Sender<FollowStatus>,
     answers: mpsc::Sender<Event>,
     upstream: Option<NodeId>,
+    /// Groups that this node's edge wants in full,
+    own: BTreeSet<GroupId>,
+    /// and those that the nodes want which follow through this one.
+    relayed: BTreeSet<GroupId>,
 }
 
 /// Why one stream ended.
@@ -236,6 +175,9 @@ impl Task {
         let mut retry = interval(RETRY);
         let mut heard = Instant::now();
         let mut changed = self.parts.view.watch();
+        let mut wanted = self.parts.feed.wanted();
+        // What was wanted before this stream is told first.
+        wanted.mark_changed();
         loop {
             tokio::select! {
                 biased;
@@ -248,7 +190,14 @@ impl Task {
                 }
                 Some(wish) = wishes.recv() => {
                     let update = self.wish(wish)?;
-                    if tx.send(update.encode_to_vec().into()).await.is_err() {
+                    if !send(&mut tx, update).await {
+                        return Ok(End::Broken);
+                    }
+                }
+                Ok(()) = wanted.changed() => {
+                    let now = wanted.borrow_and_update().clone();
+                    let update = self.relay(now)?;
+                    if !send(&mut tx, update).await {
                         return Ok(End::Broken);
                     }
                 }
@@ -277,19 +226,58 @@ impl Task {
         let mut update = FollowUpdate::default();
         match wish {
             Wish::Want(group) => {
-                update.add.push(group.to_bytes());
-                self.handle(Event::Want {
-                    groups: vec![group],
-                })?;
+                if self.own.insert(group) && !self.relayed.contains(&group) {
+                    self.want(group, &mut update)?;
+                }
             }
             Wish::Unwant(group) => {
-                update.remove.push(group.to_bytes());
-                self.handle(Event::Unwant {
-                    groups: vec![group],
-                })?;
+                if self.own.remove(&group) && !self.relayed.contains(&group) {
+                    self.unwant(group, &mut update)?;
+                }
             }
         }
         Ok(update)
+    }
+
+    /// A relay can give on in full only what it follows in full itself.
+    fn relay(&mut self, now: BTreeSet<GroupId>) -> Result<FollowUpdate, ApplyError> {
+        let mut update = FollowUpdate::default();
+        let before = std::mem::replace(&mut self.relayed, now);
+        if self.parts.all_groups {
+            return Ok(update);
+        }
+        for group in self
+            .relayed
+            .difference(&before)
+            .copied()
+            .collect::<Vec<_>>()
+        {
+            if !self.own.contains(&group) {
+                self.want(group, &mut update)?;
+            }
+        }
+        for group in before
+            .difference(&self.relayed)
+            .copied()
+            .collect::<Vec<_>>()
+        {
+            if !self.own.contains(&group) {
+                self.unwant(group, &mut update)?;
+            }
+        }
+        Ok(update)
+    }
+
+    fn want(&mut self, group: GroupId, update: &mut FollowUpdate) -> Result<(), ApplyError> {
+        update.add.push(group.to_bytes());
+        let groups = vec![group];
+        self.handle(Event::Want { groups })
+    }
+
+    fn unwant(&mut self, group: GroupId, update: &mut FollowUpdate) -> Result<(), ApplyError> {
+        update.remove.push(group.to_bytes());
+        let groups = vec![group];
+        self.handle(Event::Unwant { groups })
     }
 
     fn handle(&mut self, event: Event) -> Result<(), ApplyError> {
@@ -346,6 +334,12 @@ impl Task {
             let _ = answers.send(event).await;
         });
     }
+}
+
+/// Whether the stream took the update; one that says nothing is not sent.
+async fn send(tx: &mut Box<dyn FrameSend>, update: FollowUpdate) -> bool {
+    let nothing = update.add.is_empty() && update.remove.is_empty();
+    nothing || tx.send(update.encode_to_vec().into()).await.is_ok()
 }
 
 async fn ask(peers: &Peers, node: NodeId, fetch: &Fetch) -> Option<Event> {
