@@ -1,11 +1,12 @@
 # make demo    three regions on this machine, a real log, a page to look at
 # make test    everything that continuous integration runs
+# make sim     the simulator over SEEDS=20 seeds, beginning FROM=0
 # make audit   known vulnerabilities of the dependencies (needs the network)
 # make help    this
 
 SHELL := /bin/bash
 
-.PHONY: help demo test fmt lint rust-tests web-tests deny audit deps deps-web release
+.PHONY: help demo test sim fmt lint rust-tests web-tests deny audit deps deps-web release
 .NOTPARALLEL:
 
 help:
@@ -18,6 +19,13 @@ release: deps
 
 demo: release
 	"$$(scripts/target-dir.sh)/release/folkmoot" demo $(DEMO)
+
+SEEDS ?= 20
+FROM ?= 0
+
+sim: deps
+	@scripts/note-first-build.sh debug
+	cargo run --locked --quiet --package folkmoot-tests --bin folkmoot-sim -- --seeds "$(SEEDS)" --from "$(FROM)"
 
 # What may be missing is found out first, not after the long builds.
 test: deps deps-web fmt lint deny rust-tests web-tests

@@ -1,0 +1,7 @@
+//! Tests of the whole product.
+//!
+//! [`sim`] is the deterministic simulator: clusters of the real nodes and
+//! clients under virtual time. The folder `tests/` beside it holds the tests
+//! themselves, those with real processes too.
+
+pub mod sim;

@@ -1,0 +1,102 @@
+//! What must hold, by section 5 of the design: one file each. Some are looked
+//! at while the history runs, most at its end.
+
+pub mod clocks;
+pub mod committed;
+pub mod cursors;
+pub mod once;
+pub mod outsiders;
+pub mod rows;
+pub mod sequence;
+pub mod timelines;
+
+use std::collections::BTreeMap;
+
+use folkmoot_client::GroupId;
+use folkmoot_wire::proto::{EntryHeader, Head, SealedEntry};
+
+use super::book::{Book, MessageNo, message_of};
+use super::findings::Findings;
+use super::quiet;
+use super::workload::Made;
+use super::world::World;
+
+/// The log of one group, as its home has it.
+pub struct Log {
+    pub head: Head,
+    pub entries: Vec<SealedEntry>,
+    pub headers: Vec<EntryHeader>,
+}
+
+impl Log {
+    /// The number of the message of an entry, if it is one of ours.
+    #[must_use]
+    pub fn message(&self, at: usize) -> Option<MessageNo> {
+        let entry = self.entries.get(at)?;
+        let content: folkmoot_wire::proto::Content =
+            prost::Message::decode(&entry.body[..]).ok()?;
+        message_of(&content.text)
+    }
+}
+
+/// A history that has come to its end.
+pub struct End<'a> {
+    pub world: &'a World,
+    pub book: &'a Book,
+    pub groups: &'a [Made],
+    pub logs: BTreeMap<GroupId, Log>,
+    pub findings: &'a Findings,
+}
+
+impl<'a> End<'a> {
+    /// Reads what the homes hold.
+    #[must_use]
+    pub fn new(
+        world: &'a World,
+        book: &'a Book,
+        groups: &'a [Made],
+        findings: &'a Findings,
+    ) -> Self {
+        let mut logs = BTreeMap::new();
+        let placement = quiet::placement(world).unwrap_or_default();
+        for (group, head) in quiet::home_heads(world) {
+            let shard = placement.shard_of(&group);
+            let Some(disk) = shard.and_then(|shard| quiet::home_disk(world, shard)) else {
+                continue;
+            };
+            let entries: Vec<SealedEntry> = quiet::entries(disk, &group)
+                .into_iter()
+                .map(|(_, entry)| entry)
+                .collect();
+            let headers = entries
+                .iter()
+                .map(|entry| entry.decode_header().unwrap_or_default())
+                .collect();
+            let log = Log {
+                head,
+                entries,
+                headers,
+            };
+            logs.insert(group, log);
+        }
+        Self {
+            world,
+            book,
+            groups,
+            logs,
+            findings,
+        }
+    }
+
+    /// Looks at everything.
+    pub fn check(&self) {
+        sequence::check(self);
+        clocks::check(self);
+        committed::check(self);
+        once::check(self);
+        timelines::check(self);
+        cursors::check(self);
+        rows::check(self);
+        outsiders::check(self);
+    }
+}

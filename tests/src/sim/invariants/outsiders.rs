@@ -1,0 +1,120 @@
+//! Nothing of a group ever reaches someone outside it: not over the network,
+//! not in events, not by name; nor what came before one may see.
+
+use std::collections::BTreeMap;
+
+use folkmoot_client::UserId;
+use folkmoot_wire::proto::Kind;
+
+use super::{End, Log};
+use crate::sim::book::MessageNo;
+use crate::sim::workload::Made;
+
+/// Seqs `[from, to]` that a user may see.
+type Seen = Vec<(u64, u64)>;
+
+pub(super) fn check(end: &End<'_>) {
+    let pages = end.book.pages();
+    let mut placed: BTreeMap<MessageNo, (usize, u64)> = BTreeMap::new();
+    let mut may: Vec<BTreeMap<UserId, Seen>> = Vec::new();
+    for (index, made) in end.groups.iter().enumerate() {
+        let Some(log) = end.logs.get(&made.id) else {
+            end.findings.add(format!("group {} is gone", made.number));
+            return;
+        };
+        may.push(visible(made, log));
+        for at in 0..log.entries.len() {
+            if let Some(message) = log.message(at) {
+                placed.insert(message, (index, at as u64 + 1));
+            }
+        }
+    }
+    for (who, message) in &pages.crossed {
+        let user = pages.users.get(who);
+        let place = placed.get(message).copied();
+        let allowed = user.zip(place).is_some_and(|(user, (group, seq))| {
+            let seen = may[group].get(user);
+            seen.is_some_and(|seen| seen.iter().any(|(from, to)| (*from..=*to).contains(&seq)))
+        });
+        end.findings.check(allowed, || {
+            format!("message {message} ({place:?}) reached person {who}, who may not see it")
+        });
+    }
+    for (index, made) in end.groups.iter().enumerate().filter(|(_, m)| !m.plan.open) {
+        let inside = |who: &usize| {
+            let user = pages.users.get(who);
+            user.is_some_and(|user| may[index].contains_key(user))
+        };
+        for (who, _) in pages
+            .named
+            .iter()
+            .filter(|(_, named)| *named == made.number)
+        {
+            end.findings.check(inside(who), || {
+                format!("the name of group {} reached person {who}", made.number)
+            });
+        }
+        for (who, _) in pages.told.iter().filter(|(_, group)| *group == made.id) {
+            end.findings.check(inside(who), || {
+                format!("an event of group {} reached person {who}", made.number)
+            });
+        }
+    }
+    authors(end, &may);
+}
+
+/// Whoever has an entry in a log was in the group then.
+fn authors(end: &End<'_>, may: &[BTreeMap<UserId, Seen>]) {
+    for (made, may) in end.groups.iter().zip(may) {
+        let Some(log) = end.logs.get(&made.id) else {
+            continue;
+        };
+        for header in &log.headers {
+            let Ok(user) = UserId::from_slice(&header.sender) else {
+                continue;
+            };
+            end.findings.check(may.contains_key(&user), || {
+                format!(
+                    "{user} is no member and has entry {} of {}",
+                    header.seq, made.id
+                )
+            });
+        }
+    }
+}
+
+/// What each user may see, by what the log says: from where they may see to
+/// where they left last.
+fn visible(made: &Made, log: &Log) -> BTreeMap<UserId, Seen> {
+    let mut seen: BTreeMap<UserId, Seen> = BTreeMap::new();
+    for header in &log.headers {
+        let kind = Kind::try_from(header.kind).unwrap_or_default();
+        let subject = if header.subject.is_empty() {
+            &header.sender
+        } else {
+            &header.subject
+        };
+        let Ok(user) = UserId::from_slice(subject) else {
+            continue;
+        };
+        match kind {
+            Kind::Create => {
+                seen.entry(user).or_default().push((1, u64::MAX));
+            }
+            Kind::Join => {
+                let from = match made.plan.history_from_join {
+                    true => header.seq,
+                    false => 1,
+                };
+                seen.entry(user).or_default().push((from, u64::MAX));
+            }
+            Kind::Leave => {
+                if let Some((_, to)) = seen.entry(user).or_default().last_mut() {
+                    *to = header.seq;
+                }
+            }
+            _ => {}
+        }
+    }
+    seen
+}

@@ -1,0 +1,293 @@
+//! A machine with one node: what it keeps over a crash, and the life of its
+//! process.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use folkmoot_consensus::RaftOptions;
+use folkmoot_gossip::{Keyring, StateKind, SwimConfig};
+use folkmoot_node::cluster::join::{Authority, Joining};
+use folkmoot_node::cluster::meta::MetaHost;
+use folkmoot_node::cluster::parts::{GossipParts, Parts, next_incarnation};
+use folkmoot_node::cluster::start::Node;
+use folkmoot_node::edge::{Auth, EdgeOptions};
+use folkmoot_node::ports::SeededRandom;
+use folkmoot_storage::{Commit, CommitOptions, Crash, Store, TaskCommit};
+use folkmoot_transport::sim::{SimNet, SimOptions};
+use folkmoot_wire::proto::{
+    InitCluster, JoinReply, MetaCommand, MetaState, NodeRecord, meta_command,
+};
+use folkmoot_wire::{Fault, NodeId};
+use zeroize::Zeroizing;
+
+use super::clock::{EPOCH_MS, SimClock};
+use super::disk::Disk;
+use super::draw;
+use super::net::{GOSSIP, PORT, Packets, REGIONS};
+use super::plan::Shape;
+
+/// The cluster's id.
+pub const CLUSTER: [u8; 16] = *b"folkmoot, in sim";
+/// Key id, secret, issuer and audience of clients' tokens.
+pub const KEY_ID: &str = "sim";
+pub const SECRET: [u8; 32] = [7; 32];
+pub const ISSUER: &str = "simulator";
+pub const AUDIENCE: &str = "folkmoot";
+/// Shards of each region.
+const SHARDS: u32 = 2;
+/// Key id and gossip key.
+const GOSSIP_KEY: [u8; 33] = [1; 33];
+
+/// In place of certificates: here the network vouches for who a node is.
+struct Vouched;
+
+impl Authority for Vouched {
+    fn issue(&self, _: &[u8], node: NodeId, region: &str, _: Duration) -> Result<Bytes, Fault> {
+        Ok(format!("node {node} in {region}").into())
+    }
+
+    fn certificate(&self) -> Bytes {
+        Bytes::from_static(b"the network")
+    }
+}
+
+/// What a data folder holds beside the store.
+struct Folder {
+    node: NodeId,
+    /// What the joiner was told of the cluster.
+    meta: MetaState,
+    founder: bool,
+}
+
+/// A machine.
+pub struct Machine {
+    pub index: usize,
+    pub region: usize,
+    pub ip: IpAddr,
+    pub clock: Arc<SimClock>,
+    pub disk: Arc<Disk>,
+    /// The process, while it runs.
+    pub node: Option<Arc<Node>>,
+    net: SimNet,
+    seed: u64,
+    shape: Shape,
+    /// What a sync takes.
+    sync: Duration,
+    folder: Option<Folder>,
+    lives: u64,
+}
+
+/// What a machine is made of.
+pub struct MachineParts {
+    pub index: usize,
+    pub region: usize,
+    pub ip: IpAddr,
+    pub clock: Arc<SimClock>,
+    pub disk: Disk,
+    pub net: SimNet,
+    pub seed: u64,
+    pub shape: Shape,
+    pub sync: Duration,
+}
+
+impl Machine {
+    /// A machine on which nothing is installed yet.
+    #[must_use]
+    pub fn new(parts: MachineParts) -> Self {
+        Self {
+            index: parts.index,
+            region: parts.region,
+            ip: parts.ip,
+            clock: parts.clock,
+            disk: Arc::new(parts.disk),
+            node: None,
+            net: parts.net,
+            seed: parts.seed,
+            shape: parts.shape,
+            sync: parts.sync,
+            folder: None,
+            lives: 0,
+        }
+    }
+
+    /// Where its node listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, PORT)
+    }
+
+    /// Its node's number, once it has one.
+    #[must_use]
+    pub fn id(&self) -> Option<NodeId> {
+        self.folder.as_ref().map(|folder| folder.node)
+    }
+
+    /// Voters of the shards of its region.
+    #[must_use]
+    pub fn voters(&self) -> u32 {
+        if self.region == 0 {
+            self.shape.voters
+        } else {
+            1
+        }
+    }
+
+    /// This node, as the cluster records it.
+    #[must_use]
+    pub fn record(&self) -> NodeRecord {
+        NodeRecord {
+            id: self.id().map_or(0, |node| node.0),
+            region: REGIONS[self.region].into(),
+            name: format!("machine-{}", self.index),
+            quic_addr: self.addr().to_string(),
+            gossip_addr: SocketAddr::new(self.ip, GOSSIP).to_string(),
+            ..NodeRecord::default()
+        }
+    }
+
+    /// Shards that its region is to have.
+    #[must_use]
+    pub fn shards(&self) -> u32 {
+        SHARDS
+    }
+
+    /// It is to make the cluster.
+    pub fn found(&mut self) {
+        self.folder = Some(Folder {
+            node: NodeId(1),
+            meta: MetaState::default(),
+            founder: true,
+        });
+    }
+
+    /// It was let into the cluster.
+    ///
+    /// # Errors
+    /// When the answer is not one of this cluster.
+    pub fn joined(&mut self, reply: JoinReply) -> anyhow::Result<()> {
+        if reply.cluster[..] != CLUSTER || reply.gossip_key[..] != GOSSIP_KEY {
+            bail!("the answer to the join is of another cluster");
+        }
+        self.folder = Some(Folder {
+            node: NodeId(reply.node),
+            meta: reply.meta.context("the answer told nothing")?,
+            founder: false,
+        });
+        Ok(())
+    }
+
+    /// Starts the node over what the disk holds.
+    ///
+    /// # Errors
+    /// As a node's start on a real machine.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        let folder = self.folder.as_ref().context("nothing is installed")?;
+        let me = folder.node;
+        self.lives += 1;
+        let life = draw::fork(self.seed, &format!("life {} {}", self.index, self.lives));
+        let store: Arc<dyn Store> = Arc::clone(&self.disk) as Arc<dyn Store>;
+        let commit: Arc<dyn Commit> = Arc::new(TaskCommit::start(
+            Arc::clone(&store),
+            CommitOptions::default(),
+            self.sync,
+        ));
+        let incarnation = next_incarnation(&*store)?;
+        let meta = match MetaHost::stored(&*store)? {
+            Some(meta) => meta,
+            None => folder.meta.clone(),
+        };
+        let found = (folder.founder && meta.nodes.is_empty()).then(|| self.init());
+        let identity = Some((me, REGIONS[self.region]));
+        let host = self.net.host(self.ip, identity, SimOptions::default());
+        let joining = if folder.founder {
+            Joining::signed(
+                Box::new(Vouched),
+                CLUSTER,
+                Bytes::from_static(&GOSSIP_KEY),
+                Arc::clone(&self.clock) as _,
+            )
+        } else {
+            Joining::passed(me)
+        };
+        let parts = Parts {
+            me,
+            region: REGIONS[self.region].into(),
+            cluster: CLUSTER,
+            incarnation,
+            gossip: Some(self.gossip(&meta, me, life)?),
+            meta,
+            found,
+            follow_all: self.shape.follow_all,
+            raft: self.raft().with_seed(life),
+            store,
+            commit,
+            listeners: vec![Arc::new(host.listen(PORT)?)],
+            dial: Arc::new(host),
+            clock: Arc::clone(&self.clock) as _,
+            random: Arc::new(SeededRandom::new(life)),
+            auth: Auth::new(ISSUER, AUDIENCE).with_hs256(KEY_ID, &SECRET),
+            edge: EdgeOptions::default(),
+        };
+        let node = Node::start(parts, joining.port()).await?;
+        joining.connect(&node);
+        self.node = Some(node);
+        Ok(())
+    }
+
+    fn raft(&self) -> RaftOptions {
+        let options = RaftOptions::default();
+        if !self.shape.short_logs {
+            return options;
+        }
+        RaftOptions {
+            snapshot_every: 40,
+            keep_entries: 10,
+            ..options
+        }
+    }
+
+    fn gossip(&self, meta: &MetaState, me: NodeId, life: u64) -> anyhow::Result<GossipParts> {
+        let addr = SocketAddr::new(self.ip, GOSSIP);
+        let mut key = Zeroizing::new([0; 32]);
+        key.copy_from_slice(&GOSSIP_KEY[1..]);
+        let others = meta.nodes.iter().filter(|node| node.id != me.0);
+        Ok(GossipParts {
+            datagrams: Arc::new(Packets::bind(&self.net, addr, life)?),
+            addr,
+            quic: self.addr(),
+            keyring: Keyring::new(GOSSIP_KEY[0], [(GOSSIP_KEY[0], key)])?,
+            seeds: others
+                .filter_map(|node| node.gossip_addr.parse().ok())
+                .collect(),
+            swim: SwimConfig::default(),
+            state: StateKind::Memory,
+        })
+    }
+
+    fn init(&self) -> MetaCommand {
+        MetaCommand {
+            now_ms: EPOCH_MS,
+            op: Some(meta_command::Op::Init(InitCluster {
+                cluster: Bytes::from_static(&CLUSTER),
+                name: "sim".into(),
+                first: Some(self.record()),
+                shards: SHARDS,
+                voters: self.voters(),
+                ..InitCluster::default()
+            })),
+        }
+    }
+
+    /// The machine loses power.
+    pub async fn crash(&mut self, crash: Crash) {
+        // Nothing is awaited until the process can do nothing any more.
+        self.net.kill(self.ip);
+        self.disk = Arc::new(self.disk.crash(crash));
+        if let Some(node) = self.node.take() {
+            node.halt().await;
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! A cluster of three regions in one thread under virtual time: the real node
+//! above its ports, the real Rust SDK, simulated networks, disks and clocks.
+//! One seed is one history; the same seed is the same history again.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`plan`] | what a seed means: the cluster's shape, its people, the faults |
+//! | [`draw`] | randomness from a seed, one stream per purpose |
+//! | [`net`], [`disk`], [`clock`] | the ports |
+//! | [`machine`], [`world`] | nodes that are founded, joined, crashed and started |
+//! | [`person`], [`workload`] | clients, and what they do |
+//! | [`faults`] | what happens to the cluster, and when |
+//! | [`book`] | what clients were told: the oracle |
+//! | [`quiet`] | waiting for the end of everything under way |
+//! | [`invariants`] | what must hold, one file each |
+//! | [`trace`] | a hash over every delivery and every write |
+//! | [`run`] | one history, and many |
+//!
+//! Nothing in here may differ from run to run: no clocks but tokio's, no
+//! randomness but [`draw`]'s, no maps without an order.
+
+pub mod book;
+pub mod clock;
+pub mod disk;
+pub mod draw;
+pub mod faults;
+pub mod findings;
+pub mod invariants;
+pub mod local;
+pub mod machine;
+pub mod net;
+pub mod person;
+pub mod plan;
+pub mod quiet;
+pub mod run;
+pub mod trace;
+pub mod workload;
+pub mod world;

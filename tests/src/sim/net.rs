@@ -1,0 +1,112 @@
+//! The network: who has which address, how far regions are apart, and who
+//! looks on.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use folkmoot_gossip::Datagrams;
+use folkmoot_transport::sim::{Delivery, SimDatagrams, SimNet};
+use rand::Rng;
+
+use super::book::Book;
+use super::draw;
+use super::trace::Trace;
+
+/// Where nodes listen, and where gossip does.
+pub const PORT: u16 = 7300;
+pub const GOSSIP: u16 = 7301;
+/// The regions, in order.
+pub const REGIONS: [&str; 3] = ["west", "east", "south"];
+/// Between two hosts of a region, one way.
+const NEAR: Duration = Duration::from_micros(300);
+/// One packet of gossip in so many is lost.
+const LOSS: u32 = 100;
+
+/// The address of a region's node.
+#[must_use]
+pub fn node_ip(region: usize, number: usize) -> IpAddr {
+    Ipv4Addr::new(10, region as u8 + 1, 0, number as u8 + 1).into()
+}
+
+/// The address of a region's client.
+#[must_use]
+pub fn client_ip(region: usize, number: usize) -> IpAddr {
+    Ipv4Addr::new(10, region as u8 + 1, 1, number as u8 + 1).into()
+}
+
+/// Region and number of a client's address.
+#[must_use]
+pub fn client_of(ip: IpAddr) -> Option<(usize, usize)> {
+    match ip {
+        IpAddr::V4(ip) => match ip.octets() {
+            [10, region, 1, number] => Some((region as usize - 1, number as usize - 1)),
+            _ => None,
+        },
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn region_of(ip: IpAddr) -> usize {
+    match ip {
+        IpAddr::V4(ip) => ip.octets()[1] as usize - 1,
+        IpAddr::V6(_) => 0,
+    }
+}
+
+/// One way: half of 75, 140 and 210 ms.
+fn latency(from: IpAddr, to: IpAddr) -> Duration {
+    let (a, b) = (region_of(from), region_of(to));
+    match (a.min(b), a.max(b)) {
+        (a, b) if a == b => NEAR,
+        (0, 1) => Duration::from_micros(37_500),
+        (0, _) => Duration::from_millis(70),
+        _ => Duration::from_millis(105),
+    }
+}
+
+/// A network whose deliveries go to the trace, and those to clients into the
+/// book.
+#[must_use]
+pub fn network(trace: Arc<Trace>, book: Arc<Book>) -> SimNet {
+    let observe = move |delivery: &Delivery<'_>| {
+        trace.delivery(delivery);
+        if let Some((region, number)) = client_of(delivery.to.ip()) {
+            book.crossed(region, number, delivery);
+        }
+    };
+    SimNet::observed(latency, Box::new(observe))
+}
+
+/// Gossip's socket.
+pub struct Packets(SimDatagrams);
+
+impl Packets {
+    /// Binds one. Some packets sent from it are lost.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub fn bind(net: &SimNet, addr: SocketAddr, seed: u64) -> anyhow::Result<Self> {
+        let mut rng = draw::rng(seed, "loss");
+        let loss = Box::new(move || rng.random_ratio(1, LOSS));
+        Ok(Self(net.datagrams(addr, loss)?))
+    }
+}
+
+#[async_trait]
+impl Datagrams for Packets {
+    async fn send(&self, to: SocketAddr, packet: &[u8]) -> io::Result<()> {
+        self.0.send(to, packet).await
+    }
+
+    async fn recv(&self) -> io::Result<(SocketAddr, Bytes)> {
+        self.0.recv().await
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.0.local()
+    }
+}

@@ -1,0 +1,187 @@
+//! The cluster: machines in three regions, founded and joined as a real one
+//! is.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use folkmoot_node::cluster::joiner::{ask, create_token};
+use folkmoot_node::cluster::start::Node;
+use folkmoot_node::ports::SeededRandom;
+use folkmoot_transport::sim::{SIM_CA, SimNet, SimOptions};
+use folkmoot_wire::proto::JoinRequest;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::clock::SimClock;
+use super::disk::Disk;
+use super::draw::{self, Draw};
+use super::faults::{Fault, Planned};
+use super::findings::Findings;
+use super::machine::{Machine, MachineParts};
+use super::net::{REGIONS, client_ip, node_ip};
+use super::plan::Plan;
+use super::trace::Trace;
+
+/// A new cluster is whole within this time.
+const WHOLE: Duration = Duration::from_secs(30);
+
+/// The cluster.
+pub struct World {
+    pub net: SimNet,
+    pub machines: Vec<Machine>,
+    plan: Plan,
+}
+
+impl World {
+    /// Founds a cluster and joins every other machine to it.
+    ///
+    /// # Errors
+    /// When a node does not start, or is not let in.
+    pub async fn found(
+        plan: &Plan,
+        net: SimNet,
+        trace: &Arc<Trace>,
+        findings: &Findings,
+    ) -> anyhow::Result<Self> {
+        let mut world = Self {
+            machines: machines(plan, &net, trace, findings),
+            net,
+            plan: plan.clone(),
+        };
+        world.machines[0].found();
+        world.machines[0].start().await.context("machine 0")?;
+        for index in 1..world.machines.len() {
+            world
+                .join(index)
+                .await
+                .with_context(|| format!("machine {index} joins"))?;
+        }
+        world.whole().await?;
+        Ok(world)
+    }
+
+    /// With a token of the founder, through whichever node joined last: one
+    /// that holds no CA key passes the request on.
+    async fn join(&mut self, index: usize) -> anyhow::Result<()> {
+        let founder = self.machines[0].node.clone().context("no founder")?;
+        let random = SeededRandom::new(draw::fork(self.plan.seed, &format!("token {index}")));
+        let region = REGIONS[self.machines[index].region];
+        let token = create_token(&founder, &random, SIM_CA, region).await?;
+        let through: SocketAddr = self.machines[index - 1].addr();
+        let machine = &mut self.machines[index];
+        let host = self.net.host(machine.ip, None, SimOptions::default());
+        let request = JoinRequest {
+            token: token.secret().to_owned(),
+            node: Some(machine.record()),
+            csr: format!("the key of machine {index}").into(),
+            shards: machine.shards(),
+            voters: machine.voters(),
+        };
+        let reply = ask(&host, &[through], token.ca, &request).await?;
+        machine.joined(reply)?;
+        machine.start().await
+    }
+
+    /// Waits until every node knows every other, and every shard is placed.
+    async fn whole(&self) -> anyhow::Result<()> {
+        let end = Instant::now() + WHOLE;
+        while !self.nodes().all(|(_, node)| self.sees_all(node)) {
+            if Instant::now() > end {
+                bail!("the cluster is not whole after {WHOLE:?}");
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    fn sees_all(&self, node: &Node) -> bool {
+        let placement = node.view.placement();
+        let shards = REGIONS.len() * self.machines[0].shards() as usize;
+        node.view.members().len() == self.machines.len()
+            && placement.nodes().count() == self.machines.len()
+            && placement.shards().count() == shards
+    }
+
+    /// Whether every node follows every group in full.
+    #[must_use]
+    pub fn follows_all(&self) -> bool {
+        self.plan.shape.follow_all
+    }
+
+    /// The nodes that run now.
+    pub fn nodes(&self) -> impl Iterator<Item = (&Machine, &Arc<Node>)> {
+        self.machines
+            .iter()
+            .filter_map(|machine| Some((machine, machine.node.as_ref()?)))
+    }
+
+    /// Lets the faults happen, each at its time.
+    ///
+    /// # Errors
+    /// When a node does not start again.
+    pub async fn suffer(&mut self, faults: &[Planned]) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        for planned in faults {
+            sleep_until(begin + planned.at).await;
+            self.happen(planned.fault)
+                .await
+                .with_context(|| planned.to_string())?;
+        }
+        Ok(())
+    }
+
+    async fn happen(&mut self, fault: Fault) -> anyhow::Result<()> {
+        match fault {
+            Fault::Crash { machine, crash } => self.machines[machine].crash(crash).await,
+            Fault::Start { machine } => self.machines[machine].start().await?,
+            Fault::Cut { from, to } => self.each(from, to, |net, a, b| net.partition(a, b)),
+            Fault::CutOneWay { from, to } => {
+                self.each(from, to, |net, a, b| net.partition_one_way(a, b));
+            }
+            Fault::Heal { from, to } => self.each(from, to, |net, a, b| net.heal(a, b)),
+            Fault::Step { machine, by_ms } => self.machines[machine].clock.step(by_ms),
+        }
+        Ok(())
+    }
+
+    fn each(&self, from: usize, to: usize, act: impl Fn(&SimNet, IpAddr, IpAddr)) {
+        let there = self.hosts(to);
+        for a in self.hosts(from) {
+            for b in &there {
+                act(&self.net, a, *b);
+            }
+        }
+    }
+
+    fn hosts(&self, region: usize) -> Vec<IpAddr> {
+        let nodes = (0..self.plan.shape.nodes[region]).map(|n| node_ip(region, n));
+        let clients = (0..self.plan.people).map(|n| client_ip(region, n));
+        nodes.chain(clients).collect()
+    }
+}
+
+fn machines(plan: &Plan, net: &SimNet, trace: &Arc<Trace>, findings: &Findings) -> Vec<Machine> {
+    let mut draw = Draw::of(plan.seed, "machines");
+    let start = Instant::now();
+    let mut machines = Vec::new();
+    for (region, &count) in plan.shape.nodes.iter().enumerate() {
+        for number in 0..count {
+            let index = machines.len();
+            let off_ms = draw.below(200) as i64 - 100;
+            machines.push(Machine::new(MachineParts {
+                index,
+                region,
+                ip: node_ip(region, number),
+                clock: Arc::new(SimClock::new(start, off_ms)),
+                disk: Disk::new(index, Arc::clone(trace), findings.clone()),
+                net: net.clone(),
+                seed: plan.seed,
+                shape: plan.shape,
+                // A disk that is fast, slower than its region's network, slow.
+                sync: Duration::from_millis([1, 3, 12][draw.below(3)]),
+            }));
+        }
+    }
+    machines
+}
