@@ -14,7 +14,6 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, Slot, UserId};
 use moka::sync::Cache;
-use parking_lot::Mutex;
 
 use super::copies::Copies;
 use super::cursors::Cursors;
@@ -75,7 +74,6 @@ impl NodeBackend {
                 feeds: parts.feeds,
                 followers: parts.followers,
                 reads: parts.reads,
-                wanted: Mutex::default(),
             },
             view: parts.view,
             router: parts.router,

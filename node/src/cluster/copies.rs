@@ -1,13 +1,11 @@
 //! Whose copy of a group is read: this node's, where it speaks for the group,
 //! or the home's.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use folkmoot_replication::placement::Shard;
 use folkmoot_wire::proto::{FetchHead, Head, node_reply, node_request};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits};
-use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::feeds::Feeds;
@@ -25,10 +23,6 @@ pub struct Copies {
     pub feeds: Arc<Feeds>,
     pub followers: Arc<Followers>,
     pub reads: Arc<LocalReads>,
-    /// Groups that are followed because the edge wants them, and the version of
-    /// the head that each had at its home then: the copy here speaks for the
-    /// group from there on.
-    pub wanted: Mutex<BTreeMap<GroupId, u64>>,
 }
 
 impl Copies {
@@ -60,15 +54,10 @@ impl Copies {
         self.voters.get(shard).is_some()
     }
 
-    /// Whether every group of the shard is followed.
-    fn in_full(&self, shard: ShardId) -> bool {
-        let follower = self.followers.get(shard);
-        follower.is_some_and(|follower| follower.in_full())
-    }
-
     /// Whether the group is followed now.
     fn follows(&self, shard: ShardId, group: &GroupId) -> bool {
-        self.in_full(shard) || self.wanted.lock().contains_key(group)
+        let follower = self.followers.get(shard);
+        follower.is_some_and(|follower| follower.wants(group))
     }
 
     /// Whether the copy here is whole, followed, and has caught up. One that
@@ -77,8 +66,8 @@ impl Copies {
         let Some(here) = here.filter(|head| is_whole(Some(head))) else {
             return false;
         };
-        let caught_up = |from: &u64| here.version >= *from;
-        self.in_full(shard) || self.wanted.lock().get(group).is_some_and(caught_up)
+        let follower = self.followers.get(shard);
+        follower.is_some_and(|follower| follower.speaks_for(group, here.version))
     }
 
     /// Asks those who must know: the leader, then the other voters.
@@ -169,7 +158,7 @@ impl Copies {
                 let Some(there) = there.head else {
                     return Err(Code::NotFound.into());
                 };
-                self.wanted.lock().insert(group, there.version);
+                self.expect(shard.id, &group, there.version);
                 let far = |here: &Head| here.version >= there.version;
                 self.reach(shard.id, &group, far).await
             }
@@ -177,7 +166,7 @@ impl Copies {
             Err(fault) => match here.filter(|head| is_whole(Some(head))) {
                 // Cut off from the home, an old copy is better than none.
                 Some(here) if fault.code.temporary() => {
-                    self.wanted.lock().insert(group, here.version);
+                    self.expect(shard.id, &group, here.version);
                     Ok(())
                 }
                 _ => Err(fault),
@@ -185,9 +174,15 @@ impl Copies {
         }
     }
 
+    /// The copy here speaks for the group from this version on.
+    fn expect(&self, shard: ShardId, group: &GroupId, version: u64) {
+        if let Some(follower) = self.followers.get(shard) {
+            follower.expect(group, version);
+        }
+    }
+
     /// No longer.
     pub fn unwant(&self, shard: ShardId, group: GroupId) {
-        self.wanted.lock().remove(&group);
         if let Some(follower) = self.followers.get(shard) {
             follower.unwant(group);
         }

@@ -1,7 +1,7 @@
 //! One feed a shard: what is new here goes to the node's own sessions and to
 //! the nodes that follow the shard through this one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -64,6 +64,7 @@ pub struct FeedHandle {
     control: mpsc::Sender<Control>,
     applied: mpsc::Sender<Applied>,
     status: watch::Receiver<FeedStatus>,
+    wanted: watch::Receiver<BTreeSet<GroupId>>,
 }
 
 /// What a feed tells of itself.
@@ -90,6 +91,12 @@ impl FeedHandle {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<FeedStatus> {
         self.status.clone()
+    }
+
+    /// Groups that followers of this feed want in full.
+    #[must_use]
+    pub fn wanted(&self) -> watch::Receiver<BTreeSet<GroupId>> {
+        self.wanted.clone()
     }
 
     /// Begins a subscription. Its pushes arrive on the receiver; each has to
@@ -176,6 +183,7 @@ impl Feeds {
         let (control, requests) = mpsc::channel(CONTROL_QUEUE);
         let (applied, published) = mpsc::channel(APPLIED_QUEUE);
         let (status_tx, status) = watch::channel(FeedStatus::default());
+        let (wanted_tx, wanted) = watch::channel(BTreeSet::new());
         let heads = read_heads(&*self.store, &range)?;
         let task = FeedTask {
             feed: Feed::new(shard, watermark, heads),
@@ -186,11 +194,13 @@ impl Feeds {
             subscribers: BTreeMap::new(),
             next: 1,
             status: status_tx,
+            wanted: wanted_tx,
         };
         let handle = FeedHandle {
             control,
             applied,
             status,
+            wanted,
         };
         self.feeds.lock().insert(shard, handle.clone());
         let run = tokio::spawn(task.run(requests, published, self.stop.clone()));
@@ -230,6 +240,7 @@ struct FeedTask {
     subscribers: BTreeMap<SubscriberId, mpsc::Sender<FollowPush>>,
     next: SubscriberId,
     status: watch::Sender<FeedStatus>,
+    wanted: watch::Sender<BTreeSet<GroupId>>,
 }
 
 impl FeedTask {
@@ -275,6 +286,7 @@ impl FeedTask {
             Ok(heads) => {
                 self.feed = Feed::new(self.shard, version, heads);
                 self.subscribers.clear();
+                self.wanted.send_modify(BTreeSet::clear);
                 self.tell(true);
             }
             Err(error) => tracing::error!(shard = self.shard.0, %error, "heads cannot be read"),
@@ -330,5 +342,16 @@ impl FeedTask {
             status.followers = followers;
             status.lost = lost;
         });
+        let wishes = self.feed.take_wishes();
+        if !wishes.is_empty() {
+            self.wanted.send_modify(|wanted| {
+                for (group, wants) in wishes {
+                    match wants {
+                        true => wanted.insert(group),
+                        false => wanted.remove(&group),
+                    };
+                }
+            });
+        }
     }
 }

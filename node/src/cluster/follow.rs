@@ -4,7 +4,7 @@
 
 mod link;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +14,15 @@ use folkmoot_replication::placement::Shard;
 use folkmoot_replication::relay::{Upstream, upstream};
 use folkmoot_storage::Store;
 use folkmoot_wire::proto::{FetchLog, FetchRows, FollowUpdate, node_reply, node_request};
-use folkmoot_wire::{GroupId, NodeId, ShardId, limits};
-use parking_lot::Mutex;
+use folkmoot_wire::{GroupId, NodeId, limits};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+mod handle;
+
+use handle::Wish;
+pub use handle::{FollowHandle, FollowStatus, Followers};
 
 use super::feeds::FeedHandle;
 use super::machine::Applied;
@@ -33,79 +37,6 @@ const REFOLLOW: Duration = Duration::from_millis(300);
 const RETRY: Duration = Duration::from_secs(1);
 /// Answers and wishes that wait. Full: their senders wait.
 const QUEUE: usize = 256;
-
-enum Wish {
-    Want(GroupId),
-    Unwant(GroupId),
-}
-
-/// A handle on one follower.
-#[derive(Clone)]
-pub struct FollowHandle {
-    wishes: mpsc::Sender<Wish>,
-    status: watch::Receiver<FollowStatus>,
-    /// Follows every group, so wishes change nothing.
-    all_groups: bool,
-}
-
-/// What a follower tells of itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FollowStatus {
-    /// Everything up to this shard version is held.
-    pub watermark: u64,
-    /// From whom it follows now.
-    pub upstream: Option<NodeId>,
-    /// Copies thrown away because their chain was not the upstream's.
-    pub diverged: u64,
-    /// Subscriptions since the start.
-    pub streams: u64,
-}
-
-impl FollowHandle {
-    /// Follow a group in full.
-    pub async fn want(&self, group: GroupId) {
-        if !self.all_groups {
-            let _ = self.wishes.send(Wish::Want(group)).await;
-        }
-    }
-
-    /// No longer. A wish that finds the queue full is dropped: following one
-    /// group too many is harmless.
-    pub fn unwant(&self, group: GroupId) {
-        if !self.all_groups {
-            let _ = self.wishes.try_send(Wish::Unwant(group));
-        }
-    }
-
-    /// Whether every group of the shard is followed, wanted or not.
-    #[must_use]
-    pub fn in_full(&self) -> bool {
-        self.all_groups
-    }
-
-    /// What the follower tells of itself.
-    #[must_use]
-    pub fn status(&self) -> FollowStatus {
-        *self.status.borrow()
-    }
-}
-
-/// The followers of this node.
-#[derive(Default)]
-pub struct Followers(Mutex<BTreeMap<ShardId, FollowHandle>>);
-
-impl Followers {
-    /// One of them.
-    #[must_use]
-    pub fn get(&self, shard: ShardId) -> Option<FollowHandle> {
-        self.0.lock().get(&shard).cloned()
-    }
-
-    /// Adds one.
-    pub fn insert(&self, shard: ShardId, handle: FollowHandle) {
-        self.0.lock().insert(shard, handle);
-    }
-}
 
 /// What a follower works with.
 pub struct FollowParts {
@@ -139,11 +70,7 @@ pub fn start(parts: FollowParts) -> FollowHandle {
         watermark: parts.follower.watermark(),
         ..FollowStatus::default()
     });
-    let handle = FollowHandle {
-        wishes,
-        status: watch,
-        all_groups: parts.all_groups,
-    };
+    let handle = FollowHandle::new(wishes, watch, parts.all_groups);
     let (answers, answered) = mpsc::channel(QUEUE);
     let stop = parts.stop.clone();
     let fatal = parts.fatal.clone();
@@ -152,6 +79,8 @@ pub fn start(parts: FollowParts) -> FollowHandle {
         status,
         answers,
         upstream: None,
+        own: BTreeSet::new(),
+        relayed: BTreeSet::new(),
     };
     tokio::spawn(async move {
         let run = task.run(wished, answered);
@@ -171,6 +100,10 @@ struct Task {
     status: watch::Sender<FollowStatus>,
     answers: mpsc::Sender<Event>,
     upstream: Option<NodeId>,
+    /// Groups that this node's edge wants in full,
+    own: BTreeSet<GroupId>,
+    /// and those that the nodes want which follow through this one.
+    relayed: BTreeSet<GroupId>,
 }
 
 /// Why one subscription ended.
@@ -239,6 +172,9 @@ impl Task {
     ) -> Result<End, ApplyError> {
         let mut retry = interval(RETRY);
         let mut changed = self.parts.view.watch();
+        let mut wanted = self.parts.feed.wanted();
+        // What was wanted before this stream is told first.
+        wanted.mark_changed();
         loop {
             tokio::select! {
                 biased;
@@ -249,6 +185,13 @@ impl Task {
                 }
                 Some(wish) = wishes.recv() => {
                     let update = self.wish(wish).await?;
+                    if upstream.update(update).is_err() {
+                        return Ok(End::Broken);
+                    }
+                }
+                Ok(()) = wanted.changed() => {
+                    let now = wanted.borrow_and_update().clone();
+                    let update = self.relay(now).await?;
                     if upstream.update(update).is_err() {
                         return Ok(End::Broken);
                     }
@@ -275,21 +218,58 @@ impl Task {
         let mut update = FollowUpdate::default();
         match wish {
             Wish::Want(group) => {
-                update.add.push(group.to_bytes());
-                self.handle(Event::Want {
-                    groups: vec![group],
-                })
-                .await?;
+                if self.own.insert(group) && !self.relayed.contains(&group) {
+                    self.want(group, &mut update).await?;
+                }
             }
             Wish::Unwant(group) => {
-                update.remove.push(group.to_bytes());
-                self.handle(Event::Unwant {
-                    groups: vec![group],
-                })
-                .await?;
+                if self.own.remove(&group) && !self.relayed.contains(&group) {
+                    self.unwant(group, &mut update).await?;
+                }
             }
         }
         Ok(update)
+    }
+
+    /// A relay can give on in full only what it follows in full itself.
+    async fn relay(&mut self, now: BTreeSet<GroupId>) -> Result<FollowUpdate, ApplyError> {
+        let mut update = FollowUpdate::default();
+        let before = std::mem::replace(&mut self.relayed, now);
+        if self.parts.all_groups {
+            return Ok(update);
+        }
+        for group in self
+            .relayed
+            .difference(&before)
+            .copied()
+            .collect::<Vec<_>>()
+        {
+            if !self.own.contains(&group) {
+                self.want(group, &mut update).await?;
+            }
+        }
+        for group in before
+            .difference(&self.relayed)
+            .copied()
+            .collect::<Vec<_>>()
+        {
+            if !self.own.contains(&group) {
+                self.unwant(group, &mut update).await?;
+            }
+        }
+        Ok(update)
+    }
+
+    async fn want(&mut self, group: GroupId, update: &mut FollowUpdate) -> Result<(), ApplyError> {
+        update.add.push(group.to_bytes());
+        let groups = vec![group];
+        self.handle(Event::Want { groups }).await
+    }
+
+    async fn unwant(&mut self, group: GroupId, update: &mut FollowUpdate) -> Result<(), ApplyError> {
+        update.remove.push(group.to_bytes());
+        let groups = vec![group];
+        self.handle(Event::Unwant { groups }).await
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), ApplyError> {
@@ -347,6 +327,12 @@ impl Task {
             let _ = answers.send(event).await;
         });
     }
+}
+
+/// Whether the stream took the update; one that says nothing is not sent.
+async fn send(tx: &mut Box<dyn FrameSend>, update: FollowUpdate) -> bool {
+    let nothing = update.add.is_empty() && update.remove.is_empty();
+    nothing || tx.send(update.encode_to_vec().into()).await.is_ok()
 }
 
 async fn ask(peers: &Peers, node: NodeId, fetch: &Fetch) -> Option<Event> {

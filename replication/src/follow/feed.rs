@@ -60,6 +60,7 @@ pub struct Feed {
     subscribers: BTreeMap<SubscriberId, Subscriber>,
     /// Pushes that some subscriber lost to a full queue.
     lost: u64,
+    wanted: Wanted,
 }
 
 #[derive(Default)]
@@ -75,6 +76,38 @@ struct Subscriber {
     lossy: bool,
     /// The last watermark it was told.
     said: u64,
+}
+
+/// How many followers want which group.
+#[derive(Default)]
+struct Wanted {
+    counts: BTreeMap<GroupId, usize>,
+    changed: BTreeMap<GroupId, bool>,
+}
+
+impl Wanted {
+    fn add(&mut self, groups: impl IntoIterator<Item = GroupId>) {
+        for group in groups {
+            let count = self.counts.entry(group).or_default();
+            *count += 1;
+            if *count == 1 {
+                self.changed.insert(group, true);
+            }
+        }
+    }
+
+    fn remove(&mut self, groups: impl IntoIterator<Item = GroupId>) {
+        for group in groups {
+            let Some(count) = self.counts.get_mut(&group) else {
+                continue;
+            };
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&group);
+                self.changed.insert(group, false);
+            }
+        }
+    }
 }
 
 impl Subscriber {
@@ -99,8 +132,16 @@ impl Feed {
             watermark,
             heads: heads.into_iter().collect(),
             subscribers: BTreeMap::new(),
+            wanted: Wanted::default(),
             lost: 0,
         }
+    }
+
+    /// Groups that the followers want in full, since this was asked last: true
+    /// where the first one came to want it, false where the last one does not
+    /// any more. A relay has to follow them itself.
+    pub fn take_wishes(&mut self) -> BTreeMap<GroupId, bool> {
+        std::mem::take(&mut self.wanted.changed)
     }
 
     /// How many follow.
@@ -141,7 +182,9 @@ impl Feed {
             Event::Update { id, update } => self.update(id, &update, &mut out),
             Event::Taken { id } => self.taken(id, &mut out),
             Event::Closed { id } => {
-                self.subscribers.remove(&id);
+                let gone = self.subscribers.remove(&id);
+                self.wanted
+                    .remove(gone.into_iter().flat_map(|gone| gone.wanted));
             }
             Event::Tick { watermark } => self.tick(watermark, &mut out),
         }
@@ -207,6 +250,7 @@ impl Feed {
             })
             .map(|(group, _)| *group)
             .collect();
+        self.wanted.add(subscriber.wanted.iter().copied());
         self.subscribers.insert(id, subscriber);
         self.settle(id, true, out);
     }
@@ -216,15 +260,21 @@ impl Feed {
             return;
         };
         for group in parse(&update.remove) {
+            if !subscriber.wanted.remove(&group) {
+                continue;
+            }
+            self.wanted.remove([group]);
             // From here on it gets heads: the first is that of what it was
             // pushed in full and may have thrown away.
-            if subscriber.wanted.remove(&group) && !subscriber.all {
+            if !subscriber.all {
                 subscriber.owed.insert(group);
             }
         }
         for group in parse(&update.add) {
             // Its head goes out at once: the follower sees what to fetch.
-            subscriber.wanted.insert(group);
+            if subscriber.wanted.insert(group) {
+                self.wanted.add([group]);
+            }
             subscriber.owed.insert(group);
         }
         self.settle(id, false, out);

@@ -1,7 +1,7 @@
 //! The cluster: machines in three regions, founded and joined as a real one
 //! is.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use folkmoot_node::cluster::joiner::{Numeric, ask, create_token};
 use folkmoot_node::cluster::start::Node;
 use folkmoot_node::ports::SeededRandom;
 use folkmoot_transport::sim::{SIM_CA, SimNet, SimOptions};
+use folkmoot_wire::limits;
 use folkmoot_wire::proto::JoinRequest;
 use tokio::time::{Instant, sleep, sleep_until};
 

@@ -192,3 +192,40 @@ fn a_closed_follower_gets_nothing_and_strangers_are_ignored() {
         assert!(feed.handle(event).is_empty());
     }
 }
+
+/// What a relay has to follow itself: each group from the first follower that
+/// wants it to the last.
+#[test]
+fn a_feed_tells_what_its_followers_want_in_full() {
+    let mut feed = Feed::new(SHARD, 0, []);
+    let update = |add: &[u8], remove: &[u8]| FollowUpdate {
+        add: add.iter().map(|n| group(*n).to_bytes()).collect(),
+        remove: remove.iter().map(|n| group(*n).to_bytes()).collect(),
+    };
+    open(&mut feed, 1, 0, Some(&[group(1)]));
+    open(&mut feed, 2, 0, Some(&[group(1), group(2)]));
+    open(&mut feed, 3, 0, None);
+    let wishes = feed.take_wishes();
+    assert_eq!(
+        wishes.into_iter().collect::<Vec<_>>(),
+        [(group(1), true), (group(2), true)]
+    );
+    let twice = update(&[2, 3, 3], &[1, 1]);
+    feed.handle(Event::Update {
+        id: 1,
+        update: twice,
+    });
+    let wishes = feed.take_wishes();
+    assert_eq!(wishes.into_iter().collect::<Vec<_>>(), [(group(3), true)]);
+    feed.handle(Event::Closed { id: 2 });
+    let wishes = feed.take_wishes();
+    assert_eq!(wishes.into_iter().collect::<Vec<_>>(), [(group(1), false)]);
+    feed.handle(Event::Closed { id: 1 });
+    feed.handle(Event::Closed { id: 1 });
+    let wishes = feed.take_wishes();
+    assert_eq!(
+        wishes.into_iter().collect::<Vec<_>>(),
+        [(group(2), false), (group(3), false)]
+    );
+    assert!(feed.take_wishes().is_empty());
+}

@@ -1,0 +1,115 @@
+//! A handle on a follower: what this node wants in full, and how far it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use folkmoot_wire::{GroupId, NodeId, ShardId};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+/// What this node wants of the follower.
+pub(super) enum Wish {
+    Want(GroupId),
+    Unwant(GroupId),
+}
+
+/// A handle on one follower.
+#[derive(Clone)]
+pub struct FollowHandle {
+    wishes: mpsc::Sender<Wish>,
+    status: watch::Receiver<FollowStatus>,
+    /// Follows every group, so wishes change nothing.
+    all_groups: bool,
+    /// Groups followed in full, and the version of the head that each had at
+    /// its home when it was wanted; before that is known, the greatest.
+    wanted: Arc<Mutex<BTreeMap<GroupId, u64>>>,
+}
+
+/// What a follower tells of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FollowStatus {
+    /// Everything up to this shard version is held.
+    pub watermark: u64,
+    /// From whom it follows now.
+    pub upstream: Option<NodeId>,
+    /// Copies thrown away because their chain was not the upstream's.
+    pub diverged: u64,
+    /// Streams opened since the start.
+    pub streams: u64,
+}
+
+impl FollowHandle {
+    pub(super) fn new(
+        wishes: mpsc::Sender<Wish>,
+        status: watch::Receiver<FollowStatus>,
+        all_groups: bool,
+    ) -> Self {
+        Self {
+            wishes,
+            status,
+            all_groups,
+            wanted: Arc::default(),
+        }
+    }
+
+    /// Follow a group in full.
+    pub async fn want(&self, group: GroupId) {
+        if !self.all_groups {
+            self.wanted.lock().entry(group).or_insert(u64::MAX);
+            let _ = self.wishes.send(Wish::Want(group)).await;
+        }
+    }
+
+    /// The copy of a wanted group speaks for it from this version on.
+    pub fn expect(&self, group: &GroupId, version: u64) {
+        if let Some(from) = self.wanted.lock().get_mut(group) {
+            *from = version;
+        }
+    }
+
+    /// Whether the group is followed in full.
+    #[must_use]
+    pub fn wants(&self, group: &GroupId) -> bool {
+        self.all_groups || self.wanted.lock().contains_key(group)
+    }
+
+    /// Whether a copy at `version` speaks for the group. One that was left
+    /// behind when the group was no longer wanted does not.
+    #[must_use]
+    pub fn speaks_for(&self, group: &GroupId, version: u64) -> bool {
+        let caught_up = |from: &u64| version >= *from;
+        self.all_groups || self.wanted.lock().get(group).is_some_and(caught_up)
+    }
+
+    /// No longer. A wish that finds the queue full is dropped: following one
+    /// group too many is harmless.
+    pub fn unwant(&self, group: GroupId) {
+        if !self.all_groups {
+            self.wanted.lock().remove(&group);
+            let _ = self.wishes.try_send(Wish::Unwant(group));
+        }
+    }
+
+    /// What the follower tells of itself.
+    #[must_use]
+    pub fn status(&self) -> FollowStatus {
+        *self.status.borrow()
+    }
+}
+
+/// The followers of this node.
+#[derive(Default)]
+pub struct Followers(Mutex<BTreeMap<ShardId, FollowHandle>>);
+
+impl Followers {
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, shard: ShardId) -> Option<FollowHandle> {
+        self.0.lock().get(&shard).cloned()
+    }
+
+    /// Adds one.
+    pub fn insert(&self, shard: ShardId, handle: FollowHandle) {
+        self.0.lock().insert(shard, handle);
+    }
+}
