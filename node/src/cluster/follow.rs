@@ -185,14 +185,14 @@ impl Task {
                 }
                 Some(wish) = wishes.recv() => {
                     let update = self.wish(wish).await?;
-                    if upstream.update(update).is_err() {
+                    if !tell(&upstream, update) {
                         return Ok(End::Broken);
                     }
                 }
                 Ok(()) = wanted.changed() => {
                     let now = wanted.borrow_and_update().clone();
                     let update = self.relay(now).await?;
-                    if upstream.update(update).is_err() {
+                    if !tell(&upstream, update) {
                         return Ok(End::Broken);
                     }
                 }
@@ -266,7 +266,11 @@ impl Task {
         self.handle(Event::Want { groups }).await
     }
 
-    async fn unwant(&mut self, group: GroupId, update: &mut FollowUpdate) -> Result<(), ApplyError> {
+    async fn unwant(
+        &mut self,
+        group: GroupId,
+        update: &mut FollowUpdate,
+    ) -> Result<(), ApplyError> {
         update.remove.push(group.to_bytes());
         let groups = vec![group];
         self.handle(Event::Unwant { groups }).await
@@ -329,10 +333,10 @@ impl Task {
     }
 }
 
-/// Whether the stream took the update; one that says nothing is not sent.
-async fn send(tx: &mut Box<dyn FrameSend>, update: FollowUpdate) -> bool {
+/// Whether the upstream is told; an update that says nothing is not sent.
+fn tell(upstream: &link::Subscription, update: FollowUpdate) -> bool {
     let nothing = update.add.is_empty() && update.remove.is_empty();
-    nothing || tx.send(update.encode_to_vec().into()).await.is_ok()
+    nothing || upstream.update(update).is_ok()
 }
 
 async fn ask(peers: &Peers, node: NodeId, fetch: &Fetch) -> Option<Event> {

@@ -1,8 +1,8 @@
 //! What nodes are to each other: peers, consensus, following, routing.
 
 pub mod backend;
-pub mod commands;
 pub mod clocks;
+pub mod commands;
 pub mod copies;
 pub mod cursors;
 pub mod feeds;

@@ -78,12 +78,7 @@ const SPECS: [Spec; Table::ALL.len()] = [
     spec(Table::Node, MIB, 4 * KIB, None),
 ];
 
-const fn spec(
-    table: Table,
-    write_buffer: usize,
-    block: usize,
-    bloom_bits: Option<f64>,
-) -> Spec {
+const fn spec(table: Table, write_buffer: usize, block: usize, bloom_bits: Option<f64>) -> Spec {
     Spec {
         table,
         write_buffer,
