@@ -45,7 +45,7 @@ fn a_node_whose_writes_fail_stops_and_has_kept_what_it_acknowledged() {
     assert!(node.stop().success(), "{}", node.log());
     let mut node = Node::spawn(cramped(2_048), &data, &[], &[]);
     let runtime = runtime();
-    let acknowledged = runtime.block_on(async {
+    let (acknowledged, last) = runtime.block_on(async {
         let ann = connect(&node, "ann", Carrier::Quic).await;
         let lounge = ann.group(id);
         let mut acknowledged = Vec::new();
@@ -55,11 +55,12 @@ fn a_node_whose_writes_fail_stops_and_has_kept_what_it_acknowledged() {
             let sent = tokio::time::timeout(Duration::from_secs(20), lounge.send(text.clone()));
             match sent.await {
                 Ok(Ok(_)) => acknowledged.push(text),
-                _ => break,
+                other => return (acknowledged, format!("{other:?}")),
             }
         }
-        acknowledged
+        (acknowledged, "it had room for all".to_owned())
     });
+    eprintln!("{} sent, then {last}", acknowledged.len());
     let status = node.ended();
     assert!(!status.success());
     let log = node.log();

@@ -204,7 +204,8 @@ impl Node {
 
     /// Waits until it ends by itself.
     pub fn ended(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("it runs");
+        // Left where it is until it has ended, so that it never outlives this.
+        let child = self.child.as_mut().expect("it runs");
         until("the node's end", || child.try_wait().expect("a child"))
     }
 
