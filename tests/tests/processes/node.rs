@@ -202,6 +202,12 @@ impl Node {
         child.wait().expect("it ends")
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut().expect("it was started");
+        child.try_wait().expect("a child").is_some()
+    }
+
     /// Waits until it ends by itself.
     pub fn ended(&mut self) -> ExitStatus {
         // Left where it is until it has ended, so that it never outlives this.
