@@ -202,9 +202,16 @@ impl Node {
         child.wait().expect("it ends")
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut().expect("it was started");
+        child.try_wait().expect("a child").is_some()
+    }
+
     /// Waits until it ends by itself.
     pub fn ended(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("it runs");
+        // Left where it is until it has ended, so that it never outlives this.
+        let child = self.child.as_mut().expect("it runs");
         until("the node's end", || child.try_wait().expect("a child"))
     }
 
