@@ -139,6 +139,13 @@ fn pipelined_over_six_nodes_each_line_once_and_each_speaker_in_order() {
     let export = Export::of(&["--wan", "0", "--pipelined", "--nodes-per-region", "2"]);
     let regions = export.regions();
     assert_eq!(regions.len(), 3);
+    // One copy a region. It is about 0.8: what nodes say in silence would need
+    // a minute more to break the bound.
+    let ratio = export.bytes_ratio();
+    assert!(
+        ratio <= 1.3,
+        "{ratio} bytes between regions to one of entries"
+    );
     let log = said_in(&check_one_log(&regions));
     let file = said(&log_file());
     let mut nicks: Vec<&String> = file.iter().map(|(_, nick, _)| nick).collect();
