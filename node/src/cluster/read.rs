@@ -115,7 +115,7 @@ impl LocalReads {
         Ok(LogSlice {
             group: group.to_bytes(),
             covers: Some(Covers {
-                from: after + 1,
+                from: after.saturating_add(1),
                 to,
             }),
             chain_before: self.chain_at(group, after, &head)?,

@@ -33,7 +33,7 @@ pub(crate) fn serve(store: &MemStore, fetch: &Fetch) -> Option<Event> {
             let slice = LogSlice {
                 group: group.to_bytes(),
                 covers: Some(Covers {
-                    from: start + 1,
+                    from: start.saturating_add(1),
                     to: entries.last().map_or(start, |(seq, _)| *seq),
                 }),
                 chain_before,
