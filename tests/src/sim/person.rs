@@ -239,6 +239,11 @@ impl Person {
     pub async fn leave(&mut self, group: GroupId) {
         self.groups.remove(&group);
         self.act(group, of(Kind::Leave, Vec::new())).await;
+        // Looking on meanwhile: it is the edge that has to stop.
+        if self.draw.one_in(2) {
+            let on = self.draw.between(0, 3_000);
+            sleep(on).await;
+        }
         if let Some(reader) = self.readers.remove(&group) {
             reader.abort();
         }
