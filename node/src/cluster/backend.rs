@@ -319,7 +319,7 @@ impl Backend for NodeBackend {
             (Err(fault), _) => return Err(fault),
         };
         if let Some(follower) = follower {
-            follower.expect(&group, version);
+            follower.trust_from(&group, version);
         }
         self.reach(shard.id, &group, |head| head.version >= version)
             .await
