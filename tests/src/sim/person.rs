@@ -106,7 +106,7 @@ impl Person {
                 .rng(Box::new(draw::rng(self.seed, &purpose)))
                 .store(self.local.clone())
                 // Every second one has several messages under way.
-                .pipeline(if self.id % 2 == 0 { 1 } else { 4 })
+                .pipeline(if self.id.is_multiple_of(2) { 1 } else { 4 })
                 .connect()
                 .await;
             match connected {
