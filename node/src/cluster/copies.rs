@@ -158,7 +158,7 @@ impl Copies {
                 let Some(there) = there.head else {
                     return Err(Code::NotFound.into());
                 };
-                self.expect(shard.id, &group, there.version);
+                self.trust_from(shard.id, &group, there.version);
                 let far = |here: &Head| here.version >= there.version;
                 self.reach(shard.id, &group, far).await
             }
@@ -166,7 +166,7 @@ impl Copies {
             Err(fault) => match here.filter(|head| is_whole(Some(head))) {
                 // Cut off from the home, an old copy is better than none.
                 Some(here) if fault.code.temporary() => {
-                    self.expect(shard.id, &group, here.version);
+                    self.trust_from(shard.id, &group, here.version);
                     Ok(())
                 }
                 _ => Err(fault),
@@ -175,9 +175,9 @@ impl Copies {
     }
 
     /// The copy here speaks for the group from this version on.
-    fn expect(&self, shard: ShardId, group: &GroupId, version: u64) {
+    fn trust_from(&self, shard: ShardId, group: &GroupId, version: u64) {
         if let Some(follower) = self.followers.get(shard) {
-            follower.expect(group, version);
+            follower.trust_from(group, version);
         }
     }
 

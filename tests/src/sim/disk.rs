@@ -2,9 +2,12 @@
 //! and looked at.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use folkmoot_storage::{Batch, Crash, Direction, MemStore, Pair, Read, Store, StoreError, Table};
+use folkmoot_storage::{
+    Batch, Crash, Direction, MemStore, Op, Pair, Read, Store, StoreError, Table,
+};
 
 use super::findings::Findings;
 use super::invariants::cursors;
@@ -14,6 +17,8 @@ use super::trace::Trace;
 pub struct Disk {
     machine: usize,
     mem: MemStore,
+    /// Something of a Raft log is written and not synced.
+    mid_write: AtomicBool,
     trace: Arc<Trace>,
     findings: Findings,
 }
@@ -25,9 +30,17 @@ impl Disk {
         Self {
             machine,
             mem: MemStore::new(),
+            mid_write: AtomicBool::new(false),
             trace,
             findings,
         }
+    }
+
+    /// Whether something of a Raft log is written and not synced: the moment
+    /// at which nothing of it may have been acknowledged yet.
+    #[must_use]
+    pub fn is_mid_write(&self) -> bool {
+        self.mid_write.load(Ordering::Relaxed)
     }
 
     /// Power is lost. What survived is on the disk that this gives; this one
@@ -37,6 +50,7 @@ impl Disk {
         Self {
             machine: self.machine,
             mem: self.mem.crash(crash),
+            mid_write: AtomicBool::new(false),
             trace: Arc::clone(&self.trace),
             findings: self.findings.clone(),
         }
@@ -66,11 +80,25 @@ impl Store for Disk {
         let kept = batch.clone();
         self.mem.write(batch)?;
         self.trace.write(self.machine, &kept);
+        let raft = |op: &Op| {
+            matches!(
+                op,
+                Op::Put {
+                    table: Table::Raft,
+                    ..
+                }
+            )
+        };
+        if kept.iter().any(raft) {
+            self.mid_write.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 
     fn sync(&self) -> Result<(), StoreError> {
-        self.mem.sync()
+        self.mem.sync()?;
+        self.mid_write.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     fn snapshot(&self) -> Arc<dyn Read> {

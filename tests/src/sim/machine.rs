@@ -21,6 +21,7 @@ use folkmoot_wire::proto::{
     InitCluster, JoinReply, MetaCommand, MetaState, NodeRecord, meta_command,
 };
 use folkmoot_wire::{Fault, NodeId};
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use super::clock::{EPOCH_MS, SimClock};
@@ -38,6 +39,8 @@ pub const ISSUER: &str = "simulator";
 pub const AUDIENCE: &str = "folkmoot";
 /// Shards of each region.
 const SHARDS: u32 = 2;
+/// Milliseconds that a crash waits for its moment.
+const MOMENTS: u64 = 2_000;
 /// Key id and gossip key.
 const GOSSIP_KEY: [u8; 33] = [1; 33];
 
@@ -278,6 +281,17 @@ impl Machine {
                 voters: self.voters(),
                 ..InitCluster::default()
             })),
+        }
+    }
+
+    /// Waits for a moment at which a crash hurts: a power cut that finds
+    /// nothing under way tests little. Not for long; there may be none.
+    pub async fn mid_write(&self) {
+        for _ in 0..MOMENTS {
+            if self.disk.is_mid_write() {
+                return;
+            }
+            sleep(Duration::from_millis(1)).await;
         }
     }
 

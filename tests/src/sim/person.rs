@@ -106,7 +106,7 @@ impl Person {
                 .rng(Box::new(draw::rng(self.seed, &purpose)))
                 .store(self.local.clone())
                 // Every second one has several messages under way.
-                .pipeline(if self.id % 2 == 0 { 1 } else { 4 })
+                .pipeline(if self.id.is_multiple_of(2) { 1 } else { 4 })
                 .connect()
                 .await;
             match connected {
@@ -239,6 +239,11 @@ impl Person {
     pub async fn leave(&mut self, group: GroupId) {
         self.groups.remove(&group);
         self.act(group, of(Kind::Leave, Vec::new())).await;
+        // Looking on meanwhile: it is the edge that has to stop.
+        if self.draw.one_in(2) {
+            let on = self.draw.between(0, 3_000);
+            sleep(on).await;
+        }
         if let Some(reader) = self.readers.remove(&group) {
             reader.abort();
         }

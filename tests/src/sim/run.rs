@@ -1,14 +1,15 @@
 //! One history, and many.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::panic::{set_hook, take_hook};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use parking_lot::Mutex;
-use tokio::runtime::{Builder, RngSeed, UnhandledPanic};
+use tokio::runtime::{Builder, RngSeed};
 use tokio::time::{Instant, timeout};
 
 use super::book::{Book, Outcome};
@@ -43,18 +44,38 @@ pub fn again(seed: u64) -> String {
 /// Runs the history of a seed.
 ///
 /// # Errors
-/// When the runtime cannot be made, or something panics.
+/// When the runtime cannot be made.
 pub fn run(seed: u64) -> anyhow::Result<History> {
     // tokio wakes those who wait for one thing in an order of its own drawing.
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .rng_seed(RngSeed::from_bytes(&seed.to_be_bytes()))
-        // Nothing may panic, in no task of a node or a client.
-        .unhandled_panic(UnhandledPanic::ShutdownRuntime)
         .build()?;
-    let history = || runtime.block_on(history(&Plan::of(seed)));
-    catch_unwind(AssertUnwindSafe(history)).map_err(|_| anyhow!("something panicked"))
+    watch_panics();
+    PANICKED.set(None);
+    let mut history = runtime.block_on(history(&Plan::of(seed)));
+    // The tasks that are left end here, and may not panic either.
+    drop(runtime);
+    history.findings.extend(PANICKED.take());
+    Ok(history)
+}
+
+thread_local! {
+    /// What panicked on this thread: in no task of a node or a client may
+    /// anything, and tokio keeps it to the task.
+    static PANICKED: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+fn watch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |info| {
+            PANICKED.set(Some(info.to_string()));
+            before(info);
+        }));
+    });
 }
 
 async fn history(plan: &Plan) -> History {

@@ -134,7 +134,10 @@ impl World {
 
     async fn happen(&mut self, fault: Fault) -> anyhow::Result<()> {
         match fault {
-            Fault::Crash { machine, crash } => self.machines[machine].crash(crash).await,
+            Fault::Crash { machine, crash } => {
+                self.machines[machine].mid_write().await;
+                self.machines[machine].crash(crash).await;
+            }
             Fault::Start { machine } => self.machines[machine].start().await?,
             Fault::Cut { from, to } => self.each(from, to, |net, a, b| net.partition(a, b)),
             Fault::CutOneWay { from, to } => {
@@ -180,7 +183,7 @@ fn machines(plan: &Plan, net: &SimNet, trace: &Arc<Trace>, findings: &Findings) 
                 seed: plan.seed,
                 shape: plan.shape,
                 // A disk that is fast, slower than its region's network, slow.
-                sync: Duration::from_millis([1, 3, 12][draw.below(3)]),
+                sync: Duration::from_millis([2, 5, 25][draw.below(3)]),
             }));
         }
     }

@@ -61,7 +61,7 @@ impl FollowHandle {
     }
 
     /// The copy of a wanted group speaks for it from this version on.
-    pub fn expect(&self, group: &GroupId, version: u64) {
+    pub fn trust_from(&self, group: &GroupId, version: u64) {
         if let Some(from) = self.wanted.lock().get_mut(group) {
             *from = version;
         }

@@ -199,6 +199,7 @@ fn a_closed_follower_gets_nothing_and_strangers_are_ignored() {
 fn a_feed_tells_what_its_followers_want_in_full() {
     let mut feed = Feed::new(SHARD, 0, []);
     let update = |add: &[u8], remove: &[u8]| FollowUpdate {
+        subscription: 0,
         add: add.iter().map(|n| group(*n).to_bytes()).collect(),
         remove: remove.iter().map(|n| group(*n).to_bytes()).collect(),
     };
