@@ -20,6 +20,8 @@ use crate::ports::Stamps;
 
 /// Payloads of one shard under way at once.
 const IN_FLIGHT: usize = 8;
+/// Commands of a payload that does not wait for those under way.
+const LARGE: usize = 64;
 
 /// Why commands were not answered with outcomes.
 #[derive(Debug, Clone)]
@@ -82,7 +84,68 @@ impl VoterShard {
     }
 }
 
-/// Takes what waits, as one payload.
+/// Commands that go into one payload.
+#[derive(Default)]
+struct Round {
+    waiting: Vec<Waiting>,
+    count: usize,
+    bytes: usize,
+}
+
+impl Round {
+    /// Gives back what does not fit. One caller's commands always do.
+    fn add(&mut self, waiting: Waiting) -> Result<(), Waiting> {
+        let (count, bytes) = (waiting.commands.count(), waiting.commands.len_bytes());
+        let full =
+            self.count + count > limits::BATCH_COMMANDS || self.bytes + bytes > limits::BATCH_BYTES;
+        if full && !self.waiting.is_empty() {
+            return Err(waiting);
+        }
+        self.count += count;
+        self.bytes += bytes;
+        self.waiting.push(waiting);
+        Ok(())
+    }
+}
+
+/// Puts a round together. A large one goes at once; a small one when no other
+/// is under way: a payload costs a round trip to the voters and an fsync on
+/// each, whatever is in it, so at a shard that is busy few large ones beat many
+/// small ones. `None`: nobody asks any more.
+async fn next_round(
+    queue: &mut mpsc::Receiver<Waiting>,
+    held: &mut Option<Waiting>,
+    in_flight: &Semaphore,
+) -> Option<Round> {
+    let mut round = Round::default();
+    let mut next = match held.take() {
+        Some(waiting) => Some(waiting),
+        None => Some(queue.recv().await?),
+    };
+    loop {
+        while let Some(waiting) = next.take() {
+            if let Err(waiting) = round.add(waiting) {
+                *held = Some(waiting);
+                return Some(round);
+            }
+            next = queue.try_recv().ok();
+        }
+        if round.count >= LARGE {
+            return Some(round);
+        }
+        tokio::select! {
+            biased;
+            // All places but the one that is for this round.
+            _ = in_flight.acquire_many(IN_FLIGHT as u32 - 1) => return Some(round),
+            more = queue.recv() => match more {
+                Some(waiting) => next = Some(waiting),
+                None => return Some(round),
+            },
+        }
+    }
+}
+
+/// Proposes what waits, round by round.
 async fn gather(
     id: ShardId,
     sequencer: Arc<dyn Sequencer>,
@@ -96,28 +159,10 @@ async fn gather(
         let Ok(place) = Arc::clone(&in_flight).acquire_owned().await else {
             return;
         };
-        let Some(first) = (match held.take() {
-            Some(waiting) => Some(waiting),
-            None => queue.recv().await,
-        }) else {
+        let Some(round) = next_round(&mut queue, &mut held, &in_flight).await else {
             return;
         };
-        let mut round = Vec::new();
-        let (mut count, mut bytes) = (0, 0);
-        let mut next = Some(first);
-        while let Some(waiting) = next.take() {
-            let size = waiting.commands.len_bytes();
-            let full = count + waiting.commands.count() > limits::BATCH_COMMANDS
-                || bytes + size > limits::BATCH_BYTES;
-            if full && !round.is_empty() {
-                held = Some(waiting);
-                break;
-            }
-            count += waiting.commands.count();
-            bytes += size;
-            round.push(waiting);
-            next = queue.try_recv().ok();
-        }
+        let round = round.waiting;
         let stamp = match stamps.tick() {
             Ok(stamp) => stamp,
             Err(error) => {

@@ -44,6 +44,7 @@ impl ShardApply {
                 hlc: seen.hlc,
                 id: seen.id,
                 duplicate: true,
+                read_count: 0,
             })),
         })))
     }

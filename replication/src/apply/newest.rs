@@ -4,7 +4,7 @@
 //! Only spares reads: what it cannot exclude is looked up, and every replica
 //! comes to the same answer whatever it has in memory.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use folkmoot_storage::{Direction, Read, StoreError, Table, keys};
 use folkmoot_wire::{ClientMsgId, DeviceId, GroupId, UserId};
@@ -16,13 +16,13 @@ struct OfGroup {
     /// The highest id of any sender that the store held at first.
     floor: Option<ClientMsgId>,
     /// The highest id of each sender since.
-    since: HashMap<(UserId, DeviceId), ClientMsgId>,
+    since: BTreeMap<(UserId, DeviceId), ClientMsgId>,
 }
 
 /// The newest ids of groups.
 #[derive(Default)]
 pub(super) struct Newest {
-    groups: HashMap<GroupId, OfGroup>,
+    groups: BTreeMap<GroupId, OfGroup>,
     senders: usize,
 }
 
@@ -43,7 +43,7 @@ impl Newest {
             let floor = highest(store, group)?;
             let fresh = OfGroup {
                 floor,
-                since: HashMap::new(),
+                since: BTreeMap::new(),
             };
             self.groups.insert(*group, fresh);
             self.senders += 1;

@@ -204,6 +204,7 @@ impl ShardApply {
                 hlc: header.hlc,
                 id: header.id.clone(),
                 duplicate: false,
+                read_count: implied_cursor(header).map_or(0, |(_, cursor)| cursor.count),
             })),
         }))
     }

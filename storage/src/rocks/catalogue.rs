@@ -150,6 +150,12 @@ fn family(spec: &Spec, cache: &Cache) -> Options {
     family.set_max_write_buffer_number(3);
     family.set_level_compaction_dynamic_level_bytes(true);
     family.set_compression_type(spec.compression);
+    if spec.table == Table::Raft {
+        // Most of it is deleted before it is worth moving.
+        family.set_level_zero_file_num_compaction_trigger(16);
+        family.set_level_zero_slowdown_writes_trigger(40);
+        family.set_level_zero_stop_writes_trigger(60);
+    }
     family
 }
 

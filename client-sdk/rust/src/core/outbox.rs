@@ -131,6 +131,12 @@ pub struct Outbox {
     in_flight: usize,
 }
 
+/// A message's own part of its id. It rises within the queue, which spares the
+/// home a look-up; chance tells it from another queue's of the same device.
+fn unique(local: LocalId, rng: &mut dyn RngCore) -> u64 {
+    (local << 32) | u64::from(rng.next_u32())
+}
+
 impl Outbox {
     /// An empty queue.
     #[must_use]
@@ -202,7 +208,7 @@ impl Outbox {
         let first = item.id.is_none();
         let id = *item
             .id
-            .get_or_insert_with(|| ClientMsgId::new(stamp, rng.next_u64()));
+            .get_or_insert_with(|| ClientMsgId::new(stamp, unique(item.local, rng)));
         item.send.client_msg_id = id.to_bytes();
         item.state = State::Sending;
         let attempt = Attempt {

@@ -108,7 +108,9 @@ impl Engine {
             if let Some(field) = msg_id(&mut call.request)
                 && field.is_empty()
             {
-                *field = ClientMsgId::new(self.stamp, self.rng.next_u64()).to_bytes();
+                // Below those of the outbox, which rise.
+                let unique = u64::from(self.rng.next_u32());
+                *field = ClientMsgId::new(self.stamp, unique).to_bytes();
             }
             let request = call.request.clone();
             self.request(request, Open::Call(id), now);

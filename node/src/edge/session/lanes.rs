@@ -135,7 +135,7 @@ impl Session {
                 Some(fault) => self.lanes.shut(&group, fault),
                 None => VecDeque::new(),
             };
-            let moved = results.iter().any(Result::is_ok);
+            let read = read_by_sending(&results);
             for (asked, result) in asked.into_iter().zip(results) {
                 asked.reply(result.and_then(answer)).await;
             }
@@ -143,22 +143,50 @@ impl Session {
                 let fault = failed.clone().unwrap_or_else(|| Code::Internal.into());
                 job.asked.reply(Err(fault)).await;
             }
-            if moved {
-                self.read_own(group).await;
-            }
+            self.read_own(group, read).await;
         }
     }
 
     /// Sending is reading (D3): bumps of a group that the user has passive
     /// count from the message just sent.
-    async fn read_own(&self, group: GroupId) {
-        if self.core.fanout.is_passive(&self.user, &group)
-            && let Ok(Some(cursor)) = self.own_cursor(group).await
-        {
-            let fanout = &self.core.fanout;
-            fanout.cursor_moved(&self.user, &group, cursor.count);
+    async fn read_own(&self, group: GroupId, read: Read) {
+        let fanout = &self.core.fanout;
+        let count = match read {
+            Read::Nothing => return,
+            Read::Count(count) => count,
+            Read::Unknown if !fanout.is_passive(&self.user, &group) => return,
+            Read::Unknown => match self.own_cursor(group).await {
+                Ok(Some(cursor)) => cursor.count,
+                _ => return,
+            },
+        };
+        fanout.cursor_moved(&self.user, &group, count);
+    }
+}
+
+/// How far commands moved their sender's cursor.
+enum Read {
+    Nothing,
+    /// To this count.
+    Count(u64),
+    /// An earlier attempt did.
+    Unknown,
+}
+
+fn read_by_sending(results: &[Result<Outcome, Fault>]) -> Read {
+    let mut read = Read::Nothing;
+    for result in results.iter().flatten() {
+        match &result.result {
+            Some(outcome::Result::Committed(committed)) if committed.duplicate => {
+                return Read::Unknown;
+            }
+            Some(outcome::Result::Committed(committed)) if committed.read_count > 0 => {
+                read = Read::Count(committed.read_count);
+            }
+            _ => {}
         }
     }
+    read
 }
 
 /// Whether a failure says nothing about this one command: those behind it
