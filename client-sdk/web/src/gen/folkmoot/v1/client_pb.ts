@@ -563,7 +563,7 @@ export type Send = Message<"folkmoot.v1.Send"> & {
   group: Uint8Array;
 
   /**
-   * 16 bytes: a stamp of an edge and 8 random bytes
+   * 16 bytes: a stamp of an edge and 8 bytes of the client's choice
    *
    * @generated from field: bytes client_msg_id = 2;
    */
