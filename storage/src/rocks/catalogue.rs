@@ -60,12 +60,14 @@ struct Spec {
     /// How blocks are compressed: the same on every level, so that files whose
     /// keys rise, as a log's do, move down as they are.
     compression: DBCompressionType,
+    /// Files of the first level at which compaction begins, writers are slowed
+    /// down, and writers wait. RocksDB's own when `None`.
+    first_level: Option<[i32; 3]>,
 }
 
 const SPECS: [Spec; Table::ALL.len()] = [
-    // Written once, read back rarely, deleted soon by range: not worth
-    // compressing.
-    spec(Table::Raft, 32 * MIB, 16 * KIB, None).plain(),
+    // Written once, read back rarely, deleted soon by range.
+    spec(Table::Raft, 32 * MIB, 16 * KIB, None).passing(),
     spec(Table::Log, 32 * MIB, 16 * KIB, None),
     spec(Table::Heads, 8 * MIB, 4 * KIB, Some(10.0)),
     spec(Table::Rows, 16 * MIB, 8 * KIB, Some(10.0)),
@@ -85,13 +87,16 @@ const fn spec(table: Table, write_buffer: usize, block: usize, bloom_bits: Optio
         block,
         bloom_bits,
         compression: DBCompressionType::Lz4,
+        first_level: None,
     }
 }
 
 impl Spec {
-    const fn plain(self) -> Self {
+    /// What is deleted before it is worth compressing or moving.
+    const fn passing(self) -> Self {
         Self {
             compression: DBCompressionType::None,
+            first_level: Some([16, 40, 60]),
             ..self
         }
     }
@@ -150,11 +155,10 @@ fn family(spec: &Spec, cache: &Cache) -> Options {
     family.set_max_write_buffer_number(3);
     family.set_level_compaction_dynamic_level_bytes(true);
     family.set_compression_type(spec.compression);
-    if spec.table == Table::Raft {
-        // Most of it is deleted before it is worth moving.
-        family.set_level_zero_file_num_compaction_trigger(16);
-        family.set_level_zero_slowdown_writes_trigger(40);
-        family.set_level_zero_stop_writes_trigger(60);
+    if let Some([begin, slow, wait]) = spec.first_level {
+        family.set_level_zero_file_num_compaction_trigger(begin);
+        family.set_level_zero_slowdown_writes_trigger(slow);
+        family.set_level_zero_stop_writes_trigger(wait);
     }
     family
 }
