@@ -133,6 +133,14 @@ async fn next_round(
         if round.count >= LARGE {
             return Some(round);
         }
+        // The answers of one round bring the next commands, and they come one
+        // behind the other: a round that left with the first would have the
+        // rest wait for it. A turn of the runtime reads what has arrived.
+        tokio::task::yield_now().await;
+        if let Ok(waiting) = queue.try_recv() {
+            next = Some(waiting);
+            continue;
+        }
         tokio::select! {
             biased;
             // All places but the one that is for this round.
