@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{parts, path, process};
+use crate::{failover, parts, path, process};
 
 /// Measures Folkmoot, beside its peers where there are any.
 #[derive(Debug, Parser)]
@@ -20,6 +20,9 @@ enum What {
     /// The way of a message: send to commit, send to deliver, and the highest
     /// committed rate; beside JetStream and Redis Streams
     Path(path::Options),
+    /// The pause of a group when its leader is killed under load, and what is
+    /// lost or doubled by it; beside JetStream
+    Failover(failover::Options),
     /// One part alone: records per second that the store's group commit makes
     /// durable on this disk
     Commit(parts::commit::Options),
@@ -44,6 +47,7 @@ pub fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match Arguments::parse().what {
         What::Path(options) => path::run(options),
+        What::Failover(options) => failover::run(&options),
         What::Commit(options) => parts::commit::run(&options),
         What::Propose(options) => parts::propose::run(&options),
         What::AsServer {

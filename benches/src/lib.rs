@@ -1,16 +1,20 @@
 //! `folkmoot-bench`: how fast Folkmoot is, beside others that do a part of
 //! what it does, on the same machine and in the same run.
 //!
-//! [`path`] is the way of a message: sent, committed, delivered. [`peer`] is
+//! [`path`] is the way of a message: sent, committed, delivered; [`failover`]
+//! is what happens to it when a leader is killed. [`peer`] is
 //! the port behind which Folkmoot, JetStream and Redis are alike, [`load`]
 //! makes the load, [`machine`] says what it cost. [`parts`] measures what
 //! single parts of a node can do.
 
 pub mod cli;
+mod failover;
+mod folder;
 mod load;
 mod machine;
 mod parts;
 mod path;
 mod peer;
 mod process;
+mod progress;
 mod stats;

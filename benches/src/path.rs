@@ -2,21 +2,21 @@
 //! others, in runs that take turns.
 
 mod cells;
-mod progress;
 mod report;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::folder::Clean;
 use crate::machine::{Cores, Machine, pin_this_thread};
 use crate::peer::{Folkmoot, JetStream, Peer, Redis, Setup};
+use crate::progress::Progress;
 use cells::{Cell, Measured, Shape};
-use progress::Progress;
 use report::{Report, Row};
 
 /// Publishers in every measurement.
@@ -234,15 +234,4 @@ async fn one(
     servers.must_run()?;
     servers.stop().await?;
     Ok(measured)
-}
-
-/// A folder that goes when the run ends.
-struct Clean<'a>(&'a Path);
-
-impl Drop for Clean<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(self.0) {
-            eprintln!("{} could not be removed: {error}", self.0.display());
-        }
-    }
 }

@@ -5,6 +5,7 @@
 mod folkmoot;
 mod jetstream;
 mod redis;
+mod replicated;
 mod socket;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 pub(crate) use folkmoot::Folkmoot;
 pub(crate) use jetstream::JetStream;
 pub(crate) use redis::Redis;
+pub(crate) use replicated::Replicated;
 
 /// The number of a message, unique from its servers' start on.
 pub(crate) type Tag = u64;
@@ -49,6 +51,15 @@ pub(crate) trait Peer: Send + Sync {
 
     /// Starts servers and makes the targets.
     async fn start(&self, setup: &Setup) -> anyhow::Result<Box<dyn Servers>>;
+
+    /// The same with servers that may die, where it has a mode for that.
+    async fn start_replicated(&self, setup: &Setup) -> anyhow::Result<Box<dyn Replicated>> {
+        anyhow::bail!(
+            "{} has no mode with {} replicas that survives losing one",
+            self.name(),
+            setup.replicas
+        )
+    }
 }
 
 /// Running servers of one peer. Dropping them kills them.

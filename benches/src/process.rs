@@ -75,6 +75,12 @@ impl Server {
         self.process.id()
     }
 
+    /// Kills it with SIGKILL, and waits until it is gone.
+    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
+        let killed = self.process.kill().await;
+        killed.with_context(|| format!("killing {}", self.name))
+    }
+
     /// Fails when the process has ended, with the end of its log.
     pub(crate) fn must_run(&mut self) -> anyhow::Result<()> {
         match self.process.try_wait()? {

@@ -33,9 +33,10 @@ pub enum ConsensusError {
 pub struct RaftOptions {
     /// A leader shows itself this often.
     pub heartbeat: Duration,
-    /// A follower that hears nothing for a random time between this...
+    /// A follower that hears nothing stands for election after the leader's
+    /// lease, which is `election_max`, and a random time between this...
     pub election_min: Duration,
-    /// ...and this, stands for election.
+    /// ...and this.
     pub election_max: Duration,
     /// A call that carries entries or a part of a snapshot may take this long.
     pub call_deadline: Duration,
@@ -74,9 +75,9 @@ pub struct RaftOptions {
 impl Default for RaftOptions {
     fn default() -> Self {
         Self {
-            heartbeat: Duration::from_millis(250),
-            election_min: Duration::from_millis(800),
-            election_max: Duration::from_millis(1_600),
+            heartbeat: Duration::from_millis(80),
+            election_min: Duration::from_millis(200),
+            election_max: Duration::from_millis(350),
             call_deadline: Duration::from_secs(5),
             install_deadline: Duration::from_secs(300),
             snapshot_every: 10_000,

@@ -3,14 +3,15 @@
 
 mod clients;
 mod cluster;
+mod lasting;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use async_trait::async_trait;
-use folkmoot_client::{Client, GroupId};
+use folkmoot_client::{Client, GroupId, Start};
 
-use super::{Peer, Publisher, Servers, Setup, Subscriber};
+use super::{Peer, Publisher, Replicated, Servers, Setup, Subscriber};
 use crate::process;
 use clients::{Reader, Sender};
 use cluster::Cluster;
@@ -69,15 +70,25 @@ impl Peer for Folkmoot {
     }
 
     async fn start(&self, setup: &Setup) -> anyhow::Result<Box<dyn Servers>> {
+        Ok(Box::new(self.run(setup).await?))
+    }
+
+    async fn start_replicated(&self, setup: &Setup) -> anyhow::Result<Box<dyn Replicated>> {
+        Ok(Box::new(self.run(setup).await?))
+    }
+}
+
+impl Folkmoot {
+    async fn run(&self, setup: &Setup) -> anyhow::Result<Running> {
         let mut cluster = Cluster::start(&self.program, setup).await?;
         let groups = clients::make_groups(&mut cluster, setup)
             .await
             .context("making the groups")?;
-        Ok(Box::new(Running {
+        Ok(Running {
             cluster,
             groups,
             publishers: setup.publishers,
-        }))
+        })
     }
 }
 
@@ -110,7 +121,7 @@ impl Servers for Running {
         let mut all: Vec<Box<dyn Publisher>> = Vec::new();
         for number in 0..self.publishers {
             let node = &self.cluster.nodes[edges[number % edges.len()]];
-            let client: Client = clients::publisher(node, number).await?;
+            let client: Client = clients::publisher(&[node], number).await?;
             all.push(Box::new(Sender::new(client, &self.groups[..targets])));
         }
         Ok(all)
@@ -118,7 +129,8 @@ impl Servers for Running {
 
     async fn subscriber(&mut self) -> anyhow::Result<Box<dyn Subscriber>> {
         let edge = self.edges(1).await?[0];
-        let reader = Reader::connect(&self.cluster.nodes[edge], self.groups[0]).await?;
+        let node = &self.cluster.nodes[edge];
+        let reader = Reader::connect(node, self.groups[0], Start::Recent(0)).await?;
         Ok(Box::new(reader))
     }
 

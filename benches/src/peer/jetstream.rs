@@ -2,23 +2,28 @@
 //! subjects; each message has an id for dedup.
 
 mod install;
+mod lasting;
 mod protocol;
 mod session;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use folkmoot_node::demo::ports::Ports;
 use serde_json::{Value, json};
 
-use super::{Peer, Publisher, Servers, Setup, Subscriber, target_names};
+use super::{Peer, Publisher, Replicated, Servers, Setup, Subscriber, Tag, target_names};
 use crate::process::{self, Server};
+use lasting::Lasting;
 use session::{Receiver, Sender, Session};
 
 const STREAM: &str = "BENCH";
+/// Making a consumer after servers died may take this long.
+const CONSUMER: Duration = Duration::from_secs(60);
 
 /// The peer.
 pub(crate) struct JetStream {
@@ -63,6 +68,16 @@ impl Peer for JetStream {
     }
 
     async fn start(&self, setup: &Setup) -> anyhow::Result<Box<dyn Servers>> {
+        Ok(Box::new(self.run(setup).await?))
+    }
+
+    async fn start_replicated(&self, setup: &Setup) -> anyhow::Result<Box<dyn Replicated>> {
+        Ok(Box::new(self.run(setup).await?))
+    }
+}
+
+impl JetStream {
+    async fn run(&self, setup: &Setup) -> anyhow::Result<Running> {
         let program = self.program.as_ref().context("not prepared")?;
         let mut ports = Ports::new(std::process::id());
         let mut addrs = Vec::new();
@@ -71,29 +86,31 @@ impl Peer for JetStream {
         }
         let mut servers = Vec::new();
         for at in 0..setup.replicas {
-            let name = server_name(at);
-            let file = setup.folder.join(format!("{name}.conf"));
-            std::fs::write(&file, config(at, &addrs, setup))?;
-            let args = ["--config".to_owned(), file.display().to_string()];
-            servers.push(Server::start(
-                &name,
-                program,
-                &args,
-                &setup.folder,
-                setup.core,
-            )?);
+            std::fs::write(config_file(at, setup), config(at, &addrs, setup))?;
+            servers.push(server(program, at, setup)?);
         }
         let clients: Vec<SocketAddr> = addrs.iter().map(|(client, _)| *client).collect();
         let first = clients[0];
         process::until(&mut servers, || async move { missing(first).await }).await?;
         make_stream(first, &mut servers, setup.replicas).await?;
-        Ok(Box::new(Running {
+        Ok(Running {
             servers,
             clients,
-            publishers: setup.publishers,
             targets: target_names(setup.targets),
-        }))
+            program: program.clone(),
+            setup: setup.clone(),
+        })
     }
+}
+
+fn config_file(at: usize, setup: &Setup) -> PathBuf {
+    setup.folder.join(format!("{}.conf", server_name(at)))
+}
+
+fn server(program: &Path, at: usize, setup: &Setup) -> anyhow::Result<Server> {
+    let config = config_file(at, setup).display().to_string();
+    let args = ["--config".to_owned(), config];
+    Server::start(&server_name(at), program, &args, &setup.folder, setup.core)
 }
 
 fn server_name(at: usize) -> String {
@@ -157,6 +174,15 @@ async fn make_stream(
         Ok(refusal(&answer))
     })
     .await?;
+    wait_whole(addr, servers, replicas).await
+}
+
+/// Waits until the stream has a leader, and all its replicas are up to date.
+async fn wait_whole(
+    addr: SocketAddr,
+    servers: &mut [Server],
+    replicas: usize,
+) -> anyhow::Result<()> {
     process::until(servers, || async move {
         let info = info(addr).await?;
         if replicas == 1 {
@@ -186,51 +212,34 @@ async fn info(addr: SocketAddr) -> anyhow::Result<Value> {
 struct Running {
     servers: Vec<Server>,
     clients: Vec<SocketAddr>,
-    publishers: usize,
     targets: Arc<[String]>,
+    program: PathBuf,
+    setup: Setup,
 }
 
 impl Running {
-    /// Where the stream's leader listens: whoever is connected there saves it
+    /// The server that leads the stream: whoever is connected there saves it
     /// the way between servers.
-    async fn leader(&self) -> anyhow::Result<SocketAddr> {
+    async fn led_by(&self) -> anyhow::Result<usize> {
         if self.clients.len() == 1 {
-            return Ok(self.clients[0]);
+            return Ok(0);
         }
         let info = info(self.clients[0]).await?;
         let leader = info["cluster"]["leader"].as_str().context("no leader")?;
         let found = (0..self.clients.len()).find(|at| server_name(*at) == leader);
-        found
-            .map(|at| self.clients[at])
-            .context("an unknown leader")
-    }
-}
-
-#[async_trait]
-impl Servers for Running {
-    fn pids(&self) -> Vec<u32> {
-        self.servers.iter().filter_map(Server::pid).collect()
+        found.context("an unknown leader")
     }
 
-    async fn publishers(&mut self, _: usize) -> anyhow::Result<Vec<Box<dyn Publisher>>> {
-        let leader = self.leader().await?;
-        let mut all: Vec<Box<dyn Publisher>> = Vec::new();
-        for number in 0..self.publishers {
-            let session = Session::connect(leader).await?;
-            let targets = Arc::clone(&self.targets);
-            all.push(Box::new(Sender::new(session, targets, number)));
-        }
-        Ok(all)
-    }
-
-    async fn subscriber(&mut self) -> anyhow::Result<Box<dyn Subscriber>> {
-        let mut session = Session::connect(self.leader().await?).await?;
+    /// One that is pushed the first target's messages.
+    async fn consumer(&self, policy: &str) -> anyhow::Result<Receiver> {
+        let leader = self.clients[self.led_by().await?];
+        let mut session = Session::connect(leader).await?;
         let to = session.subscribe("deliver").await?;
         let consumer = json!({
             "stream_name": STREAM,
             "config": {
                 "deliver_subject": to,
-                "deliver_policy": "new",
+                "deliver_policy": policy,
                 "ack_policy": "none",
                 "replay_policy": "instant",
                 "filter_subject": self.targets[0],
@@ -242,8 +251,69 @@ impl Servers for Running {
             .await?;
         match refusal(&answer) {
             Some(why) => bail!("no consumer: {why}"),
-            None => Ok(Box::new(Receiver::new(session))),
+            None => Ok(Receiver::new(session)),
         }
+    }
+}
+
+#[async_trait]
+impl Replicated for Running {
+    async fn lasting(&mut self, count: usize) -> anyhow::Result<Vec<Box<dyn Publisher>>> {
+        let publisher = |number| -> Box<dyn Publisher> {
+            let (servers, targets) = (self.clients.clone(), Arc::clone(&self.targets));
+            Box::new(Lasting::new(servers, targets, number))
+        };
+        Ok((0..count).map(publisher).collect())
+    }
+
+    async fn leader(&self) -> anyhow::Result<usize> {
+        self.led_by().await
+    }
+
+    async fn kill(&mut self, at: usize) -> anyhow::Result<()> {
+        self.servers[at].kill().await
+    }
+
+    async fn again(&mut self, at: usize) -> anyhow::Result<()> {
+        self.servers[at] = server(&self.program, at, &self.setup)?;
+        let (addr, replicas) = (self.clients[at], self.clients.len());
+        wait_whole(addr, &mut self.servers, replicas).await
+    }
+
+    async fn stored(&mut self) -> anyhow::Result<Vec<Tag>> {
+        let info = info(self.clients[0]).await?;
+        let count = info["state"]["messages"].as_u64().context("no count")?;
+        // The cluster may still be choosing who makes consumers.
+        let give_up = Instant::now() + CONSUMER;
+        loop {
+            match self.consumer("all").await {
+                Ok(consumer) => return consumer.take(count).await,
+                Err(error) if Instant::now() > give_up => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Servers for Running {
+    fn pids(&self) -> Vec<u32> {
+        self.servers.iter().filter_map(Server::pid).collect()
+    }
+
+    async fn publishers(&mut self, _: usize) -> anyhow::Result<Vec<Box<dyn Publisher>>> {
+        let leader = self.clients[self.led_by().await?];
+        let mut all: Vec<Box<dyn Publisher>> = Vec::new();
+        for number in 0..self.setup.publishers {
+            let session = Session::connect(leader).await?;
+            let targets = Arc::clone(&self.targets);
+            all.push(Box::new(Sender::new(session, targets, number)));
+        }
+        Ok(all)
+    }
+
+    async fn subscriber(&mut self) -> anyhow::Result<Box<dyn Subscriber>> {
+        Ok(Box::new(self.consumer("new").await?))
     }
 
     fn must_run(&mut self) -> anyhow::Result<()> {

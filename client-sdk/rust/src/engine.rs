@@ -267,9 +267,9 @@ impl Engine {
         self.session = Some(Session::new(now));
         let hello = self.hello(token);
         // Before the first heartbeat is due: there are none before Welcome.
-        let deadline = now + self.options.request_deadline.min(HELLO_ANSWER);
+        let within = self.options.request_deadline.min(HELLO_ANSWER);
         if let Some(session) = &mut self.session {
-            let frame = session.request(Request::Hello(hello), Open::Hello, deadline);
+            let frame = session.request(Request::Hello(hello), Open::Hello, now, within);
             self.push_frame(&frame);
         }
     }
@@ -312,9 +312,9 @@ impl Engine {
     }
 
     fn request(&mut self, request: Request, open: Open, now: Duration) {
-        let deadline = now + self.options.request_deadline;
+        let within = self.options.request_deadline;
         if let Some(session) = &mut self.session {
-            let frame = session.request(request, open, deadline);
+            let frame = session.request(request, open, now, within);
             self.push_frame(&frame);
         }
     }

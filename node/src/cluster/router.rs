@@ -3,12 +3,14 @@
 //! their `client_msg_id`, the others by what they are), so an attempt whose
 //! end is not known is simply made again.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use folkmoot_consensus::Sequencer;
 use folkmoot_replication::placement::Shard;
 use folkmoot_wire::proto::{
-    Command, MetaCommand, MetaOutcome, Outcome, Propose, node_reply, node_request,
+    Command, MetaCommand, MetaOutcome, NotLeader, Outcome, Propose, node_reply, node_request,
 };
 use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits};
 use tokio::time::{Instant, sleep};
@@ -20,8 +22,9 @@ use super::shards::{NotDone, Voters};
 use super::view::ClusterView;
 use crate::ports::Random;
 
-/// First and longest pause between attempts.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(400));
+/// First and longest pause between attempts. Short: while voters elect, what
+/// users notice is how soon somebody asks the new leader.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
 /// Routes proposals.
 pub struct Router {
@@ -30,6 +33,15 @@ pub struct Router {
     voters: Arc<Voters>,
     view: Arc<ClusterView>,
     random: Arc<dyn Random>,
+}
+
+/// What `target` would have answered, were it there.
+fn passed_over(shard: ShardId, leader: Option<NodeId>) -> NotDone {
+    NotDone::NotLeader(NotLeader {
+        shard: shard.0,
+        leader: leader.map_or(0, |node| node.0),
+        term: 0,
+    })
 }
 
 impl Router {
@@ -72,7 +84,11 @@ impl Router {
                     "no voter is alive",
                 ))),
                 Some(node) if node == self.me => self.propose_here(shard.id, &commands, left).await,
-                Some(node) => self.propose_there(node, shard.id, &commands, left).await,
+                Some(node) => tokio::select! {
+                    biased;
+                    result = self.propose_there(node, shard.id, &commands, left) => result,
+                    leader = self.passed_over(shard.id, node) => Err(passed_over(shard.id, leader)),
+                },
             };
             let fault = match result {
                 Ok(outcomes) => {
@@ -130,6 +146,37 @@ impl Router {
             &alive
         };
         (!choice.is_empty()).then(|| choice[attempt % choice.len()])
+    }
+
+    /// Waits until another node than `target` is known to lead, which it gives,
+    /// or `target` to be dead. A dead node does not answer; that its connection
+    /// is gone shows only seconds later.
+    async fn passed_over(&self, shard: ShardId, target: NodeId) -> Option<NodeId> {
+        let mut members = self.view.watch();
+        let mut status = self.voters.get(shard).map(|voter| voter.raft.watch());
+        loop {
+            let leader = self.voters.leader(shard).filter(|leader| *leader != target);
+            if leader.is_some() || !self.view.alive(target) {
+                return leader;
+            }
+            let elected = async {
+                let changed = match &mut status {
+                    Some(status) => status.changed().await.is_ok(),
+                    None => false,
+                };
+                // There is no replica here, or it has stopped.
+                if !changed {
+                    pending().await
+                }
+            };
+            tokio::select! {
+                biased;
+                () = elected => {}
+                changed = members.changed() => if changed.is_err() {
+                    return None;
+                },
+            }
+        }
     }
 
     async fn propose_here(

@@ -6,7 +6,7 @@ use std::task::{Context as Task, Poll};
 
 use anyhow::Context;
 use async_trait::async_trait;
-use folkmoot_client::{Client, Entries, Group, GroupId, NewGroup, Receipt, Sent, Start};
+use folkmoot_client::{Client, Entries, Entry, Group, GroupId, NewGroup, Receipt, Sent, Start};
 use folkmoot_wire::proto::Kind;
 use futures_util::stream::{FuturesUnordered, StreamExt, TryStreamExt};
 use futures_util::{FutureExt, stream};
@@ -25,9 +25,11 @@ const JOINING: usize = 200;
 const ROOM: usize = 10_000;
 const READER: &str = "reader";
 
-async fn connect(node: &Node, subject: &str) -> anyhow::Result<Client> {
+/// Connects to the first of these nodes, and to another when that is gone.
+async fn connect_to_any(nodes: &[&Node], subject: &str) -> anyhow::Result<Client> {
+    let node = nodes.first().context("no node")?;
     let client = Client::builder()
-        .edge(node.listen.to_string())
+        .edges(nodes.iter().map(|node| node.listen.to_string()))
         .token(node.user(subject).await?)
         .trust_fingerprint(&node.fingerprint)
         .only_quic()
@@ -39,9 +41,13 @@ async fn connect(node: &Node, subject: &str) -> anyhow::Result<Client> {
     client.with_context(|| format!("{subject} cannot connect to {}", node.listen))
 }
 
+async fn connect(node: &Node, subject: &str) -> anyhow::Result<Client> {
+    connect_to_any(&[node], subject).await
+}
+
 /// The client of a publisher.
-pub(super) async fn publisher(node: &Node, number: usize) -> anyhow::Result<Client> {
-    connect(node, &format!("publisher-{number}")).await
+pub(super) async fn publisher(nodes: &[&Node], number: usize) -> anyhow::Result<Client> {
+    connect_to_any(nodes, &format!("publisher-{number}")).await
 }
 
 /// Makes the groups, with all publishers as members, and the reader in the
@@ -53,7 +59,7 @@ pub(super) async fn make_groups(
     let mut clients = Vec::new();
     for number in 0..setup.publishers {
         let node = &cluster.nodes[number % cluster.nodes.len()];
-        clients.push(publisher(node, number).await?);
+        clients.push(publisher(&[node], number).await?);
     }
     let founder = clients[0].clone();
     let groups: Vec<GroupId> = stream::iter(0..setup.targets)
@@ -169,11 +175,34 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) async fn connect(node: &Node, group: GroupId) -> anyhow::Result<Self> {
+    pub(super) async fn connect(node: &Node, group: GroupId, from: Start) -> anyhow::Result<Self> {
         let client = connect(node, READER).await?;
-        let entries = client.group(group).entries_from(Start::Recent(0)).await?;
+        let entries = client.group(group).entries_from(from).await?;
         Ok(Self { client, entries })
     }
+
+    /// Reads up to the entry `head`, and ends.
+    pub(super) async fn up_to(mut self, head: u64) -> anyhow::Result<Vec<Tag>> {
+        let mut tags = Vec::new();
+        let mut seq = 0;
+        while seq < head {
+            let entry = self.entries.next().await.context("reading has ended")?;
+            seq = entry.seq();
+            tags.extend(message(&entry)?);
+        }
+        self.client.close().await;
+        Ok(tags)
+    }
+}
+
+/// The message that an entry is. Joins are entries too.
+fn message(entry: &Entry) -> anyhow::Result<Option<Tag>> {
+    if entry.kind() != Kind::Message {
+        return Ok(None);
+    }
+    let text = entry.text().unwrap_or_default();
+    let tag = tag_of(text.as_bytes()).context("an entry that was not sent")?;
+    Ok(Some(tag))
 }
 
 #[async_trait]
@@ -182,11 +211,7 @@ impl Subscriber for Reader {
         while tags.is_empty() {
             let mut next = Some(self.entries.next().await.context("reading has ended")?);
             while let Some(entry) = next {
-                // Joins are entries too.
-                if entry.kind() == Kind::Message {
-                    let text = entry.text().unwrap_or_default();
-                    tags.push(tag_of(text.as_bytes()).context("an entry that was not sent")?);
-                }
+                tags.extend(message(&entry)?);
                 next = self.entries.next().now_or_never().flatten();
             }
         }

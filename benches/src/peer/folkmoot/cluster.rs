@@ -36,19 +36,24 @@ pub(super) struct Node {
 pub(super) struct Cluster {
     servers: Vec<Server>,
     pub(super) nodes: Vec<Node>,
+    program: PathBuf,
+    setup: Setup,
 }
 
 impl Cluster {
     /// Starts all nodes and waits until every shard has all its voters.
     pub(super) async fn start(program: &Path, setup: &Setup) -> anyhow::Result<Self> {
         let mut ports = Ports::new(std::process::id());
+        write_certificate(&setup.folder)?;
         let mut cluster = Self {
             servers: Vec::new(),
             nodes: Vec::new(),
+            program: program.to_owned(),
+            setup: setup.clone(),
         };
         for number in 0..setup.replicas {
             let mut node = Node::new(number, &mut ports, &setup.folder)?;
-            let flags = node.flags(setup.replicas);
+            let flags = node.flags(setup);
             let mut args = vec!["start".to_owned()];
             match cluster.nodes.first() {
                 None => {
@@ -58,8 +63,7 @@ impl Cluster {
                 Some(first) => args.extend(first.invite().await?),
             }
             args.extend(flags);
-            let server = Server::start(&node.name, program, &args, &setup.folder, setup.core)?;
-            cluster.servers.push(server);
+            cluster.servers.push(cluster.run(&node, &args)?);
             let api = &node.api;
             process::until(&mut cluster.servers, || async move {
                 let status = api.get("/v1/status").await?;
@@ -70,8 +74,19 @@ impl Cluster {
             node.meet().await?;
             cluster.nodes.push(node);
         }
-        let nodes = &cluster.nodes;
-        process::until(&mut cluster.servers, || async move {
+        cluster.wait_whole().await?;
+        Ok(cluster)
+    }
+
+    fn run(&self, node: &Node, args: &[String]) -> anyhow::Result<Server> {
+        let Setup { folder, core, .. } = &self.setup;
+        Server::start(&node.name, &self.program, args, folder, *core)
+    }
+
+    /// Waits until every node sees all the others, and every shard led.
+    async fn wait_whole(&mut self) -> anyhow::Result<()> {
+        let nodes = &self.nodes;
+        process::until(&mut self.servers, || async move {
             for node in nodes {
                 if let Some(missing) = node.missing(nodes.len()).await? {
                     return Ok(Some(format!("{}: {missing}", node.name)));
@@ -79,22 +94,50 @@ impl Cluster {
             }
             Ok(None)
         })
-        .await?;
-        Ok(cluster)
+        .await
     }
 
-    /// The node that sequences a group.
+    /// The seq of the group's last entry.
+    pub(super) async fn head(&self, group: GroupId) -> anyhow::Result<u64> {
+        let leader = &self.nodes[self.leader(group).await?];
+        let shown = leader.api.get(&format!("/v1/groups/{group}")).await?;
+        shown["seq"].as_u64().context("a group without a head")
+    }
+
+    /// Kills a node, and waits until it is gone.
+    pub(super) async fn kill(&mut self, at: usize) -> anyhow::Result<()> {
+        self.servers[at].kill().await
+    }
+
+    /// Starts a killed node again; it is there when its copy of the group has
+    /// all that the others had when it began.
+    pub(super) async fn again(&mut self, at: usize, group: GroupId) -> anyhow::Result<()> {
+        let mut args = vec!["start".to_owned()];
+        args.extend(self.nodes[at].flags(&self.setup));
+        self.servers[at] = self.run(&self.nodes[at], &args)?;
+        self.wait_whole().await?;
+        let wanted = self.head(group).await?;
+        let node = &self.nodes[at];
+        let path = &format!("/v1/groups/{group}?node={}", node.id);
+        process::until(&mut self.servers, || async move {
+            let seq = node.api.get(path).await?["seq"].as_u64();
+            Ok((seq < Some(wanted)).then(|| format!("its copy is at {seq:?} of {wanted}")))
+        })
+        .await
+    }
+
+    /// The node that sequences a group, by its own word: others may be behind.
     pub(super) async fn leader(&self, group: GroupId) -> anyhow::Result<usize> {
-        let api = &self.nodes[0].api;
-        let group = api.get(&format!("/v1/groups/{group}")).await?;
-        let shards = api.get("/v1/shards").await?;
-        let shard = list(&shards, "shards")
-            .iter()
-            .find(|shard| shard["shard"] == group["shard"])
-            .context("a group without a shard")?;
-        let leader = shard["leader"].as_u64();
-        let found = self.nodes.iter().position(|node| Some(node.id) == leader);
-        found.with_context(|| format!("the group's shard has no leader: {shard}"))
+        let path = format!("/v1/groups/{group}");
+        let shard = self.nodes[0].api.get(&path).await?["shard"].clone();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let shards = node.api.get("/v1/shards").await?;
+            let leads = |s: &Value| s["shard"] == shard && s["leader"].as_u64() == Some(node.id);
+            if list(&shards, "shards").iter().any(leads) {
+                return Ok(at);
+            }
+        }
+        bail!("shard {shard} of the group has no leader")
     }
 
     pub(super) fn pids(&self) -> Vec<u32> {
@@ -130,9 +173,13 @@ impl Node {
         })
     }
 
-    fn flags(&self, voters: usize) -> Vec<String> {
+    fn flags(&self, setup: &Setup) -> Vec<String> {
+        let voters = setup.replicas;
+        let [certificate, key] = certificate_files(&setup.folder);
         vec![
             format!("--data={}", self.folder.display()),
+            format!("--certificate={}", certificate.display()),
+            format!("--certificate-key={}", key.display()),
             format!("--name={}", self.name),
             format!("--region={REGION}"),
             format!("--listen={}", self.listen),
@@ -198,6 +245,21 @@ impl Node {
             None => bail!("the node gave no token"),
         }
     }
+}
+
+/// The certificate that all nodes show to clients, and its key.
+fn certificate_files(folder: &Path) -> [PathBuf; 2] {
+    ["certificate.pem", "certificate-key.pem"].map(|name| folder.join(name))
+}
+
+/// One for all nodes, as behind one name: a client goes from any to any other.
+fn write_certificate(folder: &Path) -> anyhow::Result<()> {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])
+        .context("making a certificate")?;
+    let [certificate, key] = certificate_files(folder);
+    std::fs::write(certificate, made.cert.pem())?;
+    std::fs::write(key, made.signing_key.serialize_pem())?;
+    Ok(())
 }
 
 fn list<'a>(answer: &'a Value, key: &str) -> &'a [Value] {

@@ -141,12 +141,15 @@ impl Sender {
         }
     }
 
-    /// Takes an acknowledgement: the inbox says of what.
+    /// Which message an acknowledgement is of: its inbox says so.
+    fn tag(&self, subject: &str) -> anyhow::Result<Tag> {
+        let tag = subject.strip_prefix(&self.inbox);
+        tag.and_then(|tag| tag.parse().ok())
+            .with_context(|| format!("a message to {subject}"))
+    }
+
+    /// Takes an acknowledgement.
     fn acknowledged(&self, subject: &str, payload: &[u8]) -> anyhow::Result<Tag> {
-        let tag = subject
-            .strip_prefix(&self.inbox)
-            .and_then(|tag| tag.parse().ok())
-            .with_context(|| format!("a message to {subject}"))?;
         let answer: Value = serde_json::from_slice(payload).context("an acknowledgement")?;
         if answer.get("seq").is_none() || answer.get("error").is_some() {
             bail!("a message was refused: {answer}");
@@ -154,8 +157,38 @@ impl Sender {
         if answer["duplicate"] == true {
             bail!("a message was taken for a repetition: {answer}");
         }
-        Ok(tag)
+        self.tag(subject)
     }
+
+    /// Waits for one, where messages are sent again and servers may be
+    /// without a leader. May be dropped while it waits.
+    pub(super) async fn acknowledgement(&mut self) -> anyhow::Result<Acknowledged> {
+        loop {
+            let Said::Message {
+                subject,
+                payload,
+                nobody,
+            } = self.session.said().await?
+            else {
+                continue;
+            };
+            if nobody {
+                return Ok(Acknowledged::NotNow);
+            }
+            let answer: Value = serde_json::from_slice(&payload).context("an acknowledgement")?;
+            return Ok(if answer.get("error").is_some() {
+                Acknowledged::NotNow
+            } else {
+                Acknowledged::Stored(self.tag(&subject)?)
+            });
+        }
+    }
+}
+
+/// What is said to a message that may have been sent before.
+pub(super) enum Acknowledged {
+    Stored(Tag),
+    NotNow,
 }
 
 #[async_trait]
@@ -207,6 +240,16 @@ pub(super) struct Receiver {
 impl Receiver {
     pub(super) fn new(session: Session) -> Self {
         Self { session }
+    }
+
+    /// Takes so many messages.
+    pub(super) async fn take(mut self, count: u64) -> anyhow::Result<Vec<Tag>> {
+        let mut tags = Vec::new();
+        while (tags.len() as u64) < count {
+            let (_, payload) = self.session.message().await?;
+            tags.push(tag_of(&payload).context("a message that was not sent")?);
+        }
+        Ok(tags)
     }
 }
 

@@ -15,6 +15,12 @@ use folkmoot_wire::proto::{ClientFrame, Ping};
 
 /// Heartbeats without an answer after which an edge counts as gone.
 const SILENT_HEARTBEATS: u32 = 2;
+/// An edge that says nothing for so long while a request is open is asked
+/// whether it is there...
+const ASK_AFTER: Duration = Duration::from_millis(1_500);
+/// ...and counts as gone when it says nothing for so long after that. Both are
+/// several of the longest round trips.
+const ASKED_WAIT: Duration = Duration::from_millis(2_500);
 /// Bounds of what an edge may ask for as heartbeat, in milliseconds.
 const HEARTBEAT_MS: std::ops::RangeInclusive<u32> = 100..=300_000;
 
@@ -27,6 +33,12 @@ pub struct Session<T> {
     heartbeat: Duration,
     heard: Duration,
     pinged: Duration,
+    /// Before the Welcome there are no heartbeats.
+    is_welcome: bool,
+    /// Since when a request is open and nothing was heard.
+    waits: Option<Duration>,
+    /// When the edge was asked whether it is there; nothing was heard since.
+    asked: Option<Duration>,
 }
 
 impl<T> Session<T> {
@@ -40,20 +52,32 @@ impl<T> Session<T> {
             heartbeat: limits::HEARTBEAT,
             heard: now,
             pinged: now,
+            is_welcome: false,
+            waits: None,
+            asked: None,
         }
     }
 
-    /// Takes over the heartbeat that the edge asks for; 0 keeps ours.
-    pub fn set_heartbeat(&mut self, ms: u32) {
+    /// The edge has welcomed the client. Takes over the heartbeat that it asks
+    /// for; 0 keeps ours.
+    pub fn welcomed(&mut self, ms: u32) {
+        self.is_welcome = true;
         if ms != 0 {
             let ms = ms.clamp(*HEARTBEAT_MS.start(), *HEARTBEAT_MS.end());
             self.heartbeat = Duration::from_millis(u64::from(ms));
         }
     }
 
-    /// Makes the frame of a request that has to be answered by `deadline`.
-    pub fn request(&mut self, request: Request, tag: T, deadline: Duration) -> ClientFrame {
-        let id = self.next_id;
+    /// Makes the frame of a request that has to be answered within `within`.
+    pub fn request(
+        &mut self,
+        request: Request,
+        tag: T,
+        now: Duration,
+        within: Duration,
+    ) -> ClientFrame {
+        let (id, deadline) = (self.next_id, now + within);
+        self.waits.get_or_insert(now);
         self.next_id += 1;
         self.open.insert(id, (deadline, tag));
         self.deadlines.insert((deadline, id));
@@ -72,12 +96,17 @@ impl<T> Session<T> {
     /// Something arrived.
     pub fn heard(&mut self, now: Duration) {
         self.heard = now;
+        self.asked = None;
+        self.waits = (!self.open.is_empty()).then_some(now);
     }
 
     /// The request `id` was answered; `None` when it is not open (any more).
     pub fn answered(&mut self, id: u64) -> Option<T> {
         let (deadline, tag) = self.open.remove(&id)?;
         self.deadlines.remove(&(deadline, id));
+        if self.open.is_empty() {
+            self.waits = None;
+        }
         Some(tag)
     }
 
@@ -93,14 +122,25 @@ impl<T> Session<T> {
         tags
     }
 
-    /// The heartbeat, when it is time for one.
+    /// The heartbeat, when it is time for one, or when an answer is long in
+    /// coming: an edge that died says nothing, and what one that lives is
+    /// asked may take longer than it takes to say so.
     pub fn ping(&mut self, now: Duration, tag: T) -> Option<ClientFrame> {
-        if now < self.pinged + self.heartbeat {
+        let asks = self.ask_at().is_some_and(|at| at <= now);
+        if !asks && now < self.pinged + self.heartbeat {
             return None;
         }
         self.pinged = now;
-        let deadline = now + self.heartbeat * SILENT_HEARTBEATS;
-        Some(self.request(Request::Ping(Ping {}), tag, deadline))
+        self.asked = asks.then_some(now).or(self.asked);
+        let within = self.heartbeat * SILENT_HEARTBEATS;
+        Some(self.request(Request::Ping(Ping {}), tag, now, within))
+    }
+
+    /// When to ask the edge whether it is there.
+    fn ask_at(&self) -> Option<Duration> {
+        let asks = self.is_welcome && self.asked.is_none();
+        let waits = self.waits.filter(|_| asks)?;
+        Some(waits + ASK_AFTER)
     }
 
     /// Whether nothing was heard for so long that the edge counts as gone.
@@ -110,16 +150,18 @@ impl<T> Session<T> {
     }
 
     fn silent_at(&self) -> Duration {
-        self.heard + self.heartbeat * (SILENT_HEARTBEATS + 1) / 2 + self.heartbeat
+        let silent = self.heard + self.heartbeat * (SILENT_HEARTBEATS + 1) / 2 + self.heartbeat;
+        self.asked
+            .map_or(silent, |asked| silent.min(asked + ASKED_WAIT))
     }
 
     /// When to look at this session again.
     #[must_use]
     pub fn wake_at(&self) -> Duration {
         let next = self.silent_at().min(self.pinged + self.heartbeat);
-        self.deadlines
-            .first()
-            .map_or(next, |&(deadline, _)| deadline.min(next))
+        let deadline = self.deadlines.first().map(|&(deadline, _)| deadline);
+        let sooner = [deadline, self.ask_at()].into_iter().flatten();
+        sooner.fold(next, Duration::min)
     }
 
     /// Ends the session: everything still open, in the order of sending.

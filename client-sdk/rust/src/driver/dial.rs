@@ -1,6 +1,6 @@
-//! Finding an edge and a carrier that work: QUIC first, and WebSocket when
-//! QUIC fails or is not there within a short head start, after the manner of
-//! RFC 8305 ("Happy Eyeballs").
+//! Finding an edge and a carrier that work: the first edge first, another when
+//! it fails or is not there within a short head start, and at each QUIC before
+//! WebSocket in the same way, after the manner of RFC 8305 ("Happy Eyeballs").
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,12 +11,19 @@ use folkmoot_transport::{
     Connection, Dial, Fingerprint, FramedStream, QuicConfig, QuicEndpoint, TransportError, Trust,
 };
 use folkmoot_wire::NodeId;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::OnceCell;
 
 use crate::error::{ClientError, Result};
 
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 4;
+/// What an edge has before the next is tried beside it: a dead one answers
+/// nothing. Longer than QUIC's head start, so that an edge behind a network
+/// that drops UDP has its chance.
+const EDGE_HEAD_START: Duration = Duration::from_millis(800);
+/// Edges tried at once.
+const EDGES_AT_ONCE: usize = 3;
 
 /// A connection with its stream.
 pub(crate) struct Dialed {
@@ -37,17 +44,28 @@ pub(crate) struct Dialers {
 }
 
 impl Dialers {
-    /// Tries all edges once, beginning with the one whose turn it is.
+    /// Tries all edges once, beginning with the one whose turn it is; the
+    /// first that is there has it.
     pub(crate) async fn dial(&self, turn: usize) -> Result<Dialed> {
         let mut last = ClientError::Config("there is no edge to connect to".into());
-        for n in 0..self.edges.len() {
-            let edge = &self.edges[turn.wrapping_add(n) % self.edges.len()];
-            match self.dial_edge(edge).await {
-                Ok(dialed) => return Ok(dialed),
-                Err(error) => last = error,
+        let count = self.edges.len();
+        let mut left = (0..count).map(|n| &self.edges[turn.wrapping_add(n) % count]);
+        let mut attempts = FuturesUnordered::new();
+        loop {
+            if attempts.len() < EDGES_AT_ONCE {
+                attempts.extend(left.next().map(|edge| self.dial_edge(edge)));
+            }
+            let may_go_on = left.len() > 0 && attempts.len() < EDGES_AT_ONCE;
+            tokio::select! {
+                biased;
+                done = attempts.next() => match done {
+                    Some(Ok(dialed)) => return Ok(dialed),
+                    Some(Err(error)) => last = error,
+                    None => return Err(last),
+                },
+                () = tokio::time::sleep(EDGE_HEAD_START), if may_go_on => {}
             }
         }
-        Err(last)
     }
 
     async fn dial_edge(&self, edge: &str) -> Result<Dialed> {
@@ -208,3 +226,6 @@ impl Dial for QuicDialer {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

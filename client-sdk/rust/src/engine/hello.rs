@@ -62,7 +62,7 @@ impl Engine {
         }
         self.note_stamp(welcome.stamp);
         if let Some(session) = &mut self.session {
-            session.set_heartbeat(welcome.heartbeat_ms);
+            session.welcomed(welcome.heartbeat_ms);
         }
         if welcome.max_frame > 0 {
             self.max_frame = (welcome.max_frame as usize).min(limits::CLIENT_FRAME_MAX);

