@@ -79,14 +79,13 @@ impl Copies {
         let mut nodes: Vec<NodeId> = self.view.leader(shard.id).into_iter().collect();
         nodes.extend(shard.voters.iter().copied());
         nodes.dedup();
+        // Dialling a dead one takes seconds, and there may be an old copy here.
+        nodes.retain(|node| *node != self.peers.me() && self.view.alive(*node));
         let mut last = Fault::from(Code::Unavailable);
         for node in nodes {
-            if node == self.peers.me() || !self.view.alive(node) {
-                continue;
-            }
             match self
                 .peers
-                .call(node, Class::Bulk, request.clone(), limits::RPC_DEADLINE)
+                .call_living(node, Class::Bulk, request.clone(), limits::RPC_DEADLINE)
                 .await
             {
                 Ok(reply) => return Ok(reply),

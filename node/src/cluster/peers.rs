@@ -124,6 +124,36 @@ impl Peers {
         }
     }
 
+    /// The same, and gives up as soon as gossip finds the node dead: such a
+    /// node does not answer, and that its connection is gone shows only seconds
+    /// later. One that was held for dead before is waited for: whoever asks it
+    /// has nobody better, and gossip may be wrong (D1).
+    ///
+    /// # Errors
+    /// As for [`Peers::call`].
+    pub async fn call_living(
+        &self,
+        to: NodeId,
+        class: Class,
+        request: node_request::Request,
+        deadline: Duration,
+    ) -> Reply {
+        let died = async {
+            let mut members = self.view.watch();
+            let was_alive = self.view.alive(to);
+            while self.view.alive(to) == was_alive || !was_alive {
+                if members.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            reply = self.call(to, class, request, deadline) => reply,
+            () = died => Err(unreachable(to, "it died")),
+        }
+    }
+
     /// Opens a stream of its own to a node.
     ///
     /// # Errors

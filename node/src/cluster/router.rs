@@ -35,11 +35,11 @@ pub struct Router {
     random: Arc<dyn Random>,
 }
 
-/// What `target` would have answered, were it there.
-fn passed_over(shard: ShardId, leader: Option<NodeId>) -> NotDone {
+/// What one that leads no more would answer.
+fn passed_over(shard: ShardId, leader: NodeId) -> NotDone {
     NotDone::NotLeader(NotLeader {
         shard: shard.0,
-        leader: leader.map_or(0, |node| node.0),
+        leader: leader.0,
         term: 0,
     })
 }
@@ -87,7 +87,7 @@ impl Router {
                 Some(node) => tokio::select! {
                     biased;
                     result = self.propose_there(node, shard.id, &commands, left) => result,
-                    leader = self.passed_over(shard.id, node) => Err(passed_over(shard.id, leader)),
+                    leader = self.another_leads(shard.id, node) => Err(passed_over(shard.id, leader)),
                 },
             };
             let fault = match result {
@@ -148,33 +148,19 @@ impl Router {
         (!choice.is_empty()).then(|| choice[attempt % choice.len()])
     }
 
-    /// Waits until another node than `target` is known to lead, which it gives,
-    /// or `target` to be dead. A dead node does not answer; that its connection
-    /// is gone shows only seconds later.
-    async fn passed_over(&self, shard: ShardId, target: NodeId) -> Option<NodeId> {
-        let mut members = self.view.watch();
-        let mut status = self.voters.get(shard).map(|voter| voter.raft.watch());
+    /// Waits until a replica here knows that another node than `target` leads.
+    async fn another_leads(&self, shard: ShardId, target: NodeId) -> NodeId {
+        let Some(voter) = self.voters.get(shard) else {
+            return pending().await;
+        };
+        let mut status = voter.raft.watch();
         loop {
-            let leader = self.voters.leader(shard).filter(|leader| *leader != target);
-            if leader.is_some() || !self.view.alive(target) {
+            let leader = voter.raft.status().leader;
+            if let Some(leader) = leader.filter(|leader| *leader != target) {
                 return leader;
             }
-            let elected = async {
-                let changed = match &mut status {
-                    Some(status) => status.changed().await.is_ok(),
-                    None => false,
-                };
-                // There is no replica here, or it has stopped.
-                if !changed {
-                    pending().await
-                }
-            };
-            tokio::select! {
-                biased;
-                () = elected => {}
-                changed = members.changed() => if changed.is_err() {
-                    return None;
-                },
+            if status.changed().await.is_err() {
+                return pending().await;
             }
         }
     }
@@ -204,7 +190,11 @@ impl Router {
             shard: shard.0,
             commands: commands.to_vec(),
         });
-        match self.peers.call(node, Class::Live, request, left).await {
+        match self
+            .peers
+            .call_living(node, Class::Live, request, left)
+            .await
+        {
             Ok(node_reply::Reply::Outcomes(outcomes))
                 if outcomes.outcomes.len() == commands.len() =>
             {
@@ -264,3 +254,6 @@ impl Router {
         Duration::from_millis(half + self.random.number() % half)
     }
 }
+
+#[cfg(test)]
+mod tests;
