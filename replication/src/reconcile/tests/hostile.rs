@@ -113,7 +113,7 @@ proptest! {
                 *key >= list.from && (list.to.is_empty() || *key < list.to)
             });
             prop_assert!(found.theirs.iter().all(|row| listed(&row.key)));
-            prop_assert!(found.ours.iter().all(|key| listed(key)));
+            prop_assert!(found.ours.iter().all(listed));
         }
         // Whatever was said: an honest one is believed afterwards.
         let honest = Holder::new((0..40).map(|n| cursor(n, 2)));
