@@ -15,8 +15,10 @@ use crate::apply::ApplyError;
 #[derive(Debug, Clone)]
 struct Due {
     range: Range,
-    /// Our rows in it, when it was compared.
+    /// Our rows in it, when it was looked at.
     count: u64,
+    /// It was compared: it is to be split. Else it is to be asked as it is.
+    differs: bool,
 }
 
 /// A list that was sent.
@@ -94,7 +96,11 @@ impl Session {
         if first {
             let count = sums.total().count;
             let range = Range::default();
-            self.due.push_back(Due { range, count });
+            self.due.push_back(Due {
+                range,
+                count,
+                differs: true,
+            });
         }
         let parts = if first {
             self.shape.first
@@ -111,7 +117,9 @@ impl Session {
             && prints < limits::RECONCILE_PRINTS
             && let Some(due) = self.due.pop_front()
         {
-            if due.count <= self.shape.leaf as u64 {
+            if !due.differs {
+                self.compare(due, sums, &mut message)?;
+            } else if due.count <= self.shape.leaf as u64 {
                 prints += self.list(due, sums, &mut message)?;
             } else {
                 prints += self.split(due, parts, sums, &mut message)?;
@@ -127,11 +135,38 @@ impl Session {
         for list in asked.lists.into_iter().rev() {
             let count = list.keys.len() as u64;
             let range = list.range;
-            self.due.push_front(Due { range, count });
+            self.due.push_front(Due {
+                range,
+                count,
+                differs: true,
+            });
         }
         for due in asked.ranges.into_iter().rev() {
             self.due.push_front(due);
         }
+    }
+
+    /// Asks a range again as it is, with those that follow it.
+    fn compare(
+        &mut self,
+        due: Due,
+        sums: &mut Sums,
+        message: &mut ReconcileRows,
+    ) -> Result<(), ApplyError> {
+        let mut span = Span::new(&due.range.from);
+        let mut next = Some(due);
+        while let Some(due) = next.take() {
+            let sum = sums.sum(&due.range)?;
+            span.push(&due.range.to, sum_word(&sum, self.word));
+            let end = due.range.to.clone();
+            self.asked.ranges.push(due);
+            let full = self.asked.ranges.len() >= limits::RECONCILE_RANGES;
+            next = self
+                .due
+                .pop_front_if(|due| !full && !due.differs && due.range.from == end);
+        }
+        message.spans.push(span.done());
+        Ok(())
     }
 
     fn split(
@@ -154,7 +189,11 @@ impl Session {
                 to: part.end.clone(),
             };
             let count = part.digest.count;
-            self.asked.ranges.push(Due { range, count });
+            self.asked.ranges.push(Due {
+                range,
+                count,
+                differs: false,
+            });
             from = part.end;
         }
         message.spans.push(span.done());
@@ -177,7 +216,11 @@ impl Session {
             let to = std::mem::replace(&mut range.to, next);
             let range = Range { from, to };
             let count = self.shape.leaf as u64;
-            self.due.push_front(Due { range, count });
+            self.due.push_front(Due {
+                range,
+                count,
+                differs: true,
+            });
         }
         let word = |held| print_word(held, self.word);
         message.lists.push(RowList {
@@ -215,7 +258,11 @@ impl Session {
             let ours = sums.sum(&range)?;
             if sum_word(&ours, self.word) != theirs {
                 let count = ours.count;
-                self.later(Due { range, count });
+                self.later(Due {
+                    range,
+                    count,
+                    differs: true,
+                });
             }
         }
         for due in unasked {
@@ -228,6 +275,7 @@ impl Session {
                 None => self.later(Due {
                     count: list.keys.len() as u64,
                     range: list.range,
+                    differs: true,
                 }),
             }
         }
@@ -253,6 +301,7 @@ impl Session {
                     to,
                 },
                 count: left as u64,
+                differs: true,
             });
         }
         let missing = answer.missing.iter();

@@ -18,6 +18,10 @@ const FILL: usize = 128;
 /// A block with more is split.
 const FULL: usize = 2 * FILL;
 
+/// A range of so many blocks is split between blocks, so that no row is read,
+/// even where that makes fewer parts.
+const MANY: usize = 4;
+
 struct Block {
     /// Where it begins; it ends where the next does.
     start: Bytes,
@@ -214,7 +218,7 @@ impl Sums {
     /// and into two at least where there are two rows.
     pub(super) fn split(&mut self, range: &Range, parts: usize) -> Result<Vec<Part>, ApplyError> {
         let pieces = self.pieces(range)?;
-        if pieces.len() >= 2 * parts {
+        if pieces.len() >= MANY.min(parts) {
             let split = even(range, pieces, parts);
             if split.len() > 1 {
                 return Ok(split);

@@ -141,3 +141,28 @@ fn what_only_we_have_is_named() {
     let keys: BTreeSet<Bytes> = ran.ours.into_iter().collect();
     assert_eq!(keys, by_key(&rows).into_keys().collect::<BTreeSet<_>>());
 }
+
+/// What an answer had no room for is compared later, not taken to differ.
+#[test]
+fn what_was_not_compared_is_asked_as_it_was() {
+    let rows: Vec<Row> = (0..3_000).map(|n| cursor(n, 1)).collect();
+    let (a, b) = (Holder::new(rows.clone()), Holder::new(rows));
+    b.put([cursor(7, 2)]);
+    let mut session = crate::reconcile::Session::new(SMALL, 0);
+    let asked = a
+        .fresh(|s| session.ask(s))
+        .expect("asks")
+        .expect("a question");
+    let mut diff = b
+        .fresh(|s| crate::reconcile::answer(s, &SMALL, &asked, None))
+        .expect("answers");
+    (diff.compared, diff.spans) = (1, Vec::new());
+    a.fresh(|s| session.answered(s, diff)).expect("takes it");
+    let again = a
+        .fresh(|s| session.ask(s))
+        .expect("asks")
+        .expect("a question");
+    let sums: Vec<u32> = asked.spans.iter().flat_map(|s| s.sums.clone()).collect();
+    let left: Vec<u32> = again.spans.iter().flat_map(|s| s.sums.clone()).collect();
+    assert_eq!(left, sums[1..]);
+}
