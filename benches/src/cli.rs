@@ -28,6 +28,9 @@ enum What {
     Commit(parts::commit::Options),
     /// One part alone: proposals per second of a shard with one voter
     Propose(parts::propose::Options),
+    /// Rows that differ between two copies: bytes, round trips and time to find
+    /// and bring them
+    Reconcile(parts::reconcile::Options),
     /// This process pins itself and becomes a server that ends with its parent
     #[command(hide = true)]
     AsServer {
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
         What::Failover(options) => failover::run(&options),
         What::Commit(options) => parts::commit::run(&options),
         What::Propose(options) => parts::propose::run(&options),
+        What::Reconcile(options) => parts::reconcile::run(&options),
         What::AsServer {
             core,
             parent,

@@ -17,7 +17,8 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use folkmoot_consensus::RaftOptions;
 use folkmoot_gossip::{Keyring, StateKind, SwimConfig, UdpDatagrams};
-use folkmoot_storage::{CommitOptions, RocksOptions, RocksStore, Store, ThreadCommit};
+use folkmoot_replication::reconcile::RowSums;
+use folkmoot_storage::{CommitOptions, RocksOptions, RocksStore, ThreadCommit};
 use folkmoot_transport::{EdgeCertificate, QuicConfig, QuicEndpoint, QuicOptions};
 use folkmoot_wire::NodeId;
 use folkmoot_wire::proto::{
@@ -27,7 +28,7 @@ use folkmoot_wire::proto::{
 use crate::cluster::join::Joining;
 use crate::cluster::meta::MetaHost;
 use crate::cluster::parts::{GossipParts, Parts, next_incarnation};
-use crate::cluster::start::Node;
+use crate::cluster::start::{Node, digest_key};
 use crate::config::Config;
 use crate::edge::{Auth, EdgeOptions};
 use crate::ports::{Clock, SystemClock, SystemRandom};
@@ -116,7 +117,8 @@ async fn open(
 ) -> anyhow::Result<(Running, HttpSockets)> {
     let store = RocksStore::open(folder.store(), &RocksOptions::default())
         .with_context(|| format!("the store in {}", folder.store().display()))?;
-    let store: Arc<dyn Store> = Arc::new(store);
+    let rows_key = digest_key(&identity.cluster_bytes()?);
+    let (store, sums) = RowSums::over(Arc::new(store), rows_key);
     let commit = Arc::new(ThreadCommit::start(
         Arc::clone(&store),
         CommitOptions::default(),
@@ -161,6 +163,7 @@ async fn open(
             follow_all: config.text("follow") == "full",
             raft: RaftOptions::default(),
             store,
+            sums,
             commit: Arc::clone(&commit) as Arc<dyn folkmoot_storage::Commit>,
             listeners: vec![Arc::clone(&quic) as Arc<dyn folkmoot_transport::Listener>],
             dial: quic,

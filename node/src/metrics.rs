@@ -13,6 +13,9 @@ const SHARD_LEADS: &str = "folkmoot_shard_leads";
 const PUSHES_LOST: &str = "folkmoot_follow_pushes_lost_total";
 const COPIES_DIVERGED: &str = "folkmoot_copies_diverged_total";
 const FOLLOW_STREAMS: &str = "folkmoot_follow_streams_total";
+const ROW_SESSIONS: &str = "folkmoot_reconcile_sessions_total";
+const ROW_BYTES: &str = "folkmoot_reconcile_bytes_total";
+const ROW_FOUND: &str = "folkmoot_reconcile_rows_total";
 const MEMBERS: &str = "folkmoot_gossip_members";
 const GOSSIP_PACKETS: &str = "folkmoot_gossip_packets_total";
 const GOSSIP_REFUSED: &str = "folkmoot_gossip_refused_total";
@@ -44,6 +47,15 @@ pub fn describe() {
         "copies thrown away because their chain was another"
     );
     describe_counter!(FOLLOW_STREAMS, "follow streams opened");
+    describe_counter!(
+        ROW_SESSIONS,
+        "sessions in which the rows of a copy were reconciled with its upstream's"
+    );
+    describe_counter!(ROW_BYTES, "bytes of their messages, both ways");
+    describe_counter!(
+        ROW_FOUND,
+        "rows that such sessions brought, and rows here that were wrong, by kind"
+    );
     describe_gauge!(MEMBERS, "nodes known by gossip, by state");
     describe_counter!(GOSSIP_PACKETS, "gossip packets, by direction");
     describe_counter!(
@@ -84,7 +96,14 @@ fn observe_feed(node: &Node, shard: folkmoot_wire::ShardId, label: String) {
     if let Some(follower) = node.followers.get(shard) {
         let status = follower.status();
         counter!(COPIES_DIVERGED, "shard" => label.clone()).absolute(status.diverged);
-        counter!(FOLLOW_STREAMS, "shard" => label).absolute(status.streams);
+        counter!(FOLLOW_STREAMS, "shard" => label.clone()).absolute(status.streams);
+        let rows = status.rows;
+        counter!(ROW_SESSIONS, "shard" => label.clone()).absolute(rows.sessions);
+        counter!(ROW_BYTES, "shard" => label.clone()).absolute(rows.bytes);
+        let found =
+            |kind: &'static str| counter!(ROW_FOUND, "shard" => label.clone(), "kind" => kind);
+        found("brought").absolute(rows.rows);
+        found("wrong").absolute(rows.wrong);
     }
 }
 

@@ -7,6 +7,7 @@
 //!   (D7, D8).
 //! - [`meta`]: what the cluster agreed on about itself.
 //! - [`placement`]: where a group, a user or a directory slot lives.
+//! - [`reconcile`]: in which rows two copies differ.
 //! - [`relay`]: through whom a node follows a shard (D8).
 //! - [`rows`]: digests of a group's rows.
 
@@ -14,6 +15,7 @@ pub mod apply;
 pub mod follow;
 pub mod meta;
 pub mod placement;
+pub mod reconcile;
 pub mod relay;
 pub mod rows;
 

@@ -114,6 +114,25 @@ pub const CALL_GATHER: Duration = Duration::from_millis(2);
 /// either end keeps of each direction of each stream. A peer that asks for more
 /// loses its stream.
 pub const PACK_WINDOW_LOG: u32 = 17;
+/// Ranges compared in one message that reconciles rows, and rows listed in one.
+/// More wait for the next message.
+pub const RECONCILE_RANGES: usize = 4_096;
+pub const RECONCILE_PRINTS: usize = 65_536;
+/// Ranges and bytes of rows in one answer, and rows read for one. Full: what
+/// is left is asked again.
+pub const RECONCILE_ANSWER_RANGES: usize = 16_384;
+pub const RECONCILE_ANSWER_BYTES: usize = 256 * 1024;
+pub const RECONCILE_ANSWER_READS: usize = 65_536;
+/// Ranges that one session has yet to ask for. More are left to the next
+/// session.
+pub const RECONCILE_PENDING: usize = 65_536;
+/// Blocks of summed rows that a node keeps in memory, of all groups, about 110
+/// bytes each. More: those of the group that was reconciled longest ago go, and
+/// are read anew when they are needed.
+pub const ROW_SUM_BLOCKS: usize = 262_144;
+/// Rows read at once to bring such sums up to date. More: others are let in
+/// between.
+pub const ROW_SUM_READS: usize = 4_096;
 /// Cursor changes of an edge are sent upstream this often...
 pub const CURSOR_FLUSH: Duration = Duration::from_secs(1);
 /// ...or when this many wait.

@@ -13,9 +13,10 @@ use folkmoot_replication::follow::follower::{Event, Fetch, Follower, Output};
 use folkmoot_replication::placement::Shard;
 use folkmoot_replication::relay::{Upstream, upstream};
 use folkmoot_storage::Store;
-use folkmoot_wire::proto::{FetchLog, FetchRows, FollowUpdate, node_reply, node_request};
+use folkmoot_wire::proto::{FetchLog, FollowUpdate, node_reply, node_request};
 use folkmoot_wire::{GroupId, NodeId, limits};
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -81,6 +82,7 @@ pub fn start(parts: FollowParts) -> FollowHandle {
         upstream: None,
         own: BTreeSet::new(),
         relayed: BTreeSet::new(),
+        more: false,
     };
     tokio::spawn(async move {
         let run = task.run(wished, answered);
@@ -104,6 +106,8 @@ struct Task {
     own: BTreeSet<GroupId>,
     /// and those that the nodes want which follow through this one.
     relayed: BTreeSet<GroupId>,
+    /// The core has more to do.
+    more: bool,
 }
 
 /// Why one subscription ended.
@@ -210,6 +214,7 @@ impl Task {
                         return Ok(End::Moved);
                     }
                 }
+                () = yield_now(), if self.more => self.handle(Event::Continue).await?,
             }
         }
     }
@@ -284,7 +289,10 @@ impl Task {
             watermark,
             fetches,
             diverged,
+            reconciled,
+            more,
         } = out;
+        self.more = more;
         if !batch.is_empty() {
             self.parts.store.write(batch)?;
         }
@@ -302,6 +310,14 @@ impl Task {
                 replaced: false,
             };
             let _ = self.parts.feed.sink().send(applied).await;
+        }
+        for session in &reconciled {
+            tracing::info!(
+                shard = self.parts.shard.id.0, group = %session.group, rows = session.rows,
+                wrong = session.wrong, answers = session.answers, bytes = session.bytes,
+                "the rows of this group were reconciled with the upstream's"
+            );
+            self.status.send_modify(|status| status.rows.add(session));
         }
         if watermark.is_some() || !diverged.is_empty() {
             self.status.send_modify(|status| {
@@ -349,12 +365,7 @@ async fn ask(peers: &Peers, node: NodeId, fetch: &Fetch) -> Option<Event> {
             max_bytes: limits::PAGE_BYTES as u32,
             backward: false,
         }),
-        Fetch::Rows { group, after_key } => node_request::Request::FetchRows(FetchRows {
-            group: group.to_bytes(),
-            after_key: after_key.clone(),
-            limit: limits::PAGE_ROWS,
-            key: bytes::Bytes::new(),
-        }),
+        Fetch::Rows { asked, .. } => node_request::Request::ReconcileRows(asked.clone()),
     };
     let reply = peers
         .call(node, Class::Bulk, request, limits::RPC_DEADLINE)
@@ -364,9 +375,9 @@ async fn ask(peers: &Peers, node: NodeId, fetch: &Fetch) -> Option<Event> {
             group: *group,
             slice,
         }),
-        (Fetch::Rows { group, .. }, Ok(node_reply::Reply::Rows(page))) => Some(Event::Rows {
+        (Fetch::Rows { group, .. }, Ok(node_reply::Reply::RowDiff(diff))) => Some(Event::Rows {
             group: *group,
-            page,
+            diff,
         }),
         _ => None,
     }

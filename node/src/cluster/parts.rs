@@ -8,6 +8,7 @@ use bytes::Bytes;
 use folkmoot_consensus::{ConsensusError, RaftOptions};
 use folkmoot_gossip::{Datagrams, GossipError, Keyring, StateKind, SwimConfig};
 use folkmoot_replication::apply::ApplyError;
+use folkmoot_replication::reconcile::RowSums;
 use folkmoot_storage::{Batch, Commit, Store, StoreError, Table};
 use folkmoot_transport::{Dial, Listener};
 use folkmoot_wire::proto::{JoinReply, JoinRequest, MetaCommand, MetaState, NodeStatus};
@@ -52,6 +53,8 @@ pub struct Parts {
     pub raft: RaftOptions,
     /// The store and its group commit.
     pub store: Arc<dyn Store>,
+    /// Sums of its rows, which all writes to the store are told to.
+    pub sums: Arc<RowSums>,
     pub commit: Arc<dyn Commit>,
     /// Where nodes and native clients come in.
     pub listeners: Vec<Arc<dyn Listener>>,

@@ -175,6 +175,7 @@ impl Node {
                 all_groups: self.follow_all,
             },
             Arc::clone(&self.store) as Arc<dyn folkmoot_storage::Read>,
+            Arc::clone(&self.sums),
         )?;
         let (region, (first, last)) = (shard.region, shard.slots);
         let range = keys::slots::range(region, first, last);

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use folkmoot_replication::apply::ApplyError;
+use folkmoot_replication::reconcile::{self, RowSums, SHAPE};
 use folkmoot_storage::{Direction, Read, Store, StoreError, Table, keys, log, value};
 use folkmoot_wire::entry;
 use folkmoot_wire::proto::{
-    Covers, FetchLog, FetchRows, GroupHead, GroupHeads, Head, ListGroupsOnNode, LogSlice, Row,
-    RowPage,
+    Covers, FetchLog, FetchRows, GroupHead, GroupHeads, Head, ListGroupsOnNode, LogSlice,
+    ReconcileRows, Row, RowDiff, RowPage,
 };
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, limits};
@@ -17,13 +19,18 @@ use crate::backend::LogRange;
 /// Reads what this node's store holds.
 pub struct LocalReads {
     store: Arc<dyn Store>,
+    sums: Arc<RowSums>,
     cluster: [u8; 16],
 }
 
 impl LocalReads {
     /// Reads of a store.
-    pub fn new(store: Arc<dyn Store>, cluster: [u8; 16]) -> Self {
-        Self { store, cluster }
+    pub fn new(store: Arc<dyn Store>, sums: Arc<RowSums>, cluster: [u8; 16]) -> Self {
+        Self {
+            store,
+            sums,
+            cluster,
+        }
     }
 
     /// The head of the copy here.
@@ -191,6 +198,32 @@ impl LocalReads {
             next,
             head,
         })
+    }
+
+    /// Tells another node in which rows its copy and this one differ.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn reconcile(&self, asked: &ReconcileRows) -> Result<RowDiff, Fault> {
+        let group = parse(&asked.group)?;
+        let failed = |error: ApplyError| {
+            tracing::error!(%group, %error, "rows could not be summed up");
+            Fault::from(Code::Internal)
+        };
+        // Read first: the rows are then at least as new as the head says.
+        let head = self.head(&group)?;
+        loop {
+            let diff = self.sums.with(&group, |sums| {
+                if sums.refresh(limits::ROW_SUM_READS)? {
+                    return reconcile::answer(sums, &SHAPE, asked, head.clone()).map(Some);
+                }
+                Ok(None)
+            });
+            if let Some(diff) = diff.map_err(failed)? {
+                return Ok(diff);
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Heads of the groups that this node holds, in order of id.

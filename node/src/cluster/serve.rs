@@ -175,6 +175,9 @@ impl Serve {
             node_request::Request::FetchRows(fetch) => {
                 Ok(node_reply::Reply::Rows(self.reads.fetch_rows(&fetch)?))
             }
+            node_request::Request::ReconcileRows(asked) => Ok(node_reply::Reply::RowDiff(
+                self.reads.reconcile(&asked).await?,
+            )),
             node_request::Request::FetchHead(fetch) => self.head(&fetch),
             node_request::Request::FetchMeta(fetch) => {
                 Ok(node_reply::Reply::Meta(self.meta.answer(fetch).await))

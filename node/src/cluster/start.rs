@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use folkmoot_consensus::{RaftOptions, Sequencer};
 use folkmoot_gossip::{Gossip, GossipConfig};
+use folkmoot_replication::reconcile::RowSums;
 use folkmoot_storage::{Commit, Store, StoreError};
 use folkmoot_transport::{Listener, PeerKind};
 use folkmoot_wire::NodeId;
@@ -49,6 +50,8 @@ pub struct Node {
     pub stamps: Arc<Stamps>,
     pub clocks: Arc<Clocks>,
     pub store: Arc<dyn Store>,
+    /// Sums of its rows.
+    pub sums: Arc<RowSums>,
     pub gossip: Option<Arc<Gossip>>,
     pub(super) commit: Arc<dyn Commit>,
     listeners: Vec<Arc<dyn Listener>>,
@@ -92,7 +95,11 @@ impl Node {
             Arc::clone(&view),
             Arc::clone(&parts.store),
         ));
-        let reads = Arc::new(LocalReads::new(Arc::clone(&parts.store), parts.cluster));
+        let reads = Arc::new(LocalReads::new(
+            Arc::clone(&parts.store),
+            Arc::clone(&parts.sums),
+            parts.cluster,
+        ));
         let stamps = Arc::new(Stamps::open(
             Arc::clone(&parts.clock),
             Arc::clone(&parts.store),
@@ -168,6 +175,7 @@ impl Node {
             stamps,
             clocks: Arc::default(),
             store: parts.store,
+            sums: parts.sums,
             gossip,
             commit: parts.commit,
             listeners: parts.listeners,

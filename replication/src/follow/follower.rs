@@ -9,20 +9,21 @@ mod copy;
 mod fetch;
 mod pushes;
 mod repair;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use folkmoot_storage::{Batch, Read, StoreError, Table, keys, value};
 use folkmoot_wire::proto::{
-    FollowOpen, FollowPush, GroupPush, Head, LogSlice, RowPage, StoredFollow,
+    FollowOpen, FollowPush, GroupPush, Head, LogSlice, ReconcileRows, RowDiff, StoredFollow,
 };
 use folkmoot_wire::{GroupId, ShardId};
 
 use crate::apply::ApplyError;
+use crate::reconcile::RowSums;
 use copy::Copies;
-use fetch::{Fetches, Need, Open, Walk};
+use fetch::{Fetches, Open, Walk};
 
 /// What a follower is told at its making.
 #[derive(Debug, Clone)]
@@ -45,7 +46,7 @@ pub enum Event {
     /// An answer to [`Fetch::Log`].
     Log { group: GroupId, slice: LogSlice },
     /// An answer to [`Fetch::Rows`].
-    Rows { group: GroupId, page: RowPage },
+    Rows { group: GroupId, diff: RowDiff },
     /// A fetch failed; it is tried again at a tick.
     FetchFailed { group: GroupId },
     /// Follow these groups in full from now on.
@@ -54,15 +55,48 @@ pub enum Event {
     Unwant { groups: Vec<GroupId> },
     /// Time passed.
     Tick,
+    /// Go on with what was left: see [`Output::more`].
+    Continue,
 }
 
 /// Something to ask of the upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Fetch {
     /// Entries behind `after`.
     Log { group: GroupId, after: u64 },
-    /// Rows behind `after_key`.
-    Rows { group: GroupId, after_key: Bytes },
+    /// In which rows we differ.
+    Rows {
+        group: GroupId,
+        asked: ReconcileRows,
+    },
+}
+
+/// What a session about the rows of one group cost and found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconciled {
+    /// The group.
+    pub group: GroupId,
+    /// Answers it took.
+    pub answers: u64,
+    /// Bytes of messages, both ways.
+    pub bytes: u64,
+    /// Rows that the upstream had and we did not have so.
+    pub rows: u64,
+    /// Rows of ours that were removed or replaced because the upstream does
+    /// not have them so.
+    pub wrong: u64,
+}
+
+impl Reconciled {
+    fn new(group: GroupId) -> Self {
+        Self {
+            group,
+            answers: 0,
+            bytes: 0,
+            rows: 0,
+            wrong: 0,
+        }
+    }
 }
 
 /// What the driver is to do, in this order: write the batch, publish, fetch.
@@ -79,11 +113,17 @@ pub struct Output {
     /// Copies that were thrown away because their chain was not the
     /// upstream's: a disk or a peer lied.
     pub diverged: Vec<GroupId>,
+    /// Sessions about rows that ended.
+    pub reconciled: Vec<Reconciled>,
+    /// There is more to do: once the batch is written, [`Event::Continue`]
+    /// goes on with it. Others may be let in between.
+    pub more: bool,
 }
 
 /// The follower of one shard.
 pub struct Follower {
     config: Config,
+    sums: Arc<RowSums>,
     copies: Copies,
     fetches: Fetches,
     wanted: BTreeSet<GroupId>,
@@ -95,11 +135,16 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// A follower over what the store holds from before.
+    /// A follower over what the store holds from before. `sums` is told of all
+    /// that is written to the store.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn open(config: Config, store: Arc<dyn Read>) -> Result<Self, StoreError> {
+    pub fn open(
+        config: Config,
+        store: Arc<dyn Read>,
+        sums: Arc<RowSums>,
+    ) -> Result<Self, StoreError> {
         let key = keys::node::follow(config.shard);
         let held = match store.get(Table::Node, &key)? {
             Some(bytes) => value::decode_value::<StoredFollow>(bytes)?.watermark,
@@ -109,6 +154,7 @@ impl Follower {
         // groups the stream begins with every head again.
         let held = if config.all_groups { held } else { 0 };
         Ok(Self {
+            sums,
             copies: Copies::new(store, config.cluster, config.digest_key),
             fetches: Fetches::default(),
             wanted: BTreeSet::new(),
@@ -159,7 +205,7 @@ impl Follower {
                 self.due = self.due.max(push.watermark);
             }
             Event::Log { group, slice } => self.log(group, slice, &mut out)?,
-            Event::Rows { group, page } => self.rows(group, page, &mut out)?,
+            Event::Rows { group, diff } => self.rows(group, diff, &mut out)?,
             Event::FetchFailed { group } => self.fetches.failed(group),
             Event::Want { groups } => self.want(groups, &mut out)?,
             Event::Unwant { groups } => {
@@ -168,8 +214,9 @@ impl Follower {
                 }
             }
             Event::Tick => self.fetches.retry(),
+            Event::Continue => {}
         }
-        self.fetches.start(&mut out.fetches);
+        self.start(&mut out)?;
         self.claim(&mut out);
         Ok(out)
     }
@@ -228,7 +275,8 @@ impl Follower {
         } else if local.version > head.version {
             self.fetches.settled(&group, local.version);
         } else if local.rows_digest != head.rows_digest || local.rows_count != head.rows_count {
-            self.fetches.want_rows(group, Walk::default(), head.clone());
+            let walk = Walk::new(group, 0, false);
+            self.fetches.want_rows(group, walk, head.clone());
         } else {
             self.fetches.settled(&group, head.version);
             self.copies.complete(group, head, out)?;
@@ -275,42 +323,6 @@ impl Follower {
             // It brought nothing: asking again at once would bring no more.
             self.fetches.pause(&group);
         }
-        Ok(())
-    }
-
-    fn rows(&mut self, group: GroupId, page: RowPage, out: &mut Output) -> Result<(), ApplyError> {
-        let Some(Open {
-            need: Need::Rows(mut walk),
-            target,
-        }) = self.fetches.answered(&group, true)
-        else {
-            return Ok(());
-        };
-        self.check(group, out)?;
-        let version = page.head.as_ref().map(|head| head.version);
-        walk.moved |= version.is_none() || walk.version.is_some_and(|v| Some(v) != version);
-        walk.moved |= version < Some(target.version);
-        walk.version = version;
-        if walk.mirror && !walk.moved {
-            let range = (&walk.after_key, &page.next);
-            self.copies.mirror_rows(group, range, page.rows, out)?;
-        } else {
-            self.copies.take_rows(group, page.rows, out)?;
-        }
-        let head = newer(target, page.head);
-        if page.next > walk.after_key {
-            walk.after_key = page.next;
-            self.fetches.want_rows(group, walk, head);
-            return Ok(());
-        }
-        if walk.mirror {
-            self.copies.recount(group, out)?;
-        }
-        self.compare(group, &head, out)?;
-        // What still differs changed meanwhile, or else it is ours that is
-        // wrong. Either way the next walk is later.
-        let mirror = !walk.moved && version == Some(head.version);
-        self.fetches.walk_later(&group, mirror);
         Ok(())
     }
 

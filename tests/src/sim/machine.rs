@@ -12,9 +12,10 @@ use folkmoot_gossip::{Keyring, StateKind, SwimConfig};
 use folkmoot_node::cluster::join::{Authority, Joining};
 use folkmoot_node::cluster::meta::MetaHost;
 use folkmoot_node::cluster::parts::{GossipParts, Parts, next_incarnation};
-use folkmoot_node::cluster::start::Node;
+use folkmoot_node::cluster::start::{Node, digest_key};
 use folkmoot_node::edge::{Auth, EdgeOptions};
 use folkmoot_node::ports::SeededRandom;
+use folkmoot_replication::reconcile::RowSums;
 use folkmoot_storage::{Commit, CommitOptions, Crash, Store, TaskCommit};
 use folkmoot_transport::sim::{SimNet, SimOptions};
 use folkmoot_wire::proto::{
@@ -191,7 +192,8 @@ impl Machine {
         let me = folder.node;
         self.lives += 1;
         let life = draw::fork(self.seed, &format!("life {} {}", self.index, self.lives));
-        let store: Arc<dyn Store> = Arc::clone(&self.disk) as Arc<dyn Store>;
+        let disk = Arc::clone(&self.disk) as Arc<dyn Store>;
+        let (store, sums) = RowSums::over(disk, digest_key(&CLUSTER));
         let commit: Arc<dyn Commit> = Arc::new(TaskCommit::start(
             Arc::clone(&store),
             CommitOptions::default(),
@@ -226,6 +228,7 @@ impl Machine {
             follow_all: self.shape.follow_all,
             raft: self.raft().with_seed(life),
             store,
+            sums,
             commit,
             listeners: vec![Arc::new(host.listen(PORT)?)],
             dial: Arc::new(host),

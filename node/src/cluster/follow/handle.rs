@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use folkmoot_replication::follow::follower::Reconciled;
 use folkmoot_wire::{GroupId, NodeId, ShardId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -36,6 +37,30 @@ pub struct FollowStatus {
     pub diverged: u64,
     /// Streams opened since the start.
     pub streams: u64,
+    /// Sessions about rows since the start.
+    pub rows: RowSessions,
+}
+
+/// What sessions about rows cost and found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RowSessions {
+    /// That ended.
+    pub sessions: u64,
+    /// Bytes of their messages.
+    pub bytes: u64,
+    /// Rows that the upstream had and this node did not have so.
+    pub rows: u64,
+    /// Rows of this node that were wrong.
+    pub wrong: u64,
+}
+
+impl RowSessions {
+    pub(super) fn add(&mut self, session: &Reconciled) {
+        self.sessions += 1;
+        self.bytes += session.bytes;
+        self.rows += session.rows;
+        self.wrong += session.wrong;
+    }
 }
 
 impl FollowHandle {

@@ -325,6 +325,11 @@ impl Copies {
         self.heads.insert(group, head);
     }
 
+    /// Whether the event being handled wrote rows of the group.
+    pub(super) fn has_fresh(&self, group: &GroupId) -> bool {
+        self.fresh.keys().any(|(of, _)| of == group)
+    }
+
     /// The driver wrote the batch of the event before.
     pub(super) fn settled(&mut self) {
         self.fresh.clear();

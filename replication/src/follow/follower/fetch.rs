@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use folkmoot_wire::GroupId;
 use folkmoot_wire::proto::Head;
 
-use super::Fetch;
+use super::Reconciled;
+use crate::reconcile::{SHAPE, Session};
 
 /// Fetches of one shard under way at once. More wait in order of group.
 const AT_ONCE: usize = 16;
@@ -15,22 +15,44 @@ const AT_ONCE: usize = 16;
 pub(super) enum Need {
     /// Entries behind `after`.
     Log { after: u64 },
-    /// A page of a walk over all rows.
-    Rows(Walk),
+    /// A message of a session about rows.
+    Rows(Box<Walk>),
 }
 
-/// One walk over all rows of a group, page by page.
-#[derive(Debug, Clone, Default)]
+/// One session with the upstream about the rows of a group.
+#[derive(Debug, Clone)]
 pub(super) struct Walk {
-    pub(super) after_key: Bytes,
+    pub(super) session: Session,
     /// Make our rows the upstream's, instead of merging: a walk before showed
     /// that ours are wrong.
     pub(super) mirror: bool,
-    /// Version of the upstream's head at every page so far; `None`: at the
+    /// Version of the upstream's head at every answer so far; `None`: at the
     /// beginning.
     pub(super) version: Option<u64>,
-    /// The upstream's rows changed between pages.
+    /// The upstream's rows changed between answers.
     pub(super) moved: bool,
+    /// What it cost and found so far.
+    pub(super) cost: Reconciled,
+    /// By which word of the digests it compares.
+    word: u32,
+}
+
+impl Walk {
+    pub(super) fn new(group: GroupId, word: u32, mirror: bool) -> Box<Self> {
+        Box::new(Self {
+            session: Session::new(SHAPE, word),
+            mirror,
+            version: None,
+            moved: false,
+            cost: Reconciled::new(group),
+            word,
+        })
+    }
+
+    /// The one after this, which compares by another word.
+    fn next(&self, mirror: bool) -> Box<Self> {
+        Self::new(self.cost.group, self.word.wrapping_add(1), mirror)
+    }
 }
 
 #[derive(Debug)]
@@ -57,7 +79,7 @@ impl Fetches {
         self.need(group, Need::Log { after }, target);
     }
 
-    pub(super) fn want_rows(&mut self, group: GroupId, walk: Walk, target: Head) {
+    pub(super) fn want_rows(&mut self, group: GroupId, walk: Box<Walk>, target: Head) {
         self.need(group, Need::Rows(walk), target);
     }
 
@@ -98,13 +120,13 @@ impl Fetches {
 
     /// The next walk over the rows of this group, if one is due, waits for a
     /// tick.
-    pub(super) fn walk_later(&mut self, group: &GroupId, mirror: bool) {
+    pub(super) fn walk_later(&mut self, group: &GroupId, after: &Walk, mirror: bool) {
         if let Some(Open {
             need: Need::Rows(walk),
             ..
         }) = self.open.get_mut(group)
         {
-            walk.mirror = mirror;
+            *walk = after.next(mirror);
             self.pause(group);
         }
     }
@@ -136,24 +158,21 @@ impl Fetches {
         self.waiting.append(&mut self.paused);
     }
 
-    pub(super) fn start(&mut self, out: &mut Vec<Fetch>) {
-        while self.running.len() < AT_ONCE
-            && let Some(group) = self.waiting.pop_first()
-        {
-            let Some(open) = self.open.get(&group) else {
-                continue;
-            };
-            self.running.insert(group);
-            out.push(match &open.need {
-                Need::Log { after } => Fetch::Log {
-                    group,
-                    after: *after,
-                },
-                Need::Rows(walk) => Fetch::Rows {
-                    group,
-                    after_key: walk.after_key.clone(),
-                },
-            });
+    /// The next fetch that may begin, if any may; it is under way then.
+    pub(super) fn begin(&mut self) -> Option<(GroupId, &mut Need)> {
+        if self.running.len() >= AT_ONCE {
+            return None;
+        }
+        let group = self.waiting.pop_first()?;
+        self.running.insert(group);
+        let open = self.open.get_mut(&group)?;
+        Some((group, &mut open.need))
+    }
+
+    /// It has not begun after all.
+    pub(super) fn not_yet(&mut self, group: GroupId) {
+        if self.running.remove(&group) {
+            self.waiting.insert(group);
         }
     }
 }

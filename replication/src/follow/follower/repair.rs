@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use folkmoot_crdt::digest::RowSetDigest;
-use folkmoot_storage::{Direction, Table, keys, log, value};
+use folkmoot_storage::{Table, keys, log, value};
 use folkmoot_wire::GroupId;
 use folkmoot_wire::proto::{GroupPush, Head, Row};
 use folkmoot_wire::row::RowKey;
@@ -14,9 +14,6 @@ use super::Output;
 use super::copy::Copies;
 use crate::apply::ApplyError;
 use crate::rows::fingerprint;
-
-/// Rows read at once while they are counted anew.
-const CHUNK: usize = 1_000;
 
 impl Copies {
     /// Whether the head is that of the log beside it. Looked at once a group:
@@ -62,42 +59,24 @@ impl Copies {
         Ok(entry.map(|entry| entry.chain))
     }
 
-    /// Makes our rows with keys in `(after, last]` those given; an empty
-    /// `last` means all behind `after`. The digest is wrong until
-    /// [`Copies::recount`].
+    /// Makes our rows the upstream's: `theirs` as they are, and of `ours` none.
+    /// The digest is wrong until [`Copies::recount`].
     pub(super) fn mirror_rows(
         &mut self,
         group: GroupId,
-        (after, last): (&Bytes, &Bytes),
-        rows: Vec<Row>,
+        theirs: Vec<Row>,
+        ours: Vec<Bytes>,
         out: &mut Output,
     ) -> Result<(), ApplyError> {
-        let inside = |key: &Bytes| key > after && (last.is_empty() || key <= last);
-        let mut theirs: BTreeMap<RowKey, Row> = rows
+        let theirs: BTreeMap<RowKey, Row> = theirs
             .into_iter()
-            .filter(|row| inside(&row.key) && fingerprint(&self.digest_key, &group, row).is_ok())
+            .filter(|row| fingerprint(&self.digest_key, &group, row).is_ok())
             .filter_map(|row| Some((RowKey::from_slice(&row.key).ok()?, row)))
             .collect();
-        let mut from = keys::successor(&[group.as_bytes(), &after[..]].concat());
-        let to = match last.len() {
-            0 => keys::rows::group_range(&group).1,
-            _ => keys::successor(&[group.as_bytes(), &last[..]].concat()),
-        };
-        loop {
-            let pairs = self
-                .store
-                .scan(Table::Rows, &from, &to, CHUNK, Direction::Forward)?;
-            let Some((end, _)) = pairs.last() else { break };
-            from = keys::successor(end);
-            for (key, bytes) in pairs {
-                let (_, row_key) = keys::rows::parse(&key)?;
-                match theirs.get(&row_key) {
-                    Some(row) if value::encode_value(row) == bytes => {
-                        theirs.remove(&row_key);
-                    }
-                    Some(_) => {}
-                    None => self.delete_row(group, row_key, out),
-                }
+        for key in ours {
+            let key = RowKey::from_slice(&key).ok();
+            if let Some(key) = key.filter(|key| !theirs.contains_key(key)) {
+                self.delete_row(group, key, out);
             }
         }
         let changed: Vec<Row> = theirs.values().cloned().collect();
@@ -115,27 +94,24 @@ impl Copies {
         Ok(())
     }
 
-    /// Computes the digest of the rows that are there.
-    pub(super) fn recount(&mut self, group: GroupId, out: &mut Output) -> Result<(), ApplyError> {
-        let mut digest = RowSetDigest::default();
-        let (mut from, to) = keys::rows::group_range(&group);
-        loop {
-            let pairs = self
-                .store
-                .scan(Table::Rows, &from, &to, CHUNK, Direction::Forward)?;
-            let Some((end, _)) = pairs.last() else { break };
-            from = keys::successor(end);
-            for (key, bytes) in pairs {
-                let (_, row_key) = keys::rows::parse(&key)?;
-                if !self.fresh.contains_key(&(group, row_key)) {
-                    let row: Row = value::decode_value(bytes)?;
-                    digest.insert(&fingerprint(&self.digest_key, &group, &row)?);
-                }
+    /// Makes the head's digest that of the rows that are there: `stored` is
+    /// that of the store's, before what this event wrote.
+    pub(super) fn recount(
+        &mut self,
+        group: GroupId,
+        stored: RowSetDigest,
+        out: &mut Output,
+    ) -> Result<(), ApplyError> {
+        let mut digest = stored;
+        for ((_, key), row) in self.fresh.iter().filter(|((of, _), _)| *of == group) {
+            let before = self.store.get(Table::Rows, &keys::rows::key(&group, key))?;
+            if let Some(bytes) = before {
+                let before: Row = value::decode_value(bytes)?;
+                digest.remove(&fingerprint(&self.digest_key, &group, &before)?);
             }
-        }
-        let fresh = self.fresh.iter().filter(|((of, _), _)| *of == group);
-        for row in fresh.filter_map(|(_, row)| row.as_ref()) {
-            digest.insert(&fingerprint(&self.digest_key, &group, row)?);
+            if let Some(row) = row {
+                digest.insert(&fingerprint(&self.digest_key, &group, row)?);
+            }
         }
         let mut head = self.head(&group)?;
         head.rows_digest = Bytes::copy_from_slice(&digest.sum);

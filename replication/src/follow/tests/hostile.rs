@@ -7,7 +7,8 @@ use folkmoot_wire::GroupId;
 use folkmoot_wire::entry;
 use folkmoot_wire::proto::{
     Covers, CursorValue, EntryHeader, Floor, FollowPush, GroupPush, GroupValue, Head, HeadMark,
-    LogSlice, MemberAuthority, MemberSelf, MemberValue, Row, RowPage, SealedEntry, row,
+    ListedRows, LogSlice, MemberAuthority, MemberSelf, MemberValue, Row, RowDiff, RowSpan,
+    SealedEntry, row,
 };
 use folkmoot_wire::row::RowKey;
 use proptest::prelude::*;
@@ -176,23 +177,39 @@ fn lie() -> impl Strategy<Value = Event> {
             },
         },
     );
-    let page = (
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..20).prop_map(Bytes::from);
+    let listed = (rows(), proptest::collection::vec(0..9u32, 0..4), bytes()).prop_map(
+        |(rows, missing, upto)| ListedRows {
+            rows,
+            missing,
+            upto,
+        },
+    );
+    let span = (
+        bytes(),
+        bytes(),
+        proptest::collection::vec(any::<u32>(), 0..4),
+    )
+        .prop_map(|(from, ends, sums)| RowSpan { from, ends, sums });
+    let diff = (
         of(),
         head(),
-        rows(),
-        proptest::collection::vec(any::<u8>(), 0..3),
+        0..9u32,
+        proptest::collection::vec(span, 0..3),
+        proptest::collection::vec(listed, 0..3),
     )
-        .prop_map(|(group, head, rows, next)| Event::Rows {
+        .prop_map(|(group, head, compared, spans, listed)| Event::Rows {
             group,
-            page: RowPage {
+            diff: RowDiff {
                 group: group.to_bytes(),
-                rows,
-                next: next.into(),
                 head,
+                compared,
+                spans,
+                listed,
             },
         });
     let failed = of().prop_map(|group| Event::FetchFailed { group });
-    prop_oneof![4 => push, 3 => log, 3 => page, 1 => failed, 1 => Just(()).prop_map(|()| Event::Tick)]
+    prop_oneof![4 => push, 3 => log, 3 => diff, 1 => failed, 1 => Just(()).prop_map(|()| Event::Tick)]
 }
 
 fn home() -> Home {

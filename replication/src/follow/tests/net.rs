@@ -10,7 +10,8 @@ use folkmoot_wire::proto::{Command, FollowOpen, FollowPush, GroupPush};
 use folkmoot_wire::{GroupId, limits};
 
 use crate::follow::feed::{self, Feed};
-use crate::follow::follower::{Config, Event, Fetch, Follower, Output};
+use crate::follow::follower::{Config, Event, Fetch, Follower, Output, Reconciled};
+use crate::reconcile::RowSums;
 use crate::testing::{CLUSTER, DIGEST_KEY, Home, SHARD, check_laws, dump, head};
 
 use super::serve::serve;
@@ -18,12 +19,15 @@ use super::serve::serve;
 /// A follower with its store, its own feed, and what waits for it.
 pub(crate) struct Tail {
     pub(crate) store: Arc<MemStore>,
+    /// The same, for the follower's writes.
+    writes: Arc<dyn Store>,
     pub(crate) follower: Follower,
     all_groups: bool,
     feed: Feed,
     pub(crate) inbox: VecDeque<FollowPush>,
     pub(crate) fetches: VecDeque<Fetch>,
     pub(crate) diverged: usize,
+    pub(crate) reconciled: Vec<Reconciled>,
     /// Last seq published, a group.
     published: BTreeMap<GroupId, u64>,
 }
@@ -31,28 +35,45 @@ pub(crate) struct Tail {
 impl Tail {
     pub(crate) fn new(all_groups: bool) -> Self {
         let store = Arc::new(MemStore::new());
+        let (writes, follower) = open(&store, all_groups);
         Self {
-            follower: open(&store, all_groups),
+            follower,
+            writes,
             all_groups,
             store,
             feed: Feed::new(SHARD, 0, []),
             inbox: VecDeque::new(),
             fetches: VecDeque::new(),
             diverged: 0,
+            reconciled: Vec::new(),
             published: BTreeMap::new(),
         }
     }
 
     /// One event, as the driver does it. Gives what the own feed sends.
     pub(crate) fn handle(&mut self, event: Event) -> Vec<feed::Send> {
+        let mut sends = Vec::new();
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            let (sent, more) = self.step(event);
+            sends.extend(sent);
+            next = more.then_some(Event::Continue);
+        }
+        sends
+    }
+
+    fn step(&mut self, event: Event) -> (Vec<feed::Send>, bool) {
         let Output {
             batch,
             pushes,
             watermark,
             fetches,
             diverged,
+            reconciled,
+            more,
         } = self.follower.handle(event).expect("handles");
-        self.store.write(batch).expect("writes");
+        self.reconciled.extend(reconciled);
+        self.writes.write(batch).expect("writes");
         for group in &diverged {
             self.published.remove(group);
         }
@@ -61,8 +82,10 @@ impl Tail {
         }
         self.diverged += diverged.len();
         self.fetches.extend(fetches);
-        self.feed
-            .handle(feed::Event::Published { pushes, watermark })
+        let sends = self
+            .feed
+            .handle(feed::Event::Published { pushes, watermark });
+        (sends, more)
     }
 
     /// What is published of a group goes on where it ended.
@@ -76,7 +99,7 @@ impl Tail {
     }
 
     pub(crate) fn restart(&mut self) {
-        self.follower = open(&self.store, self.all_groups);
+        (self.writes, self.follower) = open(&self.store, self.all_groups);
         let heads = log::read_heads(&*self.store, None, usize::MAX).expect("heads");
         self.feed = Feed::new(SHARD, self.follower.watermark(), heads);
         self.inbox.clear();
@@ -85,14 +108,16 @@ impl Tail {
     }
 }
 
-fn open(store: &Arc<MemStore>, all_groups: bool) -> Follower {
+fn open(store: &Arc<MemStore>, all_groups: bool) -> (Arc<dyn Store>, Follower) {
     let config = Config {
         shard: SHARD,
         cluster: CLUSTER,
         digest_key: DIGEST_KEY,
         all_groups,
     };
-    Follower::open(config, store.clone()).expect("opens")
+    let (writes, sums) = RowSums::over(store.clone(), DIGEST_KEY);
+    let follower = Follower::open(config, store.clone(), sums).expect("opens");
+    (writes, follower)
 }
 
 /// The home and those behind it: at first a chain. Tail 0 follows the home.

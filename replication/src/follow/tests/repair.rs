@@ -251,3 +251,33 @@ fn an_upstream_that_lags() {
     assert_eq!(lagging.tails[0].diverged, 0);
     assert_eq!(lagging.tails[0].follower.watermark(), held);
 }
+
+/// Of a group with many rows one is lost with a push: that one is fetched, and
+/// the others are not.
+#[test]
+fn a_lost_row_costs_what_it_weighs() {
+    let mut home = Home::new();
+    let members: Vec<_> = (2..200).map(user).collect();
+    home.open_group(group(1), user(1), &members);
+    home.pushes.clear();
+    let mut net = Net::new(home, vec![Tail::new(true)]);
+    net.quiesce();
+    net.assert_copies();
+    net.tails[0].reconciled.clear();
+    net.home.join(group(1), user(201));
+    for push in &mut net.home.pushes {
+        push.rows.clear();
+    }
+    net.publish();
+    net.quiesce();
+    net.assert_copies();
+    let sessions = &net.tails[0].reconciled;
+    assert_eq!(sessions.len(), 1, "{sessions:?}");
+    let all = net.home.head(group(1)).rows_count;
+    assert!(
+        (1..=3).contains(&sessions[0].rows),
+        "of {all}: {sessions:?}"
+    );
+    assert_eq!(sessions[0].wrong, 0);
+    assert!(sessions[0].bytes < 2_000, "{sessions:?}");
+}
