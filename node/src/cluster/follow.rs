@@ -312,11 +312,16 @@ impl Task {
             let _ = self.parts.feed.sink().send(applied).await;
         }
         for session in &reconciled {
-            tracing::info!(
+            tracing::debug!(
                 shard = self.parts.shard.id.0, group = %session.group, rows = session.rows,
-                wrong = session.wrong, answers = session.answers, bytes = session.bytes,
-                "the rows of this group were reconciled with the upstream's"
+                answers = session.answers, bytes = session.bytes, "rows were reconciled"
             );
+            if session.wrong > 0 {
+                tracing::warn!(
+                    shard = self.parts.shard.id.0, group = %session.group, wrong = session.wrong,
+                    "rows of this copy were not its home's: they were replaced"
+                );
+            }
             self.status.send_modify(|status| status.rows.add(session));
         }
         if watermark.is_some() || !diverged.is_empty() {
