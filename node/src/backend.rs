@@ -80,6 +80,13 @@ pub trait Backend: Send + Sync + 'static {
     /// When nobody who knows can be reached.
     async fn head(&self, group: GroupId) -> Result<Option<Head>, Fault>;
 
+    /// The head as the group's home has it, whatever a copy here says: a user
+    /// may have heard elsewhere of what is not here yet.
+    ///
+    /// # Errors
+    /// When nobody who knows can be reached.
+    async fn home_head(&self, group: GroupId) -> Result<Option<Head>, Fault>;
+
     /// One row.
     ///
     /// # Errors

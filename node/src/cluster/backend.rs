@@ -223,6 +223,10 @@ impl Backend for NodeBackend {
         }
     }
 
+    async fn home_head(&self, group: GroupId) -> Result<Option<Head>, Fault> {
+        self.copies.home_head(&self.shard(&group)?, group).await
+    }
+
     async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {
         let request = node_request::Request::FetchRows(FetchRows {
             group: group.to_bytes(),

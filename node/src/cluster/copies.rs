@@ -50,6 +50,26 @@ impl Copies {
         }
     }
 
+    /// The head as the leader has it, or else another voter.
+    ///
+    /// # Errors
+    /// When none can be reached.
+    pub async fn home_head(&self, shard: &Shard, group: GroupId) -> Result<Option<Head>, Fault> {
+        if self.voters.leader(shard.id) == Some(self.peers.me()) {
+            return self.reads.head(&group);
+        }
+        let request = node_request::Request::FetchHead(FetchHead {
+            group: group.to_bytes(),
+        });
+        match self.ask(shard, request).await {
+            Ok(node_reply::Reply::Head(there)) => Ok(there.head),
+            Ok(_) => Err(Code::Internal.into()),
+            // There may be no other voter.
+            Err(_) if self.votes(shard.id) => self.reads.head(&group),
+            Err(fault) => Err(fault),
+        }
+    }
+
     fn votes(&self, shard: ShardId) -> bool {
         self.voters.get(shard).is_some()
     }
@@ -149,19 +169,13 @@ impl Copies {
         if self.speaks_for(shard.id, &group, here.as_ref()) {
             return Ok(());
         }
-        let request = node_request::Request::FetchHead(FetchHead {
-            group: group.to_bytes(),
-        });
-        match self.ask(shard, request).await {
-            Ok(node_reply::Reply::Head(there)) => {
-                let Some(there) = there.head else {
-                    return Err(Code::NotFound.into());
-                };
+        match self.home_head(shard, group).await {
+            Ok(None) => Err(Code::NotFound.into()),
+            Ok(Some(there)) => {
                 self.trust_from(shard.id, &group, there.version);
                 let far = |here: &Head| here.version >= there.version;
                 self.reach(shard.id, &group, far).await
             }
-            Ok(_) => Err(Code::Internal.into()),
             Err(fault) => match here.filter(|head| is_whole(Some(head))) {
                 // Cut off from the home, an old copy is better than none.
                 Some(here) if fault.code.temporary() => {

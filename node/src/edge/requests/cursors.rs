@@ -24,7 +24,12 @@ pub(super) async fn mark_read(
     if request.seq == 0 {
         return Err(Fault::new(Code::Invalid, "seqs begin with 1"));
     }
-    let head = session.head(group).await?;
+    let mut head = session.head(group).await?;
+    if request.seq > head.seq {
+        // It may have been read at another edge, and not be here yet.
+        let there = session.core.backend.home_head(group).await?;
+        head = there.ok_or(Code::NotFound)?;
+    }
     if request.seq > head.seq {
         let detail = format!("{} of {}", request.seq, head.seq);
         return Err(Fault::new(Code::CursorAhead, detail));

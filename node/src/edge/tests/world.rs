@@ -121,8 +121,7 @@ impl World {
             held_news: Mutex::default(),
         });
         let auth = Auth::new("app", "folkmoot").with_hs256("k", &SECRET);
-        let backend = Arc::clone(&world) as Arc<dyn Backend>;
-        let edge = Edge::new(backend, auth, options);
+        let edge = Edge::new(Arc::clone(&world) as Arc<dyn Backend>, auth, options);
         assert!(world.edge.set(edge).is_ok());
         world
     }
@@ -289,11 +288,13 @@ impl Backend for World {
         Ok(head)
     }
 
+    async fn home_head(&self, group: GroupId) -> Result<Option<Head>, Fault> {
+        Ok(self.head_of(&group))
+    }
+
     async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {
-        let bytes = self
-            .store
-            .get(Table::Rows, &keys::rows::key(&group, &key))
-            .unwrap();
+        let key = keys::rows::key(&group, &key);
+        let bytes = self.store.get(Table::Rows, &key).unwrap();
         Ok(bytes.map(|bytes| value::decode_value(bytes).unwrap()))
     }
 
