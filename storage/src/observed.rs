@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Batch, Direction, Op, Pair, Read, Store, StoreError, Table};
+use crate::{Batch, Layer, Op, Read, Store, StoreError, Table};
 
 /// What a write changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,20 +45,9 @@ impl Observed {
     }
 }
 
-impl Read for Observed {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.store.get(table, key)
-    }
-
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        direction: Direction,
-    ) -> Result<Vec<Pair>, StoreError> {
-        self.store.scan(table, from, to, limit, direction)
+impl Layer for Observed {
+    fn below(&self) -> &dyn Read {
+        &*self.store
     }
 }
 

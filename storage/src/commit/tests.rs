@@ -3,12 +3,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use super::{Commit, CommitOptions, Done, ThreadCommit};
-use crate::store::Pair;
-use crate::{Batch, Direction, MemStore, Read, Store, StoreError, Table};
+use crate::{Batch, Layer, MemStore, Read, Store, StoreError, Table};
 
 mod task;
 
@@ -37,20 +35,9 @@ impl Gated {
     }
 }
 
-impl Read for Gated {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.inner.get(table, key)
-    }
-
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        direction: Direction,
-    ) -> Result<Vec<Pair>, StoreError> {
-        self.inner.scan(table, from, to, limit, direction)
+impl Layer for Gated {
+    fn below(&self) -> &dyn Read {
+        &self.inner
     }
 }
 

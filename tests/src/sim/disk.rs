@@ -4,10 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use folkmoot_storage::{
-    Batch, Crash, Direction, MemStore, Op, Pair, Read, Store, StoreError, Table,
-};
+use folkmoot_storage::{Batch, Crash, Layer, MemStore, Op, Read, Store, StoreError, Table};
 
 use super::findings::Findings;
 use super::invariants::cursors;
@@ -57,20 +54,9 @@ impl Disk {
     }
 }
 
-impl Read for Disk {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.mem.get(table, key)
-    }
-
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        direction: Direction,
-    ) -> Result<Vec<Pair>, StoreError> {
-        self.mem.scan(table, from, to, limit, direction)
+impl Layer for Disk {
+    fn below(&self) -> &dyn Read {
+        &self.mem
     }
 }
 
