@@ -12,12 +12,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use tokio::signal::unix::{SignalKind, signal};
 
-use crate::folder::Clean;
-use crate::machine::{Cores, Machine, pin_this_thread};
+use crate::machine::{Cores, Machine};
 use crate::peer::{Folkmoot, JetStream, Peer, Setup};
 use crate::progress::Progress;
+use crate::run::{self, Clean};
 use report::{Report, Row};
 
 /// What can be measured.
@@ -89,44 +88,21 @@ impl Options {
 /// Measures and prints. Fails when a message was lost or is there twice.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     options.check()?;
-    let cores = Cores::choose()?;
-    if let Some(core) = cores.generator {
-        pin_this_thread(core)?;
+    let report = run::on_its_core(async |cores| measure(options, cores).await)?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        table::print(&report);
     }
-    folkmoot_node::demo::ports::raise_open_files()?;
-    // One thread: the generator has one core.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        // What is dropped on the way kills its servers and removes its folder.
-        let report = tokio::select! {
-            biased;
-            _ = terminate.recv() => bail!("interrupted"),
-            _ = interrupt.recv() => bail!("interrupted"),
-            report = measure(options, cores) => report?,
-        };
-        if options.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            table::print(&report);
-        }
-        match report.wrong() {
-            None => Ok(()),
-            Some(wrong) => bail!("{wrong}"),
-        }
-    })
+    match report.wrong() {
+        None => Ok(()),
+        Some(wrong) => bail!("{wrong}"),
+    }
 }
 
 async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
     let mut peers = options.peers()?;
-    let base = options.data.clone().unwrap_or_else(std::env::temp_dir);
-    let folder = tempfile::Builder::new()
-        .prefix("folkmoot-bench-")
-        .tempdir_in(&base)
-        .with_context(|| base.display().to_string())?;
+    let folder = run::folder(options.data.as_deref())?;
     let progress = Progress::show(peers.iter().map(|(_, kills)| kills).sum());
     let mut rows = Vec::new();
     for (peer, kills) in &mut peers {

@@ -9,7 +9,6 @@
 
 pub mod cli;
 mod failover;
-mod folder;
 mod load;
 mod machine;
 mod parts;
@@ -17,4 +16,5 @@ mod path;
 mod peer;
 mod process;
 mod progress;
+mod run;
 mod stats;

@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use tokio::signal::unix::{SignalKind, signal};
 
-use crate::folder::Clean;
-use crate::machine::{Cores, Machine, pin_this_thread};
+use crate::machine::{Cores, Machine};
 use crate::peer::{Folkmoot, JetStream, Peer, Redis, Setup};
 use crate::progress::Progress;
+use crate::run::{self, Clean};
 use cells::{Cell, Measured, Shape};
 use report::{Report, Row};
 
@@ -131,32 +130,13 @@ impl Options {
 
 /// Measures and prints.
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
-    let cores = Cores::choose()?;
-    if let Some(core) = cores.generator {
-        pin_this_thread(core)?;
+    let report = run::on_its_core(async |cores| measure(&options, cores).await)?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        table::print(&report);
     }
-    folkmoot_node::demo::ports::raise_open_files()?;
-    // One thread: the generator has one core.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        // What is dropped on the way kills its servers and removes its folder.
-        let report = tokio::select! {
-            biased;
-            _ = terminate.recv() => bail!("interrupted"),
-            _ = interrupt.recv() => bail!("interrupted"),
-            report = measure(&options, cores) => report?,
-        };
-        if options.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            table::print(&report);
-        }
-        Ok(())
-    })
+    Ok(())
 }
 
 async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
@@ -167,11 +147,7 @@ async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
     for peer in &mut peers {
         versions.push(peer.prepare().await?);
     }
-    let base = options.data.clone().unwrap_or_else(std::env::temp_dir);
-    let folder = tempfile::Builder::new()
-        .prefix("folkmoot-bench-")
-        .tempdir_in(&base)
-        .with_context(|| base.display().to_string())?;
+    let folder = run::folder(options.data.as_deref())?;
     let mut rows = Vec::new();
     for (at, peer) in peers.iter().enumerate() {
         for &replicas in peer.replicas() {
