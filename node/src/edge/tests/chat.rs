@@ -1,5 +1,7 @@
 //! What people do: talk, read, come back, list, create.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
@@ -131,6 +133,14 @@ async fn cursors_are_seen_by_others_and_never_pass_the_head() {
     assert!(matches!(bob.call(mark(seq)).await, Body::Ok(_)));
     let (code, _) = error(bob.call(mark(seq + 1)).await);
     assert_eq!(code, Code::CursorAhead);
+    // Said while the head that this edge goes by was already old: whoever
+    // read it elsewhere may mark it as read here.
+    *world.latency.lock() = Duration::from_secs(10);
+    let asked = bob.ask(mark(seq + 1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    *world.latency.lock() = Duration::ZERO;
+    assert_eq!(ann.say(group, "and this").await, seq + 1);
+    assert!(matches!(bob.answer(asked).await, Body::Ok(_)));
     let user = bob.user();
     let cursor = ann
         .push_of(|push| match push {
