@@ -97,16 +97,6 @@ impl Default for RaftOptions {
 }
 
 impl RaftOptions {
-    /// The same with all waiting times of elections and heartbeats `factor`
-    /// times as long: 2 to 4 for voters that stand in several regions.
-    #[must_use]
-    pub fn scaled(mut self, factor: u32) -> Self {
-        self.heartbeat *= factor;
-        self.election_min *= factor;
-        self.election_max *= factor;
-        self
-    }
-
     /// The same with another seed.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {

@@ -140,11 +140,12 @@ impl Peers {
     ) -> Reply {
         let died = async {
             let mut members = self.view.watch();
-            let was_alive = self.view.alive(to);
-            while self.view.alive(to) == was_alive || !was_alive {
-                if members.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
+            let mut can_die = self.view.alive(to);
+            while can_die && self.view.alive(to) {
+                can_die = members.changed().await.is_ok();
+            }
+            if !can_die {
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {
