@@ -12,7 +12,7 @@ const MILLIS_MAX: u64 = (1 << 48) - 1;
 
 /// How far ahead of its last stamp a clock reserves, in milliseconds: one
 /// write of the bound per half of this, however many stamps are made.
-pub const RESERVE_MS: u64 = 10_000;
+pub const RESERVE_MS: u64 = 1_000;
 
 /// A stamp. Ordered by milliseconds since 1970, then by counter; the default
 /// is the least one.
@@ -181,6 +181,13 @@ impl HlcClock {
         let ahead = |ms| Hlc::from_parts(self.last.millis().saturating_add(ms), u16::MAX);
         let due = self.bound < ahead(RESERVE_MS / 2) && self.bound < Hlc::MAX;
         due.then(|| ahead(RESERVE_MS))
+    }
+
+    /// How far the clock is ahead of `wall_ms`, in milliseconds. After a quick
+    /// restart it is: it goes on behind the bound on disk.
+    #[must_use]
+    pub const fn ahead_ms(&self, wall_ms: u64) -> u64 {
+        self.last.millis().saturating_sub(wall_ms)
     }
 
     /// `bound` is on disk, durably.

@@ -2,9 +2,9 @@
 //! the store's they are all that a simulation replaces.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use folkmoot_crdt::hlc::{Drift, Hlc, HlcClock};
+use folkmoot_crdt::hlc::{Drift, Hlc, HlcClock, RESERVE_MS};
 use folkmoot_storage::{Store, StoreError, Table};
 use folkmoot_wire::limits;
 use parking_lot::Mutex;
@@ -97,6 +97,32 @@ impl Stamps {
         })
     }
 
+    /// Waits until the wall clock has about reached the bound of before the
+    /// restart. Stamps made earlier would be ahead of everybody's clock, and be
+    /// refused; with restarts in a row they would run away. A wall clock that
+    /// was set back is not waited for longer than the bound alone explains: the
+    /// node starts, says so, and is not ready while its peers disagree.
+    pub async fn reach_bound(&self) {
+        let mut left = RESERVE_MS;
+        loop {
+            let ahead = self.hlc.lock().ahead_ms(self.clock.wall_ms());
+            let wait = ahead.saturating_sub(limits::CLOCK_OFF_MS);
+            if wait == 0 {
+                return;
+            }
+            if left == 0 {
+                tracing::warn!(
+                    ahead_ms = ahead,
+                    "the system's clock is behind where it was before the restart: check time synchronisation"
+                );
+                return;
+            }
+            let wait = wait.min(left);
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            left -= wait;
+        }
+    }
+
     /// The next stamp.
     ///
     /// # Errors
@@ -132,3 +158,6 @@ impl Stamps {
         self.clock.wall_ms()
     }
 }
+
+#[cfg(test)]
+mod tests;

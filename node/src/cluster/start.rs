@@ -104,6 +104,7 @@ impl Node {
             Arc::clone(&parts.clock),
             Arc::clone(&parts.store),
         )?);
+        stamps.reach_bound().await;
         let cursors = Arc::new(Cursors::default());
         let backend = NodeBackend::new(BackendParts {
             region: parts.region.clone(),
