@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::placement::Placement;
-use folkmoot_wire::proto::{Head, LogSlice, Outcome, Row, command};
+use folkmoot_wire::proto::{Head, LogSlice, Outcome, Row, SealedEntry, command};
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Fault, GroupId, NodeId, UserId};
 
@@ -60,12 +60,18 @@ pub trait Backend: Send + Sync + 'static {
     async fn propose(&self, group: GroupId, op: command::Op) -> Result<Outcome, Fault>;
 
     /// Commands of one session for one group, in this order, in one go. The
-    /// answers are in the same order. None overtakes another.
+    /// answers are in the same order. None overtakes another. With `tentative`,
+    /// what is said while the home cannot be reached may be answered
+    /// `accepted`.
     async fn propose_many(
         &self,
         group: GroupId,
         ops: Vec<command::Op>,
+        tentative: bool,
     ) -> Vec<Result<Outcome, Fault>>;
+
+    /// What was accepted of this group's region and is in no log yet.
+    fn tentative(&self, group: &GroupId) -> Vec<SealedEntry>;
 
     /// Finds or mints the user of `(realm, subject)`; a new one is born in
     /// this node's region.

@@ -20,6 +20,7 @@ const MEMBERS: &str = "folkmoot_gossip_members";
 const GOSSIP_PACKETS: &str = "folkmoot_gossip_packets_total";
 const GOSSIP_REFUSED: &str = "folkmoot_gossip_refused_total";
 const CLOCK_OFF: &str = "folkmoot_clock_off_seconds";
+const TENTATIVE: &str = "folkmoot_tentative_messages";
 const STORE_BYTES: &str = "folkmoot_store_bytes";
 
 /// Says what each metric means.
@@ -63,6 +64,10 @@ pub fn describe() {
         "gossip packets refused, by reason: another cluster or key, or damaged"
     );
     describe_gauge!(CLOCK_OFF, "how far the clock is ahead of its peers' median");
+    describe_gauge!(
+        TENTATIVE,
+        "messages that wait here for a home that cannot be reached"
+    );
     describe_gauge!(STORE_BYTES, "bytes of the store on disk, about");
 }
 
@@ -72,6 +77,7 @@ pub fn observe(node: &Node) {
     gauge!(SESSIONS, "transport" => "quic").set(status.sessions_quic as f64);
     gauge!(SESSIONS, "transport" => "websocket").set(status.sessions_ws as f64);
     gauge!(STORE_BYTES).set(node.store.approximate_bytes() as f64);
+    gauge!(TENTATIVE).set(node.keeper.waiting() as f64);
     for shard in &status.shards {
         let label = shard.shard.to_string();
         gauge!(SHARD_WATERMARK, "shard" => label.clone()).set(shard.followed as f64);

@@ -10,6 +10,7 @@
 //! - [`reconcile`]: in which rows two copies differ.
 //! - [`relay`]: through whom a node follows a shard (D8).
 //! - [`rows`]: digests of a group's rows.
+//! - [`tentative`]: what was said while a home could not be reached (D11).
 
 pub mod apply;
 pub mod follow;
@@ -18,6 +19,7 @@ pub mod placement;
 pub mod reconcile;
 pub mod relay;
 pub mod rows;
+pub mod tentative;
 
 #[cfg(test)]
 mod testing;

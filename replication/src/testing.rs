@@ -72,6 +72,7 @@ pub(crate) fn got(outcome: &Outcome) -> Got {
         outcome::Result::Committed(c) => Got::Seq(c.seq),
         outcome::Result::Rejected(r) => Got::No(Code::from_u32(r.code).expect("a known code")),
         outcome::Result::Done(_) | outcome::Result::Resolved(_) => Got::Done,
+        outcome::Result::Accepted(_) => panic!("apply accepts nothing"),
     }
 }
 

@@ -13,7 +13,7 @@ pub const ALPN_JOIN: &[u8] = b"folkmoot-join/1";
 /// Path of the WebSocket.
 pub const WS_PATH: &str = "/v1/ws";
 /// Features of this build that a peer may ask for.
-pub const FEATURES: &[&str] = &["rows", "bumps"];
+pub const FEATURES: &[&str] = &["rows", "bumps", "tentative"];
 
 /// An inclusive range of versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

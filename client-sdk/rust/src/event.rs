@@ -1,8 +1,10 @@
 //! What happens beside the answers to one's own requests.
 
+use bytes::Bytes;
+use folkmoot_crdt::hlc::Hlc;
 use folkmoot_transport::Carrier;
-use folkmoot_wire::proto::{GroupSummary, Head, Row};
-use folkmoot_wire::{Fault, GroupId, NodeId};
+use folkmoot_wire::proto::{EntryHeader, GroupSummary, Head, Row, Settled};
+use folkmoot_wire::{ClientMsgId, Fault, GroupId, NodeId};
 use tokio::sync::broadcast;
 
 use crate::core::outbox::LocalId;
@@ -11,6 +13,15 @@ use crate::receipt::Sent;
 
 /// Events kept for a reader that is slow. More: it gets [`Event::Missed`].
 pub(crate) const EVENT_QUEUE: usize = 1_024;
+
+/// What was said and has no place in the log yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TentativeEntry {
+    /// Its header. It has no seq, and its HLC is that of the edge.
+    pub header: EntryHeader,
+    /// Its body.
+    pub body: Bytes,
+}
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +84,31 @@ pub enum Event {
         after: u64,
         /// The last seq of the hole.
         to: u64,
+    },
+    /// The group's home cannot be reached. The message is durable in this
+    /// region and will be committed, or refused, when it can; its receipt
+    /// resolves only then.
+    Accepted {
+        /// The group.
+        group: GroupId,
+        /// Its number in the local queue.
+        local: LocalId,
+        /// The id it was sent under.
+        client_msg_id: ClientMsgId,
+        /// The edge's stamp.
+        hlc: Hlc,
+    },
+    /// What people of this region said in an active group while its home cannot
+    /// be reached, and what became of such messages. Show them until the entry
+    /// with the same sender, device and `client_msg_id` is read, or until they
+    /// are settled; one may be told of twice.
+    Tentative {
+        /// The group.
+        group: GroupId,
+        /// What was said.
+        entries: Vec<TentativeEntry>,
+        /// What the home made of earlier ones.
+        settled: Vec<Settled>,
     },
     /// A message that was queued before a restart is settled.
     Settled {

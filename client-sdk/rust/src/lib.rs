@@ -47,7 +47,7 @@ pub use core::backoff::Backoff;
 pub use core::timeline::{Point, Start};
 pub use entry::Entry;
 pub use error::{ClientError, Result};
-pub use event::{Event, Events};
+pub use event::{Event, Events, TentativeEntry};
 pub use feed::Entries;
 pub use group::{Group, Range};
 pub use message::SendOptions;

@@ -9,21 +9,23 @@ use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_wire::proto::{
     Command, Committed, FetchHead, FetchLog, FetchRows, Head, LogSlice, Outcome, ResolveUser, Row,
-    command, node_reply, node_request, outcome,
+    SealedEntry, command, node_reply, node_request, outcome,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
-use folkmoot_wire::{Code, Fault, GroupId, NodeId, Slot, UserId};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, Slot, UserId, limits};
 use moka::sync::Cache;
+use tokio::time::timeout;
 
 use super::copies::Copies;
 use super::cursors::Cursors;
 use super::feeds::Feeds;
 use super::follow::Followers;
-use super::outcome::{effect_is_awaited, judged};
+use super::outcome::{effect_is_awaited, judged, may_be_tentative};
 use super::peers::Peers;
 use super::read::LocalReads;
 use super::router::Router;
 use super::shards::Voters;
+use super::tentatives::Keeper;
 use super::view::ClusterView;
 use crate::backend::{Backend, LogRange};
 use crate::ports::{Random, Stamps};
@@ -39,6 +41,7 @@ pub struct NodeBackend {
     router: Arc<Router>,
     copies: Copies,
     cursors: Arc<Cursors>,
+    keeper: Arc<Keeper>,
     stamps: Arc<Stamps>,
     random: Arc<dyn Random>,
     users: Cache<(String, String), UserId>,
@@ -56,6 +59,7 @@ pub struct BackendParts {
     pub router: Arc<Router>,
     pub reads: Arc<LocalReads>,
     pub cursors: Arc<Cursors>,
+    pub keeper: Arc<Keeper>,
     pub stamps: Arc<Stamps>,
     pub random: Arc<dyn Random>,
 }
@@ -78,6 +82,7 @@ impl NodeBackend {
             view: parts.view,
             router: parts.router,
             cursors: parts.cursors,
+            keeper: parts.keeper,
             stamps: parts.stamps,
             random: parts.random,
             users: Cache::new(USERS),
@@ -99,6 +104,87 @@ impl NodeBackend {
         unique.copy_from_slice(&bytes[2..]);
         (Slot(u16::from_be_bytes([bytes[0], bytes[1]])), unique)
     }
+}
+
+impl NodeBackend {
+    /// Proposes commands, and waits until their effects can be seen here.
+    async fn committed(
+        &self,
+        shard: &Shard,
+        group: GroupId,
+        ops: Vec<command::Op>,
+    ) -> Result<Vec<Result<Outcome, Fault>>, Fault> {
+        let awaited: Vec<bool> = ops.iter().map(effect_is_awaited).collect();
+        let commands = ops
+            .into_iter()
+            .map(|op| Command {
+                group: group.to_bytes(),
+                op: Some(op),
+            })
+            .collect();
+        let outcomes = self.router.propose(shard, commands).await?;
+        let reached = outcomes
+            .iter()
+            .zip(&awaited)
+            .filter_map(|(outcome, awaited)| match &outcome.result {
+                Some(outcome::Result::Committed(Committed { seq, .. })) if *awaited => Some(*seq),
+                _ => None,
+            })
+            .max();
+        if let Some(seq) = reached
+            && let Err(fault) = self.copies.reach_seq(shard.id, &group, seq).await
+        {
+            tracing::warn!(%group, %fault, "the copy here is behind what was committed");
+        }
+        Ok(outcomes.into_iter().map(judged).collect())
+    }
+
+    /// The same for a session that takes `accepted` for an answer (D9).
+    async fn said(
+        &self,
+        shard: &Shard,
+        group: GroupId,
+        mut ops: Vec<command::Op>,
+    ) -> Vec<Result<Outcome, Fault>> {
+        let speaks = ops.iter().take_while(|op| may_be_tentative(op)).count();
+        let cut = self.keeper.is_cut(shard.id, &group);
+        let mut last = Fault::new(Code::Unavailable, "what was said before waits for the home")
+            .retry_after(limits::BUSY_RETRY_MS);
+        if !cut {
+            let tried = self.committed(shard, group, ops.clone());
+            let within = if speaks > 0 {
+                limits::ACCEPT_AFTER
+            } else {
+                limits::PROPOSE_DEADLINE * 2
+            };
+            match timeout(within, tried).await {
+                Ok(Ok(results)) => return results,
+                Ok(Err(fault)) if !is_out_of_reach(&fault) => {
+                    return vec![Err(fault); ops.len()];
+                }
+                Ok(Err(fault)) => last = fault,
+                Err(_) => {}
+            }
+        }
+        // What may not be tentative waits, and whatever comes behind it.
+        let rest = ops.len() - speaks;
+        ops.truncate(speaks);
+        let appends = ops.into_iter().filter_map(|op| match op {
+            command::Op::Append(append) => Some(append),
+            _ => None,
+        });
+        let now = self.stamps.wall_ms();
+        let mut results = self
+            .keeper
+            .accept(shard, group, appends.collect(), now)
+            .await;
+        results.resize(speaks + rest, Err(last));
+        results
+    }
+}
+
+fn is_out_of_reach(fault: &Fault) -> bool {
+    matches!(fault.code, Code::Unavailable | Code::Deadline)
 }
 
 #[async_trait]
@@ -134,7 +220,7 @@ impl Backend for NodeBackend {
     }
 
     async fn propose(&self, group: GroupId, op: command::Op) -> Result<Outcome, Fault> {
-        self.propose_many(group, vec![op])
+        self.propose_many(group, vec![op], false)
             .await
             .pop()
             .unwrap_or_else(|| Err(Code::Internal.into()))
@@ -144,38 +230,19 @@ impl Backend for NodeBackend {
         &self,
         group: GroupId,
         ops: Vec<command::Op>,
+        tentative: bool,
     ) -> Vec<Result<Outcome, Fault>> {
         let count = ops.len();
-        let shard = match self.shard(&group) {
-            Ok(shard) => shard,
-            Err(fault) => return vec![Err(fault); count],
+        let results = match self.shard(&group) {
+            Ok(shard) if tentative => return self.said(&shard, group, ops).await,
+            Ok(shard) => self.committed(&shard, group, ops).await,
+            Err(fault) => Err(fault),
         };
-        let awaited: Vec<bool> = ops.iter().map(effect_is_awaited).collect();
-        let commands = ops
-            .into_iter()
-            .map(|op| Command {
-                group: group.to_bytes(),
-                op: Some(op),
-            })
-            .collect();
-        let outcomes = match self.router.propose(&shard, commands).await {
-            Ok(outcomes) => outcomes,
-            Err(fault) => return vec![Err(fault); count],
-        };
-        let reached = outcomes
-            .iter()
-            .zip(&awaited)
-            .filter_map(|(outcome, awaited)| match &outcome.result {
-                Some(outcome::Result::Committed(Committed { seq, .. })) if *awaited => Some(*seq),
-                _ => None,
-            })
-            .max();
-        if let Some(seq) = reached
-            && let Err(fault) = self.copies.reach_seq(shard.id, &group, seq).await
-        {
-            tracing::warn!(%group, %fault, "the copy here is behind what was committed");
-        }
-        outcomes.into_iter().map(judged).collect()
+        results.unwrap_or_else(|fault| vec![Err(fault); count])
+    }
+
+    fn tentative(&self, group: &GroupId) -> Vec<SealedEntry> {
+        self.keeper.shown(group)
     }
 
     async fn resolve_user(&self, realm: &str, subject: &str) -> Result<UserId, Fault> {

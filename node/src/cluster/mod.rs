@@ -24,4 +24,5 @@ pub mod serve;
 pub mod shards;
 pub mod start;
 mod status;
-pub mod view;
+pub mod tentatives;
+mod view;

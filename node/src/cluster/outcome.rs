@@ -15,6 +15,18 @@ pub(super) fn effect_is_awaited(op: &command::Op) -> bool {
     }
 }
 
+/// What may be taken as tentative while the home cannot be reached: what is
+/// said. Edits, recalls and changes of members act on what the home knows.
+pub(super) fn may_be_tentative(op: &command::Op) -> bool {
+    match op {
+        command::Op::Append(append) => {
+            matches!(append.kind(), Kind::Message | Kind::Action | Kind::Notice)
+                && !append.client_msg_id.is_empty()
+        }
+        _ => false,
+    }
+}
+
 /// A refusal becomes an error.
 pub(super) fn judged(outcome: Outcome) -> Result<Outcome, Fault> {
     match outcome.result {

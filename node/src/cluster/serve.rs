@@ -25,6 +25,7 @@ use super::parts::{Joins, StatusSource};
 use super::peers::{Class, Peers, gather};
 use super::read::LocalReads;
 use super::shards::{NotDone, Voters};
+use super::tentatives::Keeper;
 use crate::ports::Stamps;
 
 /// Requests of one stream worked on at once. More wait in the stream.
@@ -53,6 +54,8 @@ pub struct Serve {
     pub joins: Arc<dyn Joins>,
     /// What the node tells of itself.
     pub status: Arc<dyn StatusSource>,
+    /// What waits for a home.
+    pub keeper: Arc<Keeper>,
     /// Its clock.
     pub stamps: Arc<Stamps>,
     /// Ends everything.
@@ -179,6 +182,9 @@ impl Serve {
                 self.reads.reconcile(&asked).await?,
             )),
             node_request::Request::FetchHead(fetch) => self.head(&fetch),
+            node_request::Request::Tentative(news) => {
+                Ok(node_reply::Reply::Held(self.keeper.told(news).await?))
+            }
             node_request::Request::FetchMeta(fetch) => {
                 Ok(node_reply::Reply::Meta(self.meta.answer(fetch).await))
             }

@@ -26,6 +26,7 @@ use super::read::LocalReads;
 use super::router::Router;
 use super::serve::Serve;
 use super::shards::Voters;
+use super::tentatives::{Keeper, KeeperParts};
 use super::view::ClusterView;
 use crate::edge::Edge;
 use crate::ports::{Random, Stamps};
@@ -47,6 +48,7 @@ pub struct Node {
     pub reads: Arc<LocalReads>,
     pub backend: Arc<NodeBackend>,
     pub edge: Arc<Edge>,
+    pub keeper: Arc<Keeper>,
     pub stamps: Arc<Stamps>,
     pub clocks: Arc<Clocks>,
     pub store: Arc<dyn Store>,
@@ -106,6 +108,14 @@ impl Node {
         )?);
         stamps.reach_bound().await;
         let cursors = Arc::new(Cursors::default());
+        let keeper = Arc::new(Keeper::open(KeeperParts {
+            store: Arc::clone(&parts.store),
+            commit: Arc::clone(&parts.commit),
+            peers: Arc::clone(&peers),
+            view: Arc::clone(&view),
+            router: Arc::clone(&router),
+            reads: Arc::clone(&reads),
+        })?);
         let backend = NodeBackend::new(BackendParts {
             region: parts.region.clone(),
             cluster: parts.cluster,
@@ -117,6 +127,7 @@ impl Node {
             router: Arc::clone(&router),
             reads: Arc::clone(&reads),
             cursors: Arc::clone(&cursors),
+            keeper: Arc::clone(&keeper),
             stamps: Arc::clone(&stamps),
             random: Arc::clone(&parts.random),
         });
@@ -128,6 +139,10 @@ impl Node {
         );
         let sink = Arc::clone(&edge);
         publisher.set(Box::new(move |pushes| sink.publish(pushes)));
+        let sink = Arc::clone(&edge);
+        keeper.show_to(Box::new(move |group, entries, settled| {
+            sink.tentative(group, entries, settled);
+        }));
         let (packets, state_packets) = mpsc::channel(PACKETS);
         let gossip = match parts.gossip {
             None => None,
@@ -172,6 +187,7 @@ impl Node {
             reads,
             backend,
             edge,
+            keeper,
             started_ms: stamps.wall_ms(),
             stamps,
             clocks: Arc::default(),
@@ -196,6 +212,7 @@ impl Node {
             packets,
             joins,
             status: Arc::clone(&node) as Arc<dyn StatusSource>,
+            keeper: Arc::clone(&node.keeper),
             stamps: Arc::clone(&node.stamps),
             stop: node.stop.clone(),
         });
@@ -226,6 +243,8 @@ impl Node {
             Arc::clone(&self.view),
             self.stop.clone(),
         ));
+        self.tasks
+            .spawn(Arc::clone(&self.keeper).run(self.stop.clone()));
         if self.meta.raft().is_none() {
             let meta = Arc::clone(&self.meta);
             self.tasks

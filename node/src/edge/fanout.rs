@@ -43,6 +43,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use folkmoot_wire::proto::GroupPush;
 use folkmoot_wire::{Code, GroupId, UserId};
 use parking_lot::Mutex;
@@ -72,6 +73,7 @@ pub(super) struct Link {
     /// Features asked for.
     pub(super) rows: bool,
     pub(super) bumps: bool,
+    pub(super) tentative: bool,
     pub(super) held: Mutex<Held>,
 }
 
@@ -300,6 +302,15 @@ impl Fanout {
         }
         if stripe.groups.get(&group).is_some_and(GroupState::is_idle) {
             stripe.groups.remove(&group);
+        }
+    }
+
+    /// Shows what is tentative to the sessions that have the group active and
+    /// asked for it. Those that are joining read it once they are live.
+    pub(super) fn tentative(&self, group: GroupId, frame: &Bytes) {
+        let stripe = self.stripe(&group).lock();
+        if let Some(state) = stripe.groups.get(&group) {
+            state.tentative(&group, frame);
         }
     }
 

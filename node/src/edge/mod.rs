@@ -4,6 +4,7 @@
 //! - `session`: one connection's stream, from Hello to Closing;
 //! - `requests`: what each request does, one family per file;
 //! - `fanout`: which session has which group, and what it gets of what is new;
+//! - `tentative`: frames of what is in no log yet;
 //! - [`outbound`]: what waits to be written to one client.
 //!
 //! It stands on [`crate::backend::Backend`] and knows only its own clients
@@ -16,6 +17,7 @@ pub mod outbound;
 mod requests;
 mod session;
 mod stats;
+mod tentative;
 #[cfg(test)]
 mod tests;
 mod wants;
@@ -24,8 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use folkmoot_transport::Connection;
-use folkmoot_wire::limits;
-use folkmoot_wire::proto::GroupPush;
+use folkmoot_wire::proto::{GroupPush, SealedEntry, Settled};
+use folkmoot_wire::{GroupId, limits};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -140,6 +142,14 @@ impl Edge {
     /// before they are published. Never waits.
     pub fn publish(&self, pushes: &[GroupPush]) {
         self.core.fanout.publish(pushes, Instant::now());
+    }
+
+    /// What people said whose group's home cannot be reached, and what became
+    /// of such. Never waits.
+    pub fn tentative(&self, group: GroupId, entries: Vec<SealedEntry>, settled: Vec<Settled>) {
+        for frame in tentative::frames(&group, entries, settled) {
+            self.core.fanout.tentative(group, &frame);
+        }
     }
 
     /// Takes no more sessions, tells those there are to go elsewhere, and

@@ -66,6 +66,13 @@ impl Outbound {
         pushed
     }
 
+    /// Queues a frame that the client can do without, when there is room.
+    pub fn aside(&self, group: &GroupId, frame: Bytes) {
+        if self.queue.lock().aside(group, frame) {
+            self.filled.notify_one();
+        }
+    }
+
     /// The client misses something of `group` up to `head`.
     pub fn gap(&self, group: GroupId, head: &Head) {
         self.queue.lock().gap(group, head);

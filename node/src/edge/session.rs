@@ -205,6 +205,7 @@ impl Session {
             outbound: Arc::default(),
             rows: asked("rows"),
             bumps: asked("bumps"),
+            tentative: asked("tentative"),
             held: parking_lot::Mutex::default(),
         });
         // Until Welcome.

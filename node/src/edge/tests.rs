@@ -8,4 +8,5 @@ mod limits;
 mod news;
 mod pipe;
 mod rows;
+mod setting;
 mod world;

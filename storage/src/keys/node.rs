@@ -1,13 +1,14 @@
 //! Table Node: what concerns this node alone, under ASCII names.
 
 use bytes::Bytes;
-use folkmoot_wire::{GroupId, ShardId};
+use folkmoot_wire::{GroupId, MessageId, ShardId};
 
 use super::reader::Reader;
 use crate::{StoreError, Table};
 
 const FOLLOW: &[u8] = b"follow/";
 const COPY: &[u8] = b"copy/";
+const TENTATIVE: &[u8] = b"tentative/";
 
 /// The node's identity, a `StoredIdentity`.
 pub const IDENTITY: &[u8] = b"identity";
@@ -68,4 +69,20 @@ pub fn parse_copy(key: &[u8]) -> Result<GroupId, StoreError> {
     let group = reader.group()?;
     reader.end()?;
     Ok(group)
+}
+
+/// A message that is kept until its group's home has answered: a `Command`
+/// with an append.
+#[must_use]
+pub fn tentative(group: &GroupId, id: &MessageId) -> Bytes {
+    let mut key = TENTATIVE.to_vec();
+    key.extend_from_slice(group.as_bytes());
+    key.extend_from_slice(&id.to_array());
+    Bytes::from(key)
+}
+
+/// The keys of all messages that are kept.
+#[must_use]
+pub fn tentatives() -> (Bytes, Bytes) {
+    super::prefix_range(TENTATIVE)
 }

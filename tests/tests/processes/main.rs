@@ -9,4 +9,5 @@ mod people;
 mod raw;
 mod replay;
 mod rows;
+mod tentative;
 mod voters;

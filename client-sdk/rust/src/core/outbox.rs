@@ -1,5 +1,10 @@
-//! The send queue. A message is in one of four states: queued, sending,
-//! committed or failed; the last two take it out of the queue.
+//! The send queue. A message is in one of five states: queued, sending,
+//! accepted, committed or failed; the last two take it out of the queue.
+//!
+//! An accepted message is durable at the edge's region, whose nodes hand it
+//! over (D9): it holds nothing up and is not sent again, except in the next
+//! session and when nothing was heard of it for long. The edge then says what
+//! became of it, and a repetition is harmless.
 //!
 //! Its `client_msg_id` is made when it is first sent, from the newest stamp
 //! that an edge issued, and stays the same for every retry, so that the log
@@ -13,6 +18,7 @@
 //! window is closed until that message is settled. So the order in a pipelined
 //! group is "as committed", and differs from the calls' only around failures.
 
+mod accepted;
 mod lane;
 #[cfg(test)]
 mod tests;
@@ -26,6 +32,7 @@ use folkmoot_wire::{ClientMsgId, Code, Fault, GroupId};
 use rand::RngCore;
 
 use super::backoff::Backoff;
+use accepted::Accepted;
 use lane::Lane;
 
 /// The number of a message in this device's queue; rises with each call.
@@ -38,6 +45,8 @@ pub enum State {
     Queued,
     /// Sent in this session, not answered.
     Sending,
+    /// Durable in a region, in no log yet.
+    Accepted,
 }
 
 /// A message that is not settled.
@@ -125,6 +134,7 @@ pub struct Outbox {
     ready: BTreeSet<GroupId>,
     /// Lanes that wait for the next attempt.
     held: BTreeSet<(Duration, GroupId)>,
+    accepted: Accepted,
     /// The lane that sent last: the others come first.
     turn: Option<GroupId>,
     next_local: LocalId,
@@ -147,6 +157,7 @@ impl Outbox {
             groups: BTreeMap::new(),
             ready: BTreeSet::new(),
             held: BTreeSet::new(),
+            accepted: Accepted::default(),
             turn: None,
             next_local: 1,
             in_flight: 0,
@@ -230,6 +241,12 @@ impl Outbox {
         self.take(local)
     }
 
+    /// The group of a message that is not settled.
+    #[must_use]
+    pub fn group(&self, local: LocalId) -> Option<GroupId> {
+        self.groups.get(&local).copied()
+    }
+
     /// The edge refused the message, or did not answer in time.
     pub fn failed(
         &mut self,
@@ -273,6 +290,9 @@ impl Outbox {
     pub fn disconnected(&mut self) {
         self.lanes.values_mut().for_each(Lane::disconnected);
         self.in_flight = 0;
+        for (group, items) in self.accepted.all() {
+            self.lanes.entry(group).or_default().put_back(items);
+        }
         let groups: Vec<GroupId> = self.lanes.keys().copied().collect();
         for group in groups {
             self.refresh(group);
@@ -282,12 +302,14 @@ impl Outbox {
     /// When a held lane may go on.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
-        self.held.first().map(|&(until, _)| until)
+        let held = self.held.first().map(|&(until, _)| until);
+        held.into_iter().chain(self.accepted.ask_at()).min()
     }
 
     /// Everything that is not settled, by group and in order.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
-        self.lanes.values().flat_map(|lane| &lane.items)
+        let waiting = self.lanes.values().flat_map(|lane| &lane.items);
+        waiting.chain(self.accepted.items())
     }
 
     /// How many messages are not settled.
@@ -313,6 +335,7 @@ impl Outbox {
             }
             self.refresh(group);
         }
+        self.ask(now);
     }
 
     /// The lane of a message in flight, and where in it that is.
@@ -323,7 +346,14 @@ impl Outbox {
     }
 
     fn take(&mut self, local: LocalId) -> Option<Item> {
-        let group = self.groups.remove(&local)?;
+        let item = self.take_out(local)?;
+        self.groups.remove(&local);
+        Some(item)
+    }
+
+    /// Takes a message out of its lane.
+    fn take_out(&mut self, local: LocalId) -> Option<Item> {
+        let group = *self.groups.get(&local)?;
         let lane = self.lanes.get_mut(&group)?;
         let item = lane.remove(local)?;
         if item.state == State::Sending {

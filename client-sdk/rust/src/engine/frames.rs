@@ -50,7 +50,7 @@ impl Engine {
             }
             (Open::Ping, Body::Pong(pong)) => self.note_stamp(pong.stamp),
             (Open::Ping | Open::Deactivate, _) => {}
-            (Open::Send(local), Body::Sent(sent)) => self.sent(local, &sent)?,
+            (Open::Send(local), Body::Sent(sent)) => self.sent(local, &sent, now)?,
             (Open::Send(local), Body::Error(error)) => {
                 self.send_failed(local, Fault::from(&error), now);
             }
@@ -106,6 +106,10 @@ impl Engine {
                 group: group(&changed.group)?,
                 rows: changed.rows,
             }),
+            Body::Tentative(push) => {
+                let group = group(&push.group)?;
+                self.tentative(group, push);
+            }
             Body::AccessLost(lost) => {
                 let code = Code::from_u32(lost.code).unwrap_or(Code::NotFound);
                 self.access_lost(group(&lost.group)?, code.into());

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_wire::proto::client_frame::Request;
-use folkmoot_wire::proto::{Send as SendRequest, Sent as SentReply};
-use folkmoot_wire::{Code, Fault, GroupId, MessageId, limits};
+use folkmoot_wire::proto::{
+    EntryHeader, SealedEntry, Send as SendRequest, Sent as SentReply, Tentative,
+};
+use folkmoot_wire::{ClientMsgId, Code, Fault, GroupId, MessageId, limits};
+use prost::Message;
 use tokio::sync::oneshot;
 
 use super::{End, Engine, Open};
 use crate::core::outbox::{Item, LocalId, Verdict};
 use crate::error::{ClientError, Result};
-use crate::event::Event;
+use crate::event::{Event, TentativeEntry};
 use crate::receipt::Sent;
 use crate::store::Record;
 
@@ -64,7 +67,12 @@ impl Engine {
         &mut self,
         local: LocalId,
         reply: &SentReply,
+        now: Duration,
     ) -> std::result::Result<(), End> {
+        if reply.accepted {
+            self.accepted(local, reply, now);
+            return Ok(());
+        }
         let Some(item) = self.outbox.committed(local) else {
             return Ok(());
         };
@@ -80,6 +88,50 @@ impl Engine {
         };
         self.settled(&item, Ok(sent));
         Ok(())
+    }
+
+    fn accepted(&mut self, local: LocalId, reply: &SentReply, now: Duration) {
+        let group = self.outbox.group(local);
+        if let (Some(group), Some(client_msg_id)) = (group, self.outbox.accepted(local, now)) {
+            self.emit(Event::Accepted {
+                group,
+                local,
+                client_msg_id,
+                hlc: Hlc::from_u64(reply.hlc),
+            });
+        }
+    }
+
+    /// What the edge says of messages that were accepted.
+    pub(super) fn tentative(&mut self, group: GroupId, push: Tentative) {
+        let me = self.identity.map(|identity| identity.user);
+        for settled in &push.settled {
+            let ours = me.is_some_and(|me| settled.sender == me.as_bytes()[..]);
+            let Ok(id) = ClientMsgId::from_slice(&settled.client_msg_id) else {
+                continue;
+            };
+            if !ours || settled.device != self.device.0 {
+                continue;
+            }
+            if let Some(item) = self.outbox.settled(group, id) {
+                let result = match &settled.error {
+                    Some(error) => Err(Fault::from(error)),
+                    None => Ok(Sent {
+                        seq: settled.seq,
+                        hlc: Hlc::from_u64(settled.hlc),
+                        id: MessageId::from_slice(&settled.id).ok(),
+                        client_msg_id: id,
+                        duplicate: false,
+                    }),
+                };
+                self.settled(&item, result);
+            }
+        }
+        self.emit(Event::Tentative {
+            group,
+            entries: push.entries.into_iter().filter_map(tentative).collect(),
+            settled: push.settled,
+        });
     }
 
     pub(super) fn send_failed(&mut self, local: LocalId, fault: Fault, now: Duration) {
@@ -102,4 +154,12 @@ impl Engine {
             }),
         }
     }
+}
+
+/// An entry that has no place in the log; `None` when it cannot be read.
+fn tentative(entry: SealedEntry) -> Option<TentativeEntry> {
+    Some(TentativeEntry {
+        header: EntryHeader::decode(entry.header).ok()?,
+        body: entry.body,
+    })
 }

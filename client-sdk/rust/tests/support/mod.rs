@@ -310,6 +310,7 @@ impl Edge {
             hlc: seq << 16,
             id: Bytes::new(),
             duplicate: known.is_some(),
+            accepted: false,
         });
         match fate {
             Some(_) => None,

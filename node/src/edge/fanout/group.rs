@@ -203,6 +203,16 @@ impl GroupState {
         }
     }
 
+    /// Queues a frame of what is tentative. One that a slow session does not
+    /// get is shown to it when the entry is committed.
+    pub(super) fn tentative(&self, group: &GroupId, frame: &Bytes) {
+        for subscriber in self.active.values() {
+            if subscriber.link.tentative && matches!(subscriber.state, State::Live { .. }) {
+                subscriber.link.outbound.aside(group, frame.clone());
+            }
+        }
+    }
+
     /// Everything gathered goes out.
     fn flush(&mut self, group: GroupId, now: Instant, cuts: &Cuts, result: &mut News) {
         let news = self.window.take(now);

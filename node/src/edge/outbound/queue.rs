@@ -111,6 +111,19 @@ impl OutboundQueue {
         Pushed::Queued
     }
 
+    /// Queues a frame that the client can do without; false: it was dropped.
+    pub fn aside(&mut self, group: &GroupId, frame: Bytes) -> bool {
+        let fits = !self.ended && self.push_fits(frame.len());
+        let behind = matches!(
+            self.pending.get(group),
+            Some(Pending::Gap(_) | Pending::Lost(_))
+        );
+        if fits && !behind {
+            self.enqueue(frame);
+        }
+        fits && !behind
+    }
+
     /// The client misses something of `group` up to `head`.
     pub fn gap(&mut self, group: GroupId, head: &Head) {
         if self.ended {

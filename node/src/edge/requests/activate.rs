@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use folkmoot_wire::proto::{
     Activate, Activated, Deactivate, Head, Ok as Done, Resume, server_frame,
 };
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::backend::LogRange;
 use crate::edge::fanout::GroupInfo;
 use crate::edge::session::{Asked, Session, encode};
+use crate::edge::tentative::frames;
 
 use super::group_id;
 
@@ -48,10 +50,12 @@ pub(in crate::edge) async fn activate(session: &Arc<Session>, asked: Asked, requ
         .await;
     outbound.cork();
     let mut answers = go_live(session, prepared);
+    let aside = tentative(session, &answers);
     let last = answers.pop().unwrap_or_default();
     let activated = |a| encode(0, server_frame::Body::Activated(a));
     let mut frames: Vec<_> = answers.into_iter().map(activated).collect();
     frames.push(asked.frame(Ok(server_frame::Body::Activated(last))));
+    frames.extend(aside);
     outbound.uncork(frames);
 }
 
@@ -105,6 +109,22 @@ pub(in crate::edge) fn go_live(session: &Session, prepared: Vec<Prepared>) -> Ve
         answer
     };
     prepared.into_iter().map(go_live).collect()
+}
+
+/// What is tentative in groups that have just become active. Read once they
+/// are live: what comes later is pushed, and comes twice at worst.
+pub(in crate::edge) fn tentative(session: &Session, answers: &[Activated]) -> Vec<Bytes> {
+    if !session.link.tentative {
+        return Vec::new();
+    }
+    let active = answers.iter().filter(|answer| answer.error.is_none());
+    active
+        .filter_map(|answer| GroupId::from_slice(&answer.group).ok())
+        .flat_map(|group| {
+            let entries = session.core.backend.tentative(&group);
+            frames(&group, entries, Vec::new())
+        })
+        .collect()
 }
 
 async fn join(

@@ -99,12 +99,14 @@ impl Session {
         // Corked since the session was made: Welcome is its first frame.
         let outbound = &self.link.outbound;
         let mut active = activate::go_live(self, prepared);
+        let aside = activate::tentative(self, &active);
         // What does not fit into the frame follows as pushes.
         let rest = active.split_off(active.len().min(WELCOME_ACTIVE));
         welcome.active = active;
         let mut frames = vec![encode(greeting.id, server_frame::Body::Welcome(welcome))];
         let activated = |a| encode(0, server_frame::Body::Activated(a));
         frames.extend(rest.into_iter().map(activated));
+        frames.extend(aside);
         outbound.uncork(frames);
         let session = Arc::clone(self);
         self.spawn(async move { groups::follow_own_list(&session).await });

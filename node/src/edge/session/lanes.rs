@@ -125,7 +125,8 @@ impl Session {
             }
             let (asked, ops): (Vec<_>, Vec<_>) =
                 jobs.into_iter().map(|job| (job.asked, job.op)).unzip();
-            let mut results = self.core.backend.propose_many(group, ops).await;
+            let backend = &self.core.backend;
+            let mut results = backend.propose_many(group, ops, self.link.tentative).await;
             results.resize_with(asked.len(), || Err(Code::Internal.into()));
             let failed = results.iter().find_map(|result| match result {
                 Err(fault) if holds_up(fault) => Some(fault.clone()),
@@ -204,6 +205,13 @@ pub(in crate::edge) fn answer(outcome: Outcome) -> Result<server_frame::Body, Fa
             hlc: committed.hlc,
             id: committed.id,
             duplicate: committed.duplicate,
+            accepted: false,
+        })),
+        Some(outcome::Result::Accepted(accepted)) => Ok(server_frame::Body::Sent(Sent {
+            hlc: accepted.hlc,
+            id: accepted.id,
+            accepted: true,
+            ..Sent::default()
         })),
         Some(outcome::Result::Done(_)) => Ok(server_frame::Body::Sent(Sent::default())),
         Some(outcome::Result::Rejected(rejected)) => Err(Fault::new(

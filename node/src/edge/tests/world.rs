@@ -12,9 +12,8 @@ use folkmoot_replication::apply::{At, ShardApply, ShardConfig, pending};
 use folkmoot_replication::placement::Placement;
 use folkmoot_storage::{Batch, Direction, MemStore, Read, Store, Table, keys, log, value};
 use folkmoot_wire::proto::{
-    Command, CommandBatch, Covers, CursorBatch, CursorChange, DirectoryRange, GroupPush, Head,
-    LogSlice, MetaState, OutboxAck, Outcome, RegionRecord, ResolveUser, Row, ShardRecord, command,
-    outcome,
+    Command, CommandBatch, Covers, CursorBatch, CursorChange, GroupPush, Head, LogSlice, OutboxAck,
+    Outcome, ResolveUser, Row, SealedEntry, command, outcome,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, RegionId, ShardId, Slot, UserId, entry};
@@ -23,13 +22,13 @@ use prost::Message;
 use tokio::time::Instant;
 
 use super::news::merged;
+use super::setting::placement;
+pub(super) use super::setting::{EPOCH_MS, SECRET, token};
 use crate::backend::{Backend, LogRange};
 use crate::edge::auth::Auth;
-use crate::edge::{Edge, EdgeOptions, Grant, SigningKey, issue};
+use crate::edge::{Edge, EdgeOptions};
 
-pub(super) const EPOCH_MS: u64 = 1_700_000_000_000;
 const CLUSTER: [u8; 16] = [3; 16];
-pub(super) const SECRET: [u8; 32] = [5; 32];
 
 pub(super) struct World {
     store: Arc<MemStore>,
@@ -48,46 +47,9 @@ pub(super) struct World {
     pub(super) latency: Mutex<Duration>,
     /// `want`s minus `unwant`s.
     pub(super) wanted: Mutex<BTreeMap<GroupId, i64>>,
+    pub(super) tentative: Mutex<BTreeMap<GroupId, Vec<SealedEntry>>>,
     pub(super) hold_news: AtomicBool,
     pub(super) held_news: Mutex<Vec<GroupPush>>,
-}
-
-fn placement() -> Placement {
-    Placement::new(Arc::new(MetaState {
-        regions: vec![RegionRecord {
-            id: 1,
-            name: "here".into(),
-            shards: 1,
-            voters: 1,
-            made: true,
-        }],
-        shards: vec![ShardRecord {
-            id: 1,
-            region: 1,
-            slot_from: 0,
-            slot_to: 65_535,
-            voters: vec![1],
-            generation: 1,
-        }],
-        directory: vec![DirectoryRange {
-            from: 0,
-            to: 255,
-            shard: 1,
-        }],
-        ..MetaState::default()
-    }))
-}
-
-pub(super) fn token(subject: &str) -> String {
-    let grant = Grant {
-        subject,
-        issuer: "app",
-        audience: "folkmoot",
-        expires_ms: EPOCH_MS + 3_600_000,
-        not_before_ms: None,
-        nick: None,
-    };
-    issue(&SigningKey::Hs256(SECRET.to_vec()), "k", &grant).unwrap()
 }
 
 impl World {
@@ -117,6 +79,7 @@ impl World {
             fail: Mutex::default(),
             latency: Mutex::default(),
             wanted: Mutex::default(),
+            tentative: Mutex::default(),
             hold_news: AtomicBool::new(false),
             held_news: Mutex::default(),
         });
@@ -241,13 +204,17 @@ impl Backend for World {
     }
 
     async fn propose(&self, group: GroupId, op: command::Op) -> Result<Outcome, Fault> {
-        self.propose_many(group, vec![op]).await.pop().unwrap()
+        self.propose_many(group, vec![op], false)
+            .await
+            .pop()
+            .unwrap()
     }
 
     async fn propose_many(
         &self,
         group: GroupId,
         ops: Vec<command::Op>,
+        _tentative: bool,
     ) -> Vec<Result<Outcome, Fault>> {
         self.calls.lock().push(ops.len());
         self.wait().await;
@@ -260,6 +227,14 @@ impl Backend for World {
         };
         let outcomes = self.apply(ops.into_iter().map(command).collect());
         outcomes.into_iter().map(Ok).collect()
+    }
+
+    fn tentative(&self, group: &GroupId) -> Vec<SealedEntry> {
+        self.tentative
+            .lock()
+            .get(group)
+            .cloned()
+            .unwrap_or_default()
     }
 
     async fn resolve_user(&self, realm: &str, subject: &str) -> Result<UserId, Fault> {

@@ -68,6 +68,17 @@ impl Lane {
         Some(item)
     }
 
+    /// Puts back what was accepted, to be sent again: in order of the calls.
+    pub(super) fn put_back(&mut self, items: VecDeque<Item>) {
+        let queued = items.into_iter().map(|item| Item {
+            state: State::Queued,
+            ..item
+        });
+        self.items.extend(queued);
+        let all = self.items.make_contiguous();
+        all.sort_by_key(|item| item.local);
+    }
+
     /// Nothing is in flight any more.
     pub(super) fn disconnected(&mut self) {
         for item in &mut self.items {

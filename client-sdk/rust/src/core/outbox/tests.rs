@@ -238,3 +238,66 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_accepted_message_holds_nothing_up_and_settles_later() {
+    let (mut outbox, mut rng) = outbox(1);
+    for text in ["a", "b"] {
+        outbox.push(group(1), message(text)).expect("room");
+    }
+    let first = drain(&mut outbox, Duration::ZERO, &mut rng).remove(0);
+    let id = outbox.accepted(first.local, Duration::ZERO);
+    assert_eq!(id, Some(first.id));
+    let second = drain(&mut outbox, Duration::ZERO, &mut rng).remove(0);
+    assert_eq!(second.send.body, "b", "the next one goes");
+    assert_eq!(outbox.len(), 2, "both are still there");
+    assert!(outbox.settled(group(2), first.id).is_none());
+    let settled = outbox.settled(group(1), first.id).expect("it was accepted");
+    assert_eq!(settled.local, first.local);
+    assert!(outbox.settled(group(1), first.id).is_none());
+    assert!(outbox.committed(second.local).is_some());
+    assert!(outbox.is_empty());
+    assert_eq!(outbox.wake_at(), None);
+}
+
+#[test]
+fn accepted_messages_come_first_in_the_next_session_with_their_ids() {
+    let (mut outbox, mut rng) = outbox(1);
+    for text in ["a", "b", "c"] {
+        outbox.push(group(1), message(text)).expect("room");
+    }
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let attempt = drain(&mut outbox, Duration::ZERO, &mut rng).remove(0);
+        ids.extend(outbox.accepted(attempt.local, Duration::ZERO));
+    }
+    outbox.disconnected();
+    for (text, id) in ["a", "b"].iter().zip(ids) {
+        let attempt = drain(&mut outbox, Duration::ZERO, &mut rng).remove(0);
+        assert_eq!((&attempt.send.body[..], attempt.id), (text.as_bytes(), id));
+        assert!(!attempt.first);
+        assert!(outbox.settled(group(1), id).is_none(), "the answer tells");
+        assert!(outbox.committed(attempt.local).is_some());
+    }
+    assert_eq!(
+        drain(&mut outbox, Duration::ZERO, &mut rng)[0].send.body,
+        "c"
+    );
+}
+
+#[test]
+fn what_nothing_is_heard_of_is_asked_for() {
+    let (mut outbox, mut rng) = outbox(1);
+    outbox.push(group(1), message("a")).expect("room");
+    let attempt = drain(&mut outbox, Duration::ZERO, &mut rng).remove(0);
+    outbox.accepted(attempt.local, Duration::ZERO);
+    let at = outbox.wake_at().expect("it is asked for some time");
+    assert_eq!(
+        drain(&mut outbox, at - Duration::from_millis(1), &mut rng),
+        []
+    );
+    let again = drain(&mut outbox, at, &mut rng).remove(0);
+    assert_eq!((again.local, again.id), (attempt.local, attempt.id));
+    assert!(outbox.accepted(again.local, at).is_some());
+    assert!(outbox.wake_at().expect("and again") > at);
+}

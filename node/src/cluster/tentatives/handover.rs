@@ -1,0 +1,219 @@
+//! Handing over what is kept, until the home has answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use folkmoot_replication::relay::rendezvous;
+use folkmoot_replication::tentative::Tentative;
+use folkmoot_wire::proto::{Committed, Outcome, Settled, TentativeNews, TentativeSettled, outcome};
+use folkmoot_wire::{Fault, GroupId, NodeId, ShardId, limits};
+use futures_util::future::join_all;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Keeper, command_of};
+use crate::cluster::outcome::judged;
+
+/// Between two rounds while something is kept.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Between two rounds while nothing is.
+const IDLE: Duration = Duration::from_secs(5);
+/// Messages handed over in one call.
+const CALL: usize = limits::BATCH_COMMANDS / 4;
+
+/// When what was done last.
+#[derive(Default)]
+struct Rounds {
+    /// Kept messages given to a shard's relay.
+    given: BTreeMap<ShardId, Duration>,
+    /// Neighbours told of what is kept here.
+    told: BTreeMap<ShardId, Duration>,
+}
+
+fn due(last: &mut BTreeMap<ShardId, Duration>, shard: ShardId, now: Duration) -> bool {
+    let due = last
+        .get(&shard)
+        .is_none_or(|last| *last + limits::TENTATIVE_BEAT <= now);
+    if due {
+        last.insert(shard, now);
+    }
+    due
+}
+
+impl Keeper {
+    /// Works until the node stops.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut rounds = Rounds::default();
+        loop {
+            let pause = if self.known.lock().is_empty() {
+                IDLE
+            } else {
+                PAUSE
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                _ = timeout(pause, self.work.notified()) => {}
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.round(&mut rounds) => {}
+            }
+            let silent = self.known.lock().expire(self.now());
+            drop(silent);
+        }
+    }
+
+    /// Every shard of which something is kept, all at once: one home that is
+    /// out of reach does not keep the others waiting.
+    async fn round(&self, rounds: &mut Rounds) {
+        let placement = self.parts.view.placement();
+        let mut shards: BTreeMap<ShardId, Vec<GroupId>> = BTreeMap::new();
+        for group in self.known.lock().groups() {
+            if let Some(shard) = placement.shard_of(&group) {
+                shards.entry(shard.id).or_default().push(group);
+            }
+        }
+        self.cut.lock().retain(|shard| shards.contains_key(shard));
+        let now = self.now();
+        let mut work = Vec::new();
+        for (shard, groups) in shards {
+            let relay = self.relay(shard);
+            let beat = if relay == self.me() {
+                due(&mut rounds.told, shard, now)
+            } else {
+                due(&mut rounds.given, shard, now)
+            };
+            work.push(self.shard(shard, groups, relay, beat));
+        }
+        join_all(work).await;
+    }
+
+    fn relay(&self, shard: ShardId) -> NodeId {
+        let nodes = self.neighbours().into_iter().chain([self.me()]);
+        rendezvous(&self.region(), shard, nodes).unwrap_or_else(|| self.me())
+    }
+
+    async fn shard(&self, shard: ShardId, groups: Vec<GroupId>, relay: NodeId, beat: bool) {
+        if relay != self.me() {
+            if beat {
+                self.give_all(relay, &groups).await;
+            }
+            return;
+        }
+        if beat {
+            let kept = self.next(&groups);
+            let news = TentativeNews {
+                held: kept.iter().map(command_of).collect(),
+                ..TentativeNews::default()
+            };
+            self.tell_all(&news).await;
+        }
+        self.hand_over(shard, &groups).await;
+    }
+
+    fn next(&self, groups: &[GroupId]) -> Vec<Tentative> {
+        let known = self.known.lock();
+        known.kept(
+            |group| groups.contains(group),
+            CALL,
+            limits::BATCH_BYTES / 2,
+        )
+    }
+
+    /// Gives the relay what it will hand over. It may have done so before and
+    /// told of it in vain: then it learns it again.
+    async fn give_all(&self, relay: NodeId, groups: &[GroupId]) {
+        let kept = self.next(groups);
+        if let Err(fault) = self.give(relay, &kept, limits::RPC_DEADLINE).await {
+            tracing::debug!(relay = relay.0, %fault, "the relay was not given what is kept");
+        }
+    }
+
+    /// Tells the neighbours. What does not arrive is told again.
+    async fn tell_all(&self, news: &TentativeNews) {
+        let tell = |node| self.tell(node, news.clone(), super::KEEP_DEADLINE);
+        join_all(self.neighbours().into_iter().map(tell)).await;
+    }
+
+    /// Proposes what is kept, in order, until nothing is left or the home
+    /// does not answer.
+    async fn hand_over(&self, shard: ShardId, groups: &[GroupId]) {
+        let mut done = 0;
+        loop {
+            let kept = self.next(groups);
+            let placement = self.parts.view.placement();
+            let Some(home) = placement.shard(shard).filter(|_| !kept.is_empty()) else {
+                break;
+            };
+            let commands = kept.iter().map(command_of).collect();
+            match self.parts.router.propose(home, commands).await {
+                Ok(outcomes) => {
+                    done += kept.len();
+                    self.answered(&kept, outcomes).await;
+                }
+                Err(fault) => {
+                    self.cut.lock().insert(shard);
+                    tracing::debug!(shard = shard.0, %fault, "tentative messages wait");
+                    sleep(PAUSE).await;
+                    return;
+                }
+            }
+        }
+        self.cut.lock().remove(&shard);
+        if done > 0 {
+            tracing::info!(
+                shard = shard.0,
+                messages = done,
+                "tentative messages were handed over"
+            );
+        }
+    }
+
+    async fn answered(&self, kept: &[Tentative], outcomes: Vec<Outcome>) {
+        let settled: Vec<(GroupId, Settled)> = kept
+            .iter()
+            .zip(outcomes)
+            .map(|(tentative, outcome)| (tentative.group, settled(tentative, judged(outcome))))
+            .collect();
+        let news = TentativeNews {
+            settled: settled
+                .iter()
+                .map(|(group, settled)| TentativeSettled {
+                    group: group.to_bytes(),
+                    settled: Some(settled.clone()),
+                })
+                .collect(),
+            ..TentativeNews::default()
+        };
+        self.settle(settled);
+        self.tell_all(&news).await;
+    }
+}
+
+/// What the home said, whatever it was, is its last word: what apply refuses
+/// it refuses for good.
+fn settled(tentative: &Tentative, outcome: Result<Outcome, Fault>) -> Settled {
+    let append = &tentative.append;
+    let settled = Settled {
+        sender: append.sender.clone(),
+        device: append.device,
+        client_msg_id: append.client_msg_id.clone(),
+        ..Settled::default()
+    };
+    match outcome.map(|outcome| outcome.result) {
+        Ok(Some(outcome::Result::Committed(Committed { seq, hlc, id, .. }))) => Settled {
+            seq,
+            hlc,
+            id,
+            ..settled
+        },
+        Ok(_) => settled,
+        Err(fault) => Settled {
+            error: Some(fault.into()),
+            ..settled
+        },
+    }
+}

@@ -1,0 +1,79 @@
+//! What this edge's clients see of it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use folkmoot_replication::tentative::Tentative;
+use folkmoot_wire::GroupId;
+use folkmoot_wire::proto::{EntryHeader, Kind, SealedEntry, Settled, row};
+use folkmoot_wire::row::RowKey;
+use prost::Message;
+
+use super::Keeper;
+
+impl Keeper {
+    /// The messages of a group, as clients see them.
+    pub fn shown(&self, group: &GroupId) -> Vec<SealedEntry> {
+        let known: Vec<Tentative> = self.known.lock().of(group).cloned().collect();
+        known
+            .iter()
+            .map(|tentative| self.entry(tentative))
+            .collect()
+    }
+
+    /// Shows what is new.
+    pub(super) fn show(&self, said: &[Tentative], settled: Vec<(GroupId, Settled)>) {
+        let Some(show) = self.show.get() else { return };
+        let mut groups: BTreeMap<GroupId, (Vec<SealedEntry>, Vec<Settled>)> = BTreeMap::new();
+        for tentative in said {
+            let entry = self.entry(tentative);
+            groups.entry(tentative.group).or_default().0.push(entry);
+        }
+        for (group, settled) in settled {
+            groups.entry(group).or_default().1.push(settled);
+        }
+        for (group, (entries, settled)) in groups {
+            show(group, entries, settled);
+        }
+    }
+
+    /// An entry without a place in the log.
+    fn entry(&self, tentative: &Tentative) -> SealedEntry {
+        let append = &tentative.append;
+        let header = EntryHeader {
+            id: append.id.clone(),
+            hlc: tentative.id().hlc.as_u64(),
+            kind: append.kind,
+            sender: append.sender.clone(),
+            nick: self.nick(tentative),
+            device: append.device,
+            client_msg_id: append.client_msg_id.clone(),
+            countable: matches!(append.kind(), Kind::Message | Kind::Action),
+            mentions_all: append.mentions_all,
+            mentions: append.mentions.clone(),
+            thread: append.thread,
+            target: append.target,
+            reply_to: append.reply_to,
+            expires_at_ms: append.expires_at_ms,
+            cipher: append.cipher,
+            subject: append.subject.clone(),
+            ..EntryHeader::default()
+        };
+        SealedEntry {
+            header: header.encode_to_vec().into(),
+            salt: append.salt.clone(),
+            body: append.body.clone(),
+            body_hash: Bytes::new(),
+            chain: Bytes::new(),
+        }
+    }
+
+    fn nick(&self, tentative: &Tentative) -> String {
+        let key = RowKey::Member(tentative.attempt().user);
+        let row = self.parts.reads.row(&tentative.group, &key);
+        match row.ok().flatten().and_then(|row| row.value) {
+            Some(row::Value::Member(member)) => member.self_.unwrap_or_default().nick,
+            _ => String::new(),
+        }
+    }
+}

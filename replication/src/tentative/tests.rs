@@ -1,0 +1,173 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use folkmoot_crdt::hlc::Hlc;
+use folkmoot_wire::proto::{Append, Kind};
+use folkmoot_wire::{ClientMsgId, GroupId, MessageId, NodeId, RegionId, Slot, UserId};
+use proptest::prelude::*;
+
+use super::{Bounds, Full, Tentative, Tentatives, Told};
+
+const BOUNDS: Bounds = Bounds {
+    messages: 40,
+    bytes: 100_000,
+    silence: Duration::from_secs(20),
+};
+
+fn group(n: u8) -> GroupId {
+    GroupId::new(RegionId(1), Slot(0), [n; 11])
+}
+
+fn user(n: u8) -> UserId {
+    UserId::new(RegionId(2), Slot(1), [n; 11])
+}
+
+/// What `who` said as its message `number`, stamped at `ms` by `node`.
+fn said(in_group: u8, who: u8, number: u64, ms: u64, node: u32) -> Tentative {
+    let append = Append {
+        id: MessageId {
+            hlc: Hlc::from_parts(ms, 0),
+            node: NodeId(node),
+        }
+        .to_bytes(),
+        sender: user(who).to_bytes(),
+        device: 7,
+        client_msg_id: ClientMsgId::new(Hlc::from_parts(1, 0), number).to_bytes(),
+        kind: Kind::Message as i32,
+        body: Bytes::from_static(b"hello"),
+        ..Append::default()
+    };
+    Tentative::new(group(in_group), append).expect("a message may be tentative")
+}
+
+fn ids(tentatives: &[Tentative]) -> Vec<u64> {
+    tentatives.iter().map(|t| t.id().hlc.millis()).collect()
+}
+
+#[test]
+fn only_what_is_said_may_be_tentative() {
+    let good = said(1, 1, 1, 5, 1).append;
+    for kind in [
+        Kind::Join,
+        Kind::Ban,
+        Kind::Edit,
+        Kind::Recall,
+        Kind::Create,
+    ] {
+        let append = Append {
+            kind: kind as i32,
+            ..good.clone()
+        };
+        assert_eq!(Tentative::new(group(1), append), None);
+    }
+    let nameless = Append {
+        client_msg_id: Bytes::new(),
+        ..good
+    };
+    assert_eq!(Tentative::new(group(1), nameless), None);
+}
+
+#[test]
+fn a_retry_finds_the_first_attempt_whatever_edge_took_it() {
+    let mut all = Tentatives::new(BOUNDS);
+    let first = said(1, 1, 1, 5, 1);
+    assert_eq!(all.take(first.clone(), true, Duration::ZERO), Ok(Told::New));
+    let retry = said(1, 1, 1, 9, 2);
+    let told = all.take(retry, true, Duration::ZERO);
+    assert_eq!(told, Ok(Told::Known(first.id())));
+    assert_eq!(all.len(), 1);
+    assert_eq!(all.settle(group(1), first.attempt()), Some(first));
+    assert!(all.is_empty() && !all.keeps(&group(1)));
+}
+
+#[test]
+fn what_is_shown_alone_goes_after_a_silence_and_what_is_kept_stays() {
+    let mut all = Tentatives::new(BOUNDS);
+    let at = Duration::from_secs;
+    let (seen, kept) = (said(1, 1, 1, 5, 1), said(1, 2, 1, 6, 1));
+    all.take(seen.clone(), false, at(0)).unwrap();
+    all.take(kept.clone(), true, at(0)).unwrap();
+    assert_eq!(ids(&all.kept(|_| true, 9, 9_999)), [6]);
+    all.take(seen.clone(), false, at(15)).unwrap();
+    assert_eq!(all.expire(at(30)), []);
+    assert_eq!(all.expire(at(35)), [seen]);
+    assert_eq!(all.of(&group(1)).collect::<Vec<_>>(), [&kept]);
+}
+
+#[test]
+fn what_was_shown_alone_may_be_given_to_keep() {
+    let mut all = Tentatives::new(BOUNDS);
+    let one = said(1, 1, 1, 5, 1);
+    all.take(one.clone(), false, Duration::ZERO).unwrap();
+    assert!(!all.keeps(&group(1)));
+    assert_eq!(all.take(one.clone(), true, Duration::ZERO), Ok(Told::Kept));
+    let told = all.take(one.clone(), false, Duration::ZERO);
+    assert_eq!(told, Ok(Told::Known(one.id())), "it stays kept");
+    assert!(all.keeps(&group(1)));
+    assert_eq!(all.expire(Duration::from_secs(99)), []);
+}
+
+#[test]
+fn a_full_book_takes_no_more_and_loses_nothing() {
+    let mut all = Tentatives::new(BOUNDS);
+    for number in 0..40 {
+        all.take(said(1, 1, number, number, 1), true, Duration::ZERO)
+            .unwrap();
+    }
+    let more = said(2, 1, 99, 99, 1);
+    assert_eq!(all.take(more.clone(), true, Duration::ZERO), Err(Full));
+    all.settle(group(1), said(1, 1, 0, 0, 1).attempt()).unwrap();
+    assert_eq!(all.take(more, true, Duration::ZERO), Ok(Told::New));
+    assert_eq!(all.kept(|_| true, 100, usize::MAX).len(), 40);
+}
+
+#[test]
+fn a_page_is_the_oldest_of_the_groups_asked_for() {
+    let mut all = Tentatives::new(BOUNDS);
+    for (group, ms) in [(1, 30), (2, 10), (1, 20), (3, 5), (2, 40)] {
+        all.take(said(group, 1, ms, ms, 1), true, Duration::ZERO)
+            .unwrap();
+    }
+    let wanted = |id: &GroupId| *id != group(3);
+    assert_eq!(ids(&all.kept(wanted, 3, usize::MAX)), [10, 20, 30]);
+    assert_eq!(ids(&all.kept(wanted, 9, 1)), [10], "one always fits");
+}
+
+proptest! {
+    /// Whatever is told in whatever order: what is kept is what was given to
+    /// keep and not settled, once each and in order, and nothing is left over
+    /// when all is settled.
+    #[test]
+    fn the_book_is_what_was_told(
+        steps in prop::collection::vec((0u8..3, 0u8..2, 0u64..6, any::<bool>(), any::<bool>()), 0..80)
+    ) {
+        let mut all = Tentatives::new(BOUNDS);
+        let mut kept = BTreeMap::new();
+        for (group_number, who, number, keep, settle) in steps {
+            let ms = number * 10 + u64::from(who);
+            let one = said(group_number, who, number, ms, 1);
+            let at = (one.group, one.attempt());
+            if settle {
+                all.settle(one.group, one.attempt());
+                kept.remove(&at);
+            } else if all.take(one.clone(), keep, Duration::ZERO).is_ok() && keep {
+                kept.insert(at, one);
+            }
+        }
+        for number in 0..3 {
+            let of: Vec<_> = all.kept(|id| *id == group(number), 99, usize::MAX);
+            let mut expected: Vec<_> =
+                kept.values().filter(|t| t.group == group(number)).cloned().collect();
+            expected.sort_by_key(Tentative::id);
+            prop_assert_eq!(&of, &expected);
+            prop_assert_eq!(all.keeps(&group(number)), !expected.is_empty());
+        }
+        for (group_id, attempt) in kept.keys() {
+            prop_assert!(all.settle(*group_id, *attempt).is_some());
+        }
+        all.expire(Duration::from_secs(99));
+        prop_assert!(all.is_empty());
+        prop_assert_eq!(all.bytes, 0);
+    }
+}
