@@ -25,7 +25,7 @@ FROM ?= 0
 
 sim: deps
 	@scripts/note-first-build.sh debug
-	cargo run --locked --quiet --package folkmoot-tests --bin folkmoot-sim -- --seeds "$(SEEDS)" --from "$(FROM)"
+	cargo run --locked --quiet --package folkmoot-tests --bin folkmoot-sim -- --seeds "$(SEEDS)" --from "$(FROM)" $(SIM)
 
 # What may be missing is found out first, not after the long builds.
 test: deps deps-web fmt lint deny rust-tests web-tests

@@ -1,20 +1,43 @@
 //! The simulator over its first seeds. Each runs twice and has to be the same
 //! history, over every delivery and every write; no two seeds may be.
 
-use folkmoot_tests::sim::run::{again, campaign};
+use folkmoot_tests::sim::failure;
+use folkmoot_tests::sim::plan::{Cut, Plan};
+use folkmoot_tests::sim::run::{Campaign, campaign, run};
 
 /// As many as a test run has time for; `make sim` runs more.
-const SEEDS: u64 = 20;
+const SEEDS: u64 = 50;
 
 #[test]
 fn histories_hold_their_invariants_and_repeat() {
-    let summary = campaign(0, SEEDS, |history| {
-        for finding in &history.findings {
-            eprintln!("seed {}: {finding}", history.seed);
-        }
+    let asked = Campaign {
+        count: SEEDS,
+        ..Campaign::default()
+    };
+    let summary = campaign(&asked, |history| {
         if !history.findings.is_empty() {
-            eprintln!("seed {} again: {}", history.seed, again(history.seed));
+            eprint!("{}", failure::report(history));
         }
     });
     assert_eq!((summary.seeds, summary.violations), (SEEDS, 0));
+    assert!(summary.acts as u64 >= 500 * SEEDS, "{} acts", summary.acts);
+}
+
+#[test]
+fn a_plan_can_be_cut_down() {
+    let whole = Plan::of(7);
+    assert!(whole.faults.len() >= 5, "{whole}");
+    let cut = Cut {
+        faults: Some(vec![1, 3]),
+        steps: Some(5),
+    };
+    let plan = Plan::cut_down(7, &cut);
+    assert_eq!(plan.faults, [whole.faults[1], whole.faults[3]]);
+    let history = run(&plan).unwrap();
+    assert_eq!(history.findings, Vec::<String>::new());
+    assert_eq!(history.counts.faults.values().sum::<u64>(), 2);
+    assert_eq!(
+        failure::again(7, &history.cut),
+        "make sim SEEDS=1 FROM=7 SIM='--faults 1,3 --steps 5'"
+    );
 }

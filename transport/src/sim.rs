@@ -282,6 +282,12 @@ impl SimNet {
         self.net.topology.send_modify(|version| *version += 1);
     }
 
+    /// Heals what `from` sends to `to`; the other way stays as it is.
+    pub fn heal_one_way(&self, from: IpAddr, to: IpAddr) {
+        self.net.state().heal(from, to);
+        self.net.topology.send_modify(|version| *version += 1);
+    }
+
     /// Heals everything.
     pub fn heal_all(&self) {
         {

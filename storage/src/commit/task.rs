@@ -1,6 +1,7 @@
 //! Group commit on a tokio task, for the simulator: a sync takes virtual time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,14 +19,15 @@ struct State {
 struct Shared {
     store: Arc<dyn Store>,
     options: CommitOptions,
-    latency: Duration,
+    /// What a sync takes, in microseconds.
+    latency: AtomicU64,
     state: Mutex<State>,
     work: Notify,
     failed: watch::Sender<Option<StoreError>>,
 }
 
 /// Commits on a task of the runtime it was started on. What waits is written
-/// at once, and is durable a fixed (virtual) time later: a crash in between
+/// at once, and is durable a (virtual) time later that can be set: a crash in between
 /// finds it visible and not durable.
 ///
 /// Overflow: a task cannot wait inside `submit`, so a batch that finds no room
@@ -43,7 +45,7 @@ impl TaskCommit {
         let shared = Arc::new(Shared {
             store,
             options,
-            latency,
+            latency: AtomicU64::new(micros(latency)),
             state: Mutex::new(State {
                 queue: Queue::default(),
                 stopped: None,
@@ -62,6 +64,13 @@ impl TaskCommit {
         self.shared.failed.subscribe()
     }
 
+    /// Syncs take so long from now on.
+    pub fn set_latency(&self, latency: Duration) {
+        self.shared
+            .latency
+            .store(micros(latency), Ordering::Relaxed);
+    }
+
     /// Takes nothing more; what waits is still committed.
     pub fn stop(&self) {
         let mut state = self.shared.state.lock();
@@ -69,6 +78,10 @@ impl TaskCommit {
         drop(state);
         self.shared.work.notify_one();
     }
+}
+
+fn micros(latency: Duration) -> u64 {
+    u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Drop for TaskCommit {
@@ -115,7 +128,8 @@ impl Shared {
                 continue;
             }
             let (done, written) = write_all(&*self.store, waiting, self.options.merge_bytes);
-            tokio::time::sleep(self.latency).await;
+            let latency = self.latency.load(Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_micros(latency)).await;
             match written.and_then(|()| self.store.sync()) {
                 Ok(()) => {
                     for done in done {

@@ -95,6 +95,15 @@ impl MemStore {
         self.state.lock().capacity = bytes;
     }
 
+    /// The faults asked for that did not happen yet will not, and the disk
+    /// holds any number of bytes.
+    pub fn call_off(&self) {
+        let mut state = self.state.lock();
+        state.fail_write = false;
+        state.fail_sync = false;
+        state.capacity = None;
+    }
+
     /// Batches written since the last sync.
     #[must_use]
     pub fn unsynced(&self) -> usize {

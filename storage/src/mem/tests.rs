@@ -160,3 +160,14 @@ fn a_full_disk_takes_no_part_of_a_batch() {
     let survivor = store.reopen();
     assert!(has(&survivor, "a") && !has(&survivor, "b"));
 }
+
+#[test]
+fn a_fault_that_is_called_off_does_not_happen() {
+    let store = MemStore::new();
+    store.fail_next_write();
+    store.fail_next_sync();
+    store.set_capacity(Some(0));
+    store.call_off();
+    store.write(one("a")).unwrap();
+    store.sync().unwrap();
+}

@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use folkmoot_tests::sim::plan::Plan;
-use folkmoot_tests::sim::run::{History, again, campaign};
+use folkmoot_tests::sim::failure;
+use folkmoot_tests::sim::plan::{Cut, Plan};
+use folkmoot_tests::sim::report::{json, table};
+use folkmoot_tests::sim::run::{Campaign, History, campaign};
 use tracing_subscriber::EnvFilter;
 
 /// Runs histories of a simulated cluster, each twice, and says what was wrong.
@@ -19,9 +21,31 @@ struct Options {
     /// Print each seed's plan: what happens, and when.
     #[arg(long)]
     plan: bool,
+    /// Of each plan's faults only those at these places; none: "-".
+    #[arg(long)]
+    faults: Option<String>,
+    /// Steps of each person.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
-fn main() -> ExitCode {
+impl Options {
+    fn cut(&self) -> anyhow::Result<Cut> {
+        let places = |list: &String| match list.as_str() {
+            "-" => Ok(Vec::new()),
+            list => list.split(',').map(str::parse).collect(),
+        };
+        Ok(Cut {
+            faults: self.faults.as_ref().map(places).transpose()?,
+            steps: self.steps,
+        })
+    }
+}
+
+fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     // `RUST_LOG=debug` shows what the nodes say; otherwise nothing, for nodes
     // complain a lot while they are being killed.
@@ -32,39 +56,28 @@ fn main() -> ExitCode {
             .without_time()
             .init();
     }
-    let summary = campaign(options.from, options.seeds, |history| {
-        show(history, options.plan);
-    });
-    println!("seeds {}, violations {}", summary.seeds, summary.violations);
-    ExitCode::from(u8::from(summary.violations > 0))
+    let asked = Campaign {
+        from: options.from,
+        count: options.seeds,
+        cut: options.cut()?,
+    };
+    let summary = campaign(&asked, |history| show(history, &options));
+    if options.json {
+        println!("{}", json(&summary));
+    } else {
+        print!("{}", table(&summary));
+    }
+    Ok(ExitCode::from(u8::from(!summary.is_good())))
 }
 
-fn show(history: &History, plan: bool) {
-    println!(
-        "seed {:>6}  {}  {:>6} events  {:>4} of {:>4} acknowledged  {:>4} s virtual  {}",
-        history.seed,
-        history.hash,
-        history.events.len(),
-        history.acked,
-        history.acts,
-        history.took.as_secs(),
-        if history.findings.is_empty() {
-            "ok"
-        } else {
-            "WRONG"
-        },
-    );
-    if plan || !history.findings.is_empty() {
-        let plan = Plan::of(history.seed);
-        println!("    {:?}", plan.shape);
-        for fault in &plan.faults {
-            println!("    {fault}");
-        }
+fn show(history: &History, options: &Options) {
+    if !options.json {
+        println!("{history}");
     }
-    for finding in &history.findings {
-        println!("    ! {finding}");
+    if options.plan && history.findings.is_empty() {
+        println!("{}", Plan::cut_down(history.seed, &history.cut));
     }
     if !history.findings.is_empty() {
-        println!("    again: {}", again(history.seed));
+        eprint!("{}", failure::report(history));
     }
 }

@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use folkmoot_storage::{Batch, Crash, Layer, MemStore, Op, Read, Store, StoreError, Table};
 
+use super::faults::DiskFault;
 use super::findings::Findings;
 use super::invariants::cursors;
 use super::trace::Trace;
+
+/// Bytes that a disk that is almost full still takes.
+const ROOM_LEFT: u64 = 2_000;
 
 /// A machine's store during one life of its process.
 pub struct Disk {
@@ -38,6 +42,34 @@ impl Disk {
     #[must_use]
     pub fn is_mid_write(&self) -> bool {
         self.mid_write.load(Ordering::Relaxed)
+    }
+
+    /// The disk fails from now on, or a little later.
+    pub fn fail(&self, how: DiskFault) {
+        match how {
+            DiskFault::Write => self.mem.fail_next_write(),
+            DiskFault::Sync => self.mem.fail_next_sync(),
+            DiskFault::Full => {
+                let full = self.mem.approximate_bytes() + ROOM_LEFT;
+                self.mem.set_capacity(Some(full));
+            }
+        }
+    }
+
+    /// What was to fail and has not yet will not. Gives whether it has failed:
+    /// then only a new process can use what is on it.
+    pub fn mend(&self) -> bool {
+        self.mem.call_off();
+        matches!(
+            self.mem.get(Table::Node, b"any"),
+            Err(StoreError::Failed { .. })
+        )
+    }
+
+    /// Batches that a crash may lose.
+    #[must_use]
+    pub fn unsynced(&self) -> usize {
+        self.mem.unsynced()
     }
 
     /// Power is lost. What survived is on the disk that this gives; this one

@@ -22,6 +22,8 @@ use folkmoot_wire::proto::{
     InitCluster, JoinReply, MetaCommand, MetaState, NodeRecord, meta_command,
 };
 use folkmoot_wire::{Fault, NodeId};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
@@ -30,6 +32,7 @@ use super::disk::Disk;
 use super::draw;
 use super::net::{GOSSIP, PORT, Packets, REGIONS};
 use super::plan::Shape;
+use super::weather::Weather;
 
 /// The cluster's id.
 pub const CLUSTER: [u8; 16] = *b"folkmoot, in sim";
@@ -76,12 +79,25 @@ pub struct Machine {
     /// The process, while it runs.
     pub node: Option<Arc<Node>>,
     net: SimNet,
+    weather: Arc<Weather>,
     seed: u64,
     shape: Shape,
-    /// What a sync takes.
+    /// What a sync takes, and what it takes longer for now.
     sync: Duration,
+    slower: Duration,
+    commit: Option<Arc<TaskCommit>>,
+    watcher: Option<JoinHandle<()>>,
+    failed: mpsc::UnboundedSender<Failed>,
     folder: Option<Folder>,
     lives: u64,
+}
+
+/// A process cannot go on.
+#[derive(Debug)]
+pub struct Failed {
+    /// Machine, and which of its processes.
+    pub of: (usize, u64),
+    pub why: String,
 }
 
 /// What a machine is made of.
@@ -92,9 +108,12 @@ pub struct MachineParts {
     pub clock: Arc<SimClock>,
     pub disk: Disk,
     pub net: SimNet,
+    pub weather: Arc<Weather>,
     pub seed: u64,
     pub shape: Shape,
     pub sync: Duration,
+    /// Told of processes that cannot go on. At most one for each start.
+    pub failed: mpsc::UnboundedSender<Failed>,
 }
 
 impl Machine {
@@ -109,9 +128,14 @@ impl Machine {
             disk: Arc::new(parts.disk),
             node: None,
             net: parts.net,
+            weather: parts.weather,
             seed: parts.seed,
             shape: parts.shape,
             sync: parts.sync,
+            slower: Duration::ZERO,
+            commit: None,
+            watcher: None,
+            failed: parts.failed,
             folder: None,
             lives: 0,
         }
@@ -132,11 +156,7 @@ impl Machine {
     /// Voters of the shards of its region.
     #[must_use]
     pub fn voters(&self) -> u32 {
-        if self.region == 0 {
-            self.shape.voters
-        } else {
-            1
-        }
+        self.shape.voters[self.region]
     }
 
     /// This node, as the cluster records it.
@@ -194,11 +214,12 @@ impl Machine {
         let life = draw::fork(self.seed, &format!("life {} {}", self.index, self.lives));
         let disk = Arc::clone(&self.disk) as Arc<dyn Store>;
         let (store, sums) = RowSums::over(disk, digest_key(&CLUSTER));
-        let commit: Arc<dyn Commit> = Arc::new(TaskCommit::start(
+        let commit = Arc::new(TaskCommit::start(
             Arc::clone(&store),
             CommitOptions::default(),
-            self.sync,
+            self.sync + self.slower,
         ));
+        self.commit = Some(Arc::clone(&commit));
         let incarnation = next_incarnation(&*store)?;
         let meta = match MetaHost::stored(&*store)? {
             Some(meta) => meta,
@@ -229,7 +250,7 @@ impl Machine {
             raft: self.raft().with_seed(life),
             store,
             sums,
-            commit,
+            commit: Arc::clone(&commit) as Arc<dyn Commit>,
             listeners: vec![Arc::new(host.listen(PORT)?)],
             dial: Arc::new(host),
             clock: Arc::clone(&self.clock) as _,
@@ -239,8 +260,42 @@ impl Machine {
         };
         let node = Node::start(parts, joining.port()).await?;
         joining.connect(&node);
+        self.watch(&node, &commit);
         self.node = Some(node);
         Ok(())
+    }
+
+    /// Tells of a process that cannot go on: on a real machine it ends.
+    fn watch(&mut self, node: &Arc<Node>, commit: &TaskCommit) {
+        let (node, mut disk) = (Arc::clone(node), commit.failed());
+        let (failed, of) = (self.failed.clone(), (self.index, self.lives));
+        let watcher = tokio::spawn(async move {
+            let why = tokio::select! {
+                biased;
+                why = node.failed() => why,
+                failed = disk.wait_for(Option::is_some) => match failed {
+                    Ok(error) => error.as_ref().map_or(String::new(), ToString::to_string),
+                    // The process is gone.
+                    Err(_) => return,
+                },
+            };
+            let _ = failed.send(Failed { of, why });
+        });
+        self.watcher = Some(watcher);
+    }
+
+    /// Whether this is what the process that runs now died of.
+    #[must_use]
+    pub fn is_of_now(&self, failed: &Failed) -> bool {
+        self.node.is_some() && failed.of == (self.index, self.lives)
+    }
+
+    /// Syncs take so much longer than they do on this machine.
+    pub fn slower(&mut self, by: Duration) {
+        self.slower = by;
+        if let Some(commit) = &self.commit {
+            commit.set_latency(self.sync + by);
+        }
     }
 
     fn raft(&self) -> RaftOptions {
@@ -257,11 +312,12 @@ impl Machine {
 
     fn gossip(&self, meta: &MetaState, me: NodeId, life: u64) -> anyhow::Result<GossipParts> {
         let addr = SocketAddr::new(self.ip, GOSSIP);
+        let weather = Arc::clone(&self.weather);
         let mut key = Zeroizing::new([0; 32]);
         key.copy_from_slice(&GOSSIP_KEY[1..]);
         let others = meta.nodes.iter().filter(|node| node.id != me.0);
         Ok(GossipParts {
-            datagrams: Arc::new(Packets::bind(&self.net, addr, life)?),
+            datagrams: Arc::new(Packets::bind(&self.net, weather, addr, life)?),
             addr,
             quic: self.addr(),
             keyring: Keyring::new(GOSSIP_KEY[0], [(GOSSIP_KEY[0], key)])?,
@@ -298,13 +354,19 @@ impl Machine {
         }
     }
 
-    /// The machine loses power.
-    pub async fn crash(&mut self, crash: Crash) {
+    /// The machine loses power. Gives the batches that it had not synced.
+    pub async fn crash(&mut self, crash: Crash) -> usize {
         // Nothing is awaited until the process can do nothing any more.
         self.net.kill(self.ip);
+        let unsynced = self.disk.unsynced();
         self.disk = Arc::new(self.disk.crash(crash));
+        self.commit = None;
+        if let Some(watcher) = self.watcher.take() {
+            watcher.abort();
+        }
         if let Some(node) = self.node.take() {
             node.halt().await;
         }
+        unsynced
     }
 }

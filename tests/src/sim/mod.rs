@@ -6,15 +6,16 @@
 //! |---|---|
 //! | [`plan`] | what a seed means: the cluster's shape, its people, the faults |
 //! | [`draw`] | randomness from a seed, one stream per purpose |
-//! | [`net`], [`disk`], [`clock`] | the ports |
+//! | [`net`], [`weather`], [`disk`], [`clock`] | the ports |
 //! | [`machine`], [`world`] | nodes that are founded, joined, crashed and started |
 //! | [`person`], [`workload`] | clients, and what they do |
-//! | [`faults`] | what happens to the cluster, and when |
+//! | [`faults`], [`schedule`], [`suffering`] | what happens to the cluster, and when |
 //! | [`book`] | what clients were told: the oracle |
 //! | [`quiet`] | waiting for the end of everything under way |
+//! | [`sometimes`] | whether it occurred at all |
 //! | [`invariants`] | what must hold, one file each |
 //! | [`trace`] | a hash over every delivery and every write |
-//! | [`run`] | one history, and many |
+//! | [`run`], [`report`], [`failure`] | one history, and many, and what is told of them |
 //!
 //! Nothing in here may differ from run to run: no clocks but tokio's, no
 //! randomness but [`draw`]'s, no maps without an order.
@@ -23,6 +24,7 @@ pub mod book;
 pub mod clock;
 pub mod disk;
 pub mod draw;
+pub mod failure;
 pub mod faults;
 pub mod findings;
 pub mod invariants;
@@ -32,7 +34,12 @@ pub mod net;
 pub mod person;
 pub mod plan;
 pub mod quiet;
+pub mod report;
 pub mod run;
+pub mod schedule;
+pub mod sometimes;
+pub mod suffering;
 pub mod trace;
+pub mod weather;
 pub mod workload;
 pub mod world;

@@ -15,6 +15,7 @@ use rand::Rng;
 use super::book::Book;
 use super::draw;
 use super::trace::Trace;
+use super::weather::Weather;
 
 /// Where nodes listen, and where gossip does.
 pub const PORT: u16 = 7300;
@@ -50,7 +51,9 @@ pub fn client_of(ip: IpAddr) -> Option<(usize, usize)> {
     }
 }
 
-fn region_of(ip: IpAddr) -> usize {
+/// The region of an address.
+#[must_use]
+pub fn region_of(ip: IpAddr) -> usize {
     match ip {
         IpAddr::V4(ip) => ip.octets()[1] as usize - 1,
         IpAddr::V6(_) => 0,
@@ -71,42 +74,58 @@ fn latency(from: IpAddr, to: IpAddr) -> Duration {
 /// A network whose deliveries go to the trace, and those to clients into the
 /// book.
 #[must_use]
-pub fn network(trace: Arc<Trace>, book: Arc<Book>) -> SimNet {
+pub fn network(trace: Arc<Trace>, book: Arc<Book>, weather: Arc<Weather>) -> SimNet {
     let observe = move |delivery: &Delivery<'_>| {
         trace.delivery(delivery);
         if let Some((region, number)) = client_of(delivery.to.ip()) {
             book.crossed(region, number, delivery);
         }
     };
-    SimNet::observed(latency, Box::new(observe))
+    let late = move |from: IpAddr, to: IpAddr| {
+        latency(from, to) + weather.delay(region_of(from), region_of(to))
+    };
+    SimNet::observed(late, Box::new(observe))
 }
 
 /// Gossip's socket.
-pub struct Packets(SimDatagrams);
+pub struct Packets {
+    socket: SimDatagrams,
+    weather: Arc<Weather>,
+}
 
 impl Packets {
-    /// Binds one. Some packets sent from it are lost.
+    /// Binds one. Some packets sent from it are lost, in any weather.
     ///
     /// # Errors
     /// When the address is taken.
-    pub fn bind(net: &SimNet, addr: SocketAddr, seed: u64) -> anyhow::Result<Self> {
+    pub fn bind(
+        net: &SimNet,
+        weather: Arc<Weather>,
+        addr: SocketAddr,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
         let mut rng = draw::rng(seed, "loss");
         let loss = Box::new(move || rng.random_ratio(1, LOSS));
-        Ok(Self(net.datagrams(addr, loss)?))
+        let socket = net.datagrams(addr, loss)?;
+        Ok(Self { socket, weather })
     }
 }
 
 #[async_trait]
 impl Datagrams for Packets {
     async fn send(&self, to: SocketAddr, packet: &[u8]) -> io::Result<()> {
-        self.0.send(to, packet).await
+        let (here, there) = (self.socket.local().ip(), to.ip());
+        if self.weather.loses(region_of(here), region_of(there)) {
+            return Ok(());
+        }
+        self.socket.send(to, packet).await
     }
 
     async fn recv(&self) -> io::Result<(SocketAddr, Bytes)> {
-        self.0.recv().await
+        self.socket.recv().await
     }
 
     fn local(&self) -> SocketAddr {
-        self.0.local()
+        self.socket.local()
     }
 }

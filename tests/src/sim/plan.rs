@@ -1,18 +1,20 @@
 //! What a seed means.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::draw::Draw;
-use super::faults::{self, Planned};
+use super::faults::Planned;
 use super::net::REGIONS;
+use super::schedule;
 
 /// How a cluster is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Nodes of each region.
     pub nodes: [usize; 3],
-    /// Voters of each shard of the first region; one elsewhere.
-    pub voters: u32,
+    /// Voters of each shard of a region.
+    pub voters: [u32; 3],
     /// Every node follows every group in full. Otherwise those its clients
     /// look at.
     pub follow_all: bool,
@@ -20,33 +22,39 @@ pub struct Shape {
     pub short_logs: bool,
 }
 
-/// Every fourth seed has one of them.
-const SHAPES: [Shape; 4] = [
-    Shape {
-        nodes: [1, 1, 1],
-        voters: 1,
-        follow_all: true,
-        short_logs: false,
-    },
-    Shape {
-        nodes: [1, 1, 1],
-        voters: 1,
-        follow_all: false,
-        short_logs: true,
-    },
-    Shape {
-        nodes: [3, 1, 1],
-        voters: 3,
-        follow_all: false,
-        short_logs: true,
-    },
-    Shape {
-        nodes: [1, 2, 1],
-        voters: 1,
-        follow_all: true,
-        short_logs: false,
-    },
+/// Each seed has one of them, in turn.
+const SHAPES: [Shape; 6] = [
+    shape([1, 1, 1], [1, 1, 1]).follow_all(),
+    shape([3, 1, 1], [3, 1, 1]).short_logs(),
+    shape([1, 2, 1], [1, 1, 1]).follow_all(),
+    shape([3, 3, 1], [3, 3, 1]),
+    shape([1, 1, 1], [1, 1, 1]).short_logs(),
+    shape([1, 3, 2], [1, 3, 1]).short_logs(),
 ];
+
+const fn shape(nodes: [usize; 3], voters: [u32; 3]) -> Shape {
+    Shape {
+        nodes,
+        voters,
+        follow_all: false,
+        short_logs: false,
+    }
+}
+
+impl Shape {
+    const fn follow_all(mut self) -> Self {
+        self.follow_all = true;
+        self
+    }
+
+    const fn short_logs(mut self) -> Self {
+        self.short_logs = true;
+        self
+    }
+}
+
+/// Things that each of the people does, unless a plan says otherwise.
+const STEPS: usize = 44;
 
 /// A group that is to be made.
 #[derive(Debug, Clone)]
@@ -68,6 +76,8 @@ pub struct GroupPlan {
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
+    /// What was left of it.
+    pub cut: Cut,
     pub shape: Shape,
     /// People in each region.
     pub people: usize,
@@ -75,6 +85,15 @@ pub struct Plan {
     pub steps: usize,
     pub groups: Vec<GroupPlan>,
     pub faults: Vec<Planned>,
+}
+
+/// What is left of a seed's plan while it is shrunk; nothing said: all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Places of the faults that are kept.
+    pub faults: Option<Vec<usize>>,
+    /// Steps of each person.
+    pub steps: Option<usize>,
 }
 
 impl Plan {
@@ -86,12 +105,28 @@ impl Plan {
         let machines = shape.nodes.iter().sum();
         Self {
             seed,
+            cut: Cut::default(),
             shape,
             people,
-            steps: 24,
+            steps: STEPS,
             groups: groups(seed, people),
-            faults: faults::plan(&mut Draw::of(seed, "faults"), machines),
+            faults: schedule::draw(&mut Draw::of(seed, "faults"), machines),
         }
+    }
+
+    /// The same with those faults alone that stand at these places of
+    /// [`Plan::of`]'s list, and with so many steps.
+    #[must_use]
+    pub fn cut_down(seed: u64, cut: &Cut) -> Self {
+        let mut plan = Self::of(seed);
+        if let Some(kept) = &cut.faults {
+            let all = std::mem::take(&mut plan.faults);
+            let kept = kept.iter().filter_map(|at| all.get(*at).copied());
+            plan.faults = kept.collect();
+        }
+        plan.steps = cut.steps.unwrap_or(plan.steps);
+        plan.cut = cut.clone();
+        plan
     }
 
     /// How many people there are.
@@ -104,6 +139,16 @@ impl Plan {
     #[must_use]
     pub fn longest(&self) -> Duration {
         Duration::from_secs(600)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "    {:?}, {} steps", self.shape, self.steps)?;
+        for fault in &self.faults {
+            write!(f, "\n    {fault}")?;
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::panic::{set_hook, take_hook};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
@@ -15,19 +16,26 @@ use tokio::time::{Instant, timeout};
 use super::book::{Book, Outcome};
 use super::findings::Findings;
 use super::invariants::End;
-use super::plan::Plan;
+use super::plan::{Cut, Plan};
+use super::sometimes::{Counts, Sometimes};
+use super::suffering::Suffering;
 use super::trace::{Event, Trace, difference};
+use super::weather::Weather;
 use super::workload::Crowd;
-use super::world::World;
+use super::world::{World, WorldParts};
 use super::{net, quiet, workload};
 
 /// What came out of one history.
 pub struct History {
     pub seed: u64,
+    /// What of the seed's plan it was.
+    pub cut: Cut,
     /// Over every delivery and every write.
     pub hash: String,
     pub events: Vec<Event>,
     pub findings: Vec<String>,
+    /// How often each fault and each interesting state occurred.
+    pub counts: Counts,
     /// Virtual time it took.
     pub took: Duration,
     /// Changes of logs that were acknowledged, and all that were wanted.
@@ -35,26 +43,36 @@ pub struct History {
     pub acts: usize,
 }
 
-/// The command that runs a seed again.
-#[must_use]
-pub fn again(seed: u64) -> String {
-    format!("make sim SEEDS=1 FROM={seed}")
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seed, hash, events) = (self.seed, &self.hash, self.events.len());
+        let (acked, acts, took) = (self.acked, self.acts, self.took.as_secs());
+        let verdict = match self.findings.is_empty() {
+            true => "ok",
+            false => "WRONG",
+        };
+        write!(
+            f,
+            "seed {seed:>6}  {hash}  {events:>6} events  {acked:>4} of {acts:>4} acknowledged  \
+             {took:>4} s virtual  {verdict}"
+        )
+    }
 }
 
-/// Runs the history of a seed.
+/// Runs the history of a plan.
 ///
 /// # Errors
 /// When the runtime cannot be made.
-pub fn run(seed: u64) -> anyhow::Result<History> {
+pub fn run(plan: &Plan) -> anyhow::Result<History> {
     // tokio wakes those who wait for one thing in an order of its own drawing.
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
-        .rng_seed(RngSeed::from_bytes(&seed.to_be_bytes()))
+        .rng_seed(RngSeed::from_bytes(&plan.seed.to_be_bytes()))
         .build()?;
     watch_panics();
     PANICKED.set(None);
-    let mut history = runtime.block_on(history(&Plan::of(seed)));
+    let mut history = runtime.block_on(history(plan));
     // The tasks that are left end here, and may not panic either.
     drop(runtime);
     history.findings.extend(PANICKED.take());
@@ -81,9 +99,13 @@ fn watch_panics() {
 async fn history(plan: &Plan) -> History {
     let start = Instant::now();
     let findings = Findings::default();
+    let sometimes = Sometimes::default();
     let trace = Arc::new(Trace::new());
     let book = Arc::new(Book::new(plan.people, findings.clone()));
-    let whole = timeout(plan.longest(), live(plan, &trace, &book, &findings));
+    let whole = timeout(
+        plan.longest(),
+        live(plan, &trace, &book, &findings, &sometimes),
+    );
     match whole.await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => findings.add(format!("{error:#}")),
@@ -95,9 +117,11 @@ async fn history(plan: &Plan) -> History {
     let acked = |outcome: &Outcome| matches!(outcome, Outcome::Acked(_));
     History {
         seed: plan.seed,
+        cut: plan.cut.clone(),
         hash,
         events,
         findings: findings.all(),
+        counts: sometimes.counts(),
         took,
         acked: pages.acts.iter().filter(|a| acked(&a.outcome)).count(),
         acts: pages.acts.len(),
@@ -109,11 +133,16 @@ async fn live(
     trace: &Arc<Trace>,
     book: &Arc<Book>,
     findings: &Findings,
+    sometimes: &Sometimes,
 ) -> anyhow::Result<()> {
-    let network = net::network(Arc::clone(trace), Arc::clone(book));
-    let mut world = World::found(plan, network, trace, findings)
-        .await
-        .context("the cluster")?;
+    let weather = Arc::new(Weather::new(plan.seed));
+    let parts = WorldParts {
+        net: net::network(Arc::clone(trace), Arc::clone(book), Arc::clone(&weather)),
+        weather,
+        trace,
+        findings,
+    };
+    let mut world = World::found(plan, parts).await.context("the cluster")?;
     let Crowd { people, groups } = workload::gather(plan, &world, book, findings)
         .await
         .context("the people")?;
@@ -122,7 +151,8 @@ async fn live(
         groups: Arc::clone(&groups),
     };
     let busy = workload::start(crowd, plan.steps);
-    world.suffer(&plan.faults).await.context("the faults")?;
+    let suffering = Suffering::new(&mut world, findings, sometimes);
+    suffering.all(&plan.faults).await.context("the faults")?;
     let mut people = Vec::new();
     for person in busy {
         people.push(person.await.context("a person")?);
@@ -134,13 +164,13 @@ async fn live(
     Ok(())
 }
 
-/// Runs a seed twice: what was found, and whether both were one history.
+/// Runs a plan twice: what was found, and whether both were one history.
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_twice(seed: u64) -> anyhow::Result<History> {
-    let mut first = run(seed)?;
-    let second = run(seed)?;
+pub fn run_twice(plan: &Plan) -> anyhow::Result<History> {
+    let mut first = run(plan)?;
+    let second = run(plan)?;
     if first.hash != second.hash {
         let where_to = difference(&first.events, &second.events);
         first.findings.push(format!(
@@ -151,39 +181,37 @@ pub fn run_twice(seed: u64) -> anyhow::Result<History> {
     Ok(first)
 }
 
-/// What came out of many.
-#[derive(Default)]
-pub struct Summary {
-    pub seeds: u64,
-    /// Seeds with findings.
-    pub violations: u64,
-    hashes: BTreeMap<String, u64>,
+/// Seeds, and what of their plans.
+#[derive(Debug, Clone, Default)]
+pub struct Campaign {
+    pub from: u64,
+    pub count: u64,
+    pub cut: Cut,
 }
 
-/// Runs `count` seeds twice each, from `from` on, on all processors, and shows
-/// each history as it ends. Two seeds with one hash count as a violation.
+/// Runs seeds, each twice, on all processors, and shows each history as it
+/// ends. Two seeds with one hash count as a violation.
 #[must_use]
-pub fn campaign(from: u64, count: u64, show: impl Fn(&History) + Sync) -> Summary {
-    let next = AtomicU64::new(from);
-    let summary = Mutex::new(Summary::default());
+pub fn campaign(asked: &Campaign, show: impl Fn(&History) + Sync) -> Summary {
+    let next = AtomicU64::new(asked.from);
+    let summary = Mutex::new(Summary::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= from + count {
+                    if seed >= asked.from + asked.count {
                         return;
                     }
-                    match run_twice(seed) {
+                    match run_twice(&Plan::cut_down(seed, &asked.cut)) {
                         Ok(mut history) => {
-                            let mut summary = summary.lock();
-                            summary.add(&mut history);
+                            summary.lock().add(&mut history);
                             show(&history);
                         }
                         Err(error) => {
                             summary.lock().violations += 1;
-                            eprintln!("seed {seed}: {error:#}; again: {}", again(seed));
+                            eprintln!("seed {seed}: {error:#}");
                         }
                     }
                 }
@@ -193,7 +221,49 @@ pub fn campaign(from: u64, count: u64, show: impl Fn(&History) + Sync) -> Summar
     summary.into_inner()
 }
 
+/// What came out of many.
+pub struct Summary {
+    pub seeds: u64,
+    /// Seeds with findings.
+    pub violations: u64,
+    /// Changes of logs that were wanted, and those acknowledged.
+    pub acts: usize,
+    pub acked: usize,
+    /// How often what occurred.
+    pub counts: Counts,
+    hashes: BTreeMap<String, u64>,
+}
+
+/// So many seeds have everything in them that can occur.
+pub const ENOUGH: u64 = 100;
+
 impl Summary {
+    fn new() -> Self {
+        Self {
+            seeds: 0,
+            violations: 0,
+            acts: 0,
+            acked: 0,
+            counts: Counts::none(),
+            hashes: BTreeMap::new(),
+        }
+    }
+
+    /// What had to occur in so many seeds and did not.
+    #[must_use]
+    pub fn never(&self) -> Vec<&'static str> {
+        match self.seeds >= ENOUGH {
+            true => self.counts.never(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Whether all held, and was tried.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.violations == 0 && self.never().is_empty()
+    }
+
     fn add(&mut self, history: &mut History) {
         self.seeds += 1;
         if let Some(other) = self.hashes.insert(history.hash.clone(), history.seed) {
@@ -201,6 +271,9 @@ impl Summary {
                 .findings
                 .push(format!("seed {other} has the same hash"));
         }
+        self.acts += history.acts;
+        self.acked += history.acked;
+        self.counts.add(&history.counts);
         self.violations += u64::from(!history.findings.is_empty());
     }
 }

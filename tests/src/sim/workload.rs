@@ -124,7 +124,7 @@ pub fn start(crowd: Crowd, steps: usize) -> Vec<JoinHandle<Person>> {
 
 async fn live(mut person: Person, groups: Arc<Vec<Made>>, steps: usize) -> Person {
     for _ in 0..steps {
-        let pause = person.draw.between(50, 1_500);
+        let pause = person.draw.between(50, 1_100);
         sleep(pause).await;
         let what = person.draw.below(20);
         let step = one(&mut person, &groups, what);

@@ -1,7 +1,6 @@
 //! The cluster: machines in three regions, founded and joined as a real one
 //! is.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +11,18 @@ use folkmoot_node::ports::SeededRandom;
 use folkmoot_transport::sim::{SIM_CA, SimNet, SimOptions};
 use folkmoot_wire::limits;
 use folkmoot_wire::proto::JoinRequest;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
 
 use super::clock::SimClock;
 use super::disk::Disk;
 use super::draw::{self, Draw};
-use super::faults::{Fault, Planned};
 use super::findings::Findings;
-use super::machine::{Machine, MachineParts};
-use super::net::{REGIONS, client_ip, node_ip};
+use super::machine::{Failed, Machine, MachineParts};
+use super::net::{REGIONS, node_ip};
 use super::plan::Plan;
 use super::trace::Trace;
+use super::weather::Weather;
 
 /// A new cluster is whole within this time.
 const WHOLE: Duration = Duration::from_secs(30);
@@ -30,8 +30,19 @@ const WHOLE: Duration = Duration::from_secs(30);
 /// The cluster.
 pub struct World {
     pub net: SimNet,
+    pub weather: Arc<Weather>,
     pub machines: Vec<Machine>,
-    plan: Plan,
+    pub(super) plan: Plan,
+    /// Processes that cannot go on.
+    pub(super) failed: mpsc::UnboundedReceiver<Failed>,
+}
+
+/// What a world is made of.
+pub struct WorldParts<'a> {
+    pub net: SimNet,
+    pub weather: Arc<Weather>,
+    pub trace: &'a Arc<Trace>,
+    pub findings: &'a Findings,
 }
 
 impl World {
@@ -39,16 +50,14 @@ impl World {
     ///
     /// # Errors
     /// When a node does not start, or is not let in.
-    pub async fn found(
-        plan: &Plan,
-        net: SimNet,
-        trace: &Arc<Trace>,
-        findings: &Findings,
-    ) -> anyhow::Result<Self> {
+    pub async fn found(plan: &Plan, parts: WorldParts<'_>) -> anyhow::Result<Self> {
+        let (tell, failed) = mpsc::unbounded_channel();
         let mut world = Self {
-            machines: machines(plan, &net, trace, findings),
-            net,
+            machines: machines(plan, &parts, &tell),
+            net: parts.net,
+            weather: parts.weather,
             plan: plan.clone(),
+            failed,
         };
         world.machines[0].found();
         world.machines[0].start().await.context("machine 0")?;
@@ -116,56 +125,16 @@ impl World {
             .iter()
             .filter_map(|machine| Some((machine, machine.node.as_ref()?)))
     }
-
-    /// Lets the faults happen, each at its time.
-    ///
-    /// # Errors
-    /// When a node does not start again.
-    pub async fn suffer(&mut self, faults: &[Planned]) -> anyhow::Result<()> {
-        let begin = Instant::now();
-        for planned in faults {
-            sleep_until(begin + planned.at).await;
-            self.happen(planned.fault)
-                .await
-                .with_context(|| planned.to_string())?;
-        }
-        Ok(())
-    }
-
-    async fn happen(&mut self, fault: Fault) -> anyhow::Result<()> {
-        match fault {
-            Fault::Crash { machine, crash } => {
-                self.machines[machine].mid_write().await;
-                self.machines[machine].crash(crash).await;
-            }
-            Fault::Start { machine } => self.machines[machine].start().await?,
-            Fault::Cut { from, to } => self.each(from, to, |net, a, b| net.partition(a, b)),
-            Fault::CutOneWay { from, to } => {
-                self.each(from, to, |net, a, b| net.partition_one_way(a, b));
-            }
-            Fault::Heal { from, to } => self.each(from, to, |net, a, b| net.heal(a, b)),
-            Fault::Step { machine, by_ms } => self.machines[machine].clock.step(by_ms),
-        }
-        Ok(())
-    }
-
-    fn each(&self, from: usize, to: usize, act: impl Fn(&SimNet, IpAddr, IpAddr)) {
-        let there = self.hosts(to);
-        for a in self.hosts(from) {
-            for b in &there {
-                act(&self.net, a, *b);
-            }
-        }
-    }
-
-    fn hosts(&self, region: usize) -> Vec<IpAddr> {
-        let nodes = (0..self.plan.shape.nodes[region]).map(|n| node_ip(region, n));
-        let clients = (0..self.plan.people).map(|n| client_ip(region, n));
-        nodes.chain(clients).collect()
-    }
 }
 
-fn machines(plan: &Plan, net: &SimNet, trace: &Arc<Trace>, findings: &Findings) -> Vec<Machine> {
+fn machines(
+    plan: &Plan,
+    parts: &WorldParts<'_>,
+    tell: &mpsc::UnboundedSender<Failed>,
+) -> Vec<Machine> {
+    let WorldParts {
+        trace, findings, ..
+    } = parts;
     let mut draw = Draw::of(plan.seed, "machines");
     let start = Instant::now();
     let mut machines = Vec::new();
@@ -178,8 +147,10 @@ fn machines(plan: &Plan, net: &SimNet, trace: &Arc<Trace>, findings: &Findings) 
                 region,
                 ip: node_ip(region, number),
                 clock: Arc::new(SimClock::new(start, off_ms)),
-                disk: Disk::new(index, Arc::clone(trace), findings.clone()),
-                net: net.clone(),
+                disk: Disk::new(index, Arc::clone(trace), (*findings).clone()),
+                net: parts.net.clone(),
+                weather: Arc::clone(&parts.weather),
+                failed: tell.clone(),
                 seed: plan.seed,
                 shape: plan.shape,
                 // A disk that is fast, slower than its region's network, slow.

@@ -139,6 +139,13 @@ async fn one_way_cuts_are_one_way() {
     assert!(cut.is_err());
     net.heal_all();
     assert_eq!(there.rx.recv().await.unwrap().unwrap(), "up");
+    net.partition(A, B);
+    net.heal_one_way(B, A);
+    here.tx.send(Bytes::from_static(b"up")).await.unwrap();
+    there.tx.send(Bytes::from_static(b"down")).await.unwrap();
+    assert_eq!(here.rx.recv().await.unwrap().unwrap(), "down");
+    let cut = tokio::time::timeout(Duration::from_secs(5), there.rx.recv()).await;
+    assert!(cut.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,6 +42,9 @@ async fn a_sync_takes_its_latency_and_is_shared() {
     assert_eq!(submit(&commit, Batch::new()).await.unwrap(), Ok(()));
     assert_eq!(begin.elapsed(), 2 * LATENCY);
     assert_eq!(store.syncs(), 2);
+    commit.set_latency(3 * LATENCY);
+    assert_eq!(submit(&commit, one(50)).await.unwrap(), Ok(()));
+    assert_eq!(begin.elapsed(), 5 * LATENCY);
 }
 
 #[tokio::test(start_paused = true)]

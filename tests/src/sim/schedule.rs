@@ -1,0 +1,107 @@
+//! Which faults a seed has, and when.
+
+use std::time::Duration;
+
+use folkmoot_storage::Crash;
+
+use super::draw::Draw;
+use super::faults::{DiskFault, Fault, Planned};
+use super::net::REGIONS;
+
+/// Faults begin within so many milliseconds of the people.
+const BUSY: (u64, u64) = (1_000, 22_000);
+
+/// Three crashes, two cuts, and one of each other kind or two; at any time,
+/// over each other as they come. In order of time, and all is over in the end.
+#[must_use]
+pub fn draw(draw: &mut Draw, machines: usize) -> Vec<Planned> {
+    let mut planned = Vec::new();
+    let mut add = |at: Duration, length: Duration, fault: Fault| {
+        planned.push(Planned { at, length, fault });
+    };
+    for _ in 0..3 {
+        let machine = draw.below(machines);
+        let crash = crash(draw);
+        let (at, length) = (at(draw), draw.between(200, 6_000));
+        add(at, length, Fault::Crash { machine, crash });
+    }
+    for _ in 0..2 {
+        let (from, to) = pair(draw);
+        // Some are longer than connections last.
+        let length = match draw.one_in(4) {
+            true => draw.between(30_000, 40_000),
+            false => draw.between(500, 9_000),
+        };
+        let cut = match draw.one_in(3) {
+            true => Fault::CutOneWay { from, to },
+            false => Fault::Cut { from, to },
+        };
+        add(at(draw), length, cut);
+    }
+    let (from, to) = pair(draw);
+    let link = match draw.one_in(2) {
+        true => Fault::Loss {
+            from,
+            to,
+            permille: 10 + draw.below(190) as u32,
+        },
+        false => Fault::SlowLink {
+            from,
+            to,
+            by_ms: 50 + draw.below(950) as u64,
+        },
+    };
+    add(at(draw), draw.between(2_000, 12_000), link);
+    let machine = draw.below(machines);
+    let disk = match draw.below(6) {
+        0 => disk(machine, DiskFault::Write),
+        1 => disk(machine, DiskFault::Sync),
+        2 => disk(machine, DiskFault::Full),
+        _ => Fault::SlowDisk {
+            machine,
+            by_ms: 20 + draw.below(300) as u64,
+        },
+    };
+    add(at(draw), draw.between(1_000, 8_000), disk);
+    for far in [false, true] {
+        let machine = draw.below(machines);
+        let by_ms = step(draw, far);
+        let (at, length) = (at(draw), draw.between(1_000, 9_000));
+        add(at, length, Fault::Step { machine, by_ms });
+    }
+    planned.sort_by_key(|planned| planned.at);
+    planned
+}
+
+fn at(draw: &mut Draw) -> Duration {
+    draw.between(BUSY.0, BUSY.1)
+}
+
+fn pair(draw: &mut Draw) -> (usize, usize) {
+    let region = draw.below(REGIONS.len());
+    let other = region + 1 + draw.below(REGIONS.len() - 1);
+    (region, other % REGIONS.len())
+}
+
+fn crash(draw: &mut Draw) -> Crash {
+    match draw.below(3) {
+        0 => Crash::LoseUnsynced,
+        _ => Crash::KeepPrefix {
+            seed: draw.number(),
+        },
+    }
+}
+
+fn disk(machine: usize, how: DiskFault) -> Fault {
+    Fault::Disk { machine, how }
+}
+
+/// Milliseconds that a clock is off by: at most 200, or seconds and more than
+/// the drift bound.
+fn step(draw: &mut Draw, far: bool) -> i64 {
+    let by = match far {
+        false => 1 + draw.below(200) as i64,
+        true => 600 + draw.below(5_000) as i64,
+    };
+    if draw.one_in(2) { by } else { -by }
+}

@@ -1,0 +1,227 @@
+//! Letting the faults of a plan happen: each begins at its time and is over at
+//! its time, whatever else is wrong meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use folkmoot_storage::Crash;
+use tokio::time::{Instant, sleep_until};
+
+use super::faults::{Fault, Planned};
+use super::findings::Findings;
+use super::machine::Failed;
+use super::net::{client_ip, node_ip};
+use super::sometimes::{Sometimes, State};
+use super::weather::pairs;
+use super::world::World;
+
+/// What is wrong now.
+pub struct Suffering<'a> {
+    world: &'a mut World,
+    findings: &'a Findings,
+    sometimes: &'a Sometimes,
+    /// Faults that have begun and are not over.
+    now: Vec<Fault>,
+    /// Machines whose disk was made to fail.
+    disks: BTreeSet<usize>,
+    cut: BTreeSet<(usize, usize)>,
+}
+
+impl<'a> Suffering<'a> {
+    /// Nothing is wrong yet.
+    pub fn new(world: &'a mut World, findings: &'a Findings, sometimes: &'a Sometimes) -> Self {
+        Self {
+            world,
+            findings,
+            sometimes,
+            now: Vec::new(),
+            disks: BTreeSet::new(),
+            cut: BTreeSet::new(),
+        }
+    }
+
+    /// Lets everything happen, to its end.
+    ///
+    /// # Errors
+    /// When a node does not start again.
+    pub async fn all(mut self, faults: &[Planned]) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        for (at, fault, begins) in in_order(faults) {
+            self.until(begin + at).await;
+            let done = match begins {
+                true => self.begin(fault).await,
+                false => self.end(fault).await,
+            };
+            done.with_context(|| fault.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Waits, and lets processes end that cannot go on.
+    async fn until(&mut self, at: Instant) {
+        loop {
+            let failed = tokio::select! {
+                biased;
+                () = sleep_until(at) => return,
+                failed = self.world.failed.recv() => failed,
+            };
+            if let Some(failed) = failed {
+                self.ended(failed).await;
+            }
+        }
+    }
+
+    async fn ended(&mut self, failed: Failed) {
+        let (index, _) = failed.of;
+        let machine = &self.world.machines[index];
+        if !machine.is_of_now(&failed) {
+            return;
+        }
+        if !self.disks.contains(&index) {
+            let why = failed.why;
+            self.findings
+                .add(format!("machine {index} cannot go on: {why}"));
+        }
+        self.stop(index).await;
+    }
+
+    /// A process ends over its disk. What was synced is there; of the rest, as
+    /// much as the disk likes.
+    async fn stop(&mut self, index: usize) {
+        let machine = &mut self.world.machines[index];
+        if machine.node.is_some() {
+            self.sometimes.saw(State::StoppedByDisk);
+            let seed = self.world.plan.seed;
+            machine.crash(Crash::KeepPrefix { seed }).await;
+        }
+    }
+
+    async fn begin(&mut self, fault: Fault) -> anyhow::Result<()> {
+        self.sometimes.happened(fault.name());
+        if !self.now.is_empty() {
+            self.sometimes.saw(State::FaultsOverlap);
+        }
+        self.now.push(fault);
+        match fault {
+            Fault::Crash { machine, crash } => {
+                let machine = &mut self.world.machines[machine];
+                if machine.node.is_some() {
+                    machine.mid_write().await;
+                    let unsynced = machine.crash(crash).await;
+                    if unsynced > 0 && crash == Crash::LoseUnsynced {
+                        self.sometimes.saw(State::LostUnsynced);
+                    }
+                }
+            }
+            Fault::Disk { machine, how } => {
+                self.disks.insert(machine);
+                self.world.machines[machine].disk.fail(how);
+            }
+            Fault::SlowDisk { machine, by_ms } => {
+                self.world.machines[machine].slower(Duration::from_millis(by_ms));
+            }
+            Fault::Step { machine, by_ms } => self.world.machines[machine].clock.step(by_ms),
+            _ => self.links(),
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self, fault: Fault) -> anyhow::Result<()> {
+        if let Some(at) = self.now.iter().position(|now| *now == fault) {
+            self.now.remove(at);
+        }
+        match fault {
+            Fault::Crash { machine, .. } => self.start(machine).await?,
+            Fault::Disk { machine, .. } => {
+                self.disks.remove(&machine);
+                if self.world.machines[machine].disk.mend() {
+                    self.stop(machine).await;
+                }
+                self.start(machine).await?;
+            }
+            Fault::SlowDisk { machine, .. } => {
+                self.world.machines[machine].slower(Duration::ZERO);
+            }
+            Fault::Step { machine, by_ms } => self.world.machines[machine].clock.step(-by_ms),
+            _ => self.links(),
+        }
+        Ok(())
+    }
+
+    /// Starts a machine, unless another fault still keeps it down.
+    async fn start(&mut self, index: usize) -> anyhow::Result<()> {
+        let down = |fault: &Fault| match fault {
+            Fault::Crash { machine, .. } | Fault::Disk { machine, .. } => *machine == index,
+            _ => false,
+        };
+        let machine = &mut self.world.machines[index];
+        if machine.node.is_none() && !self.now.iter().any(down) {
+            machine.start().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the ways between regions what the faults of now say.
+    fn links(&mut self) {
+        let mut cut = BTreeSet::new();
+        let mut slower: BTreeMap<(usize, usize), u64> = BTreeMap::new();
+        let mut lossy: BTreeMap<(usize, usize), u32> = BTreeMap::new();
+        for fault in &self.now {
+            match *fault {
+                Fault::Cut { from, to } => cut.extend([(from, to), (to, from)]),
+                Fault::CutOneWay { from, to } => {
+                    cut.insert((from, to));
+                }
+                Fault::Loss { from, to, permille } => {
+                    lossy.insert((from.min(to), from.max(to)), permille);
+                }
+                Fault::SlowLink { from, to, by_ms } => {
+                    slower.insert((from.min(to), from.max(to)), by_ms);
+                }
+                _ => {}
+            }
+        }
+        for (a, b) in pairs() {
+            let weather = &self.world.weather;
+            weather.slower(a, b, slower.get(&(a, b)).copied().unwrap_or(0));
+            weather.lossy(a, b, lossy.get(&(a, b)).copied().unwrap_or(0));
+        }
+        for way in cut.difference(&self.cut) {
+            for (a, b) in self.ways(*way) {
+                self.world.net.partition_one_way(a, b);
+            }
+        }
+        for way in self.cut.difference(&cut) {
+            for (a, b) in self.ways(*way) {
+                self.world.net.heal_one_way(a, b);
+            }
+        }
+        self.cut = cut;
+    }
+
+    fn ways(&self, (from, to): (usize, usize)) -> Vec<(IpAddr, IpAddr)> {
+        let there = self.hosts(to);
+        let here = self.hosts(from);
+        here.iter()
+            .flat_map(|a| there.iter().map(|b| (*a, *b)))
+            .collect()
+    }
+
+    fn hosts(&self, region: usize) -> Vec<IpAddr> {
+        let plan = &self.world.plan;
+        let nodes = (0..plan.shape.nodes[region]).map(|n| node_ip(region, n));
+        let clients = (0..plan.people).map(|n| client_ip(region, n));
+        nodes.chain(clients).collect()
+    }
+}
+
+/// Beginnings and ends, by time; what ends at one time comes first.
+fn in_order(faults: &[Planned]) -> Vec<(Duration, Fault, bool)> {
+    let begins = faults.iter().map(|f| (f.at, f.fault, true));
+    let ends = faults.iter().map(|f| (f.end(), f.fault, false));
+    let mut all: Vec<_> = ends.chain(begins).collect();
+    all.sort_by_key(|(at, _, begins)| (*at, *begins));
+    all
+}
