@@ -7,6 +7,7 @@
 use std::io;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use folkmoot_wire::NodeId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -88,6 +89,19 @@ pub(crate) fn decode_entry(index: u64, mut bytes: Bytes) -> io::Result<Entry> {
         log_id: LogId::new_term_index(term, index),
         payload,
     })
+}
+
+/// Term and proposer of an entry as it lies in the store, for those who look on
+/// from outside (the simulator); no proposer: the engine's own entry. `None`:
+/// it is no entry.
+#[must_use]
+pub fn entry_author(stored: &[u8]) -> Option<(u64, Option<NodeId>)> {
+    let entry = decode_entry(0, Bytes::copy_from_slice(stored)).ok()?;
+    let proposer = match entry.payload {
+        Payload::Normal(command) => Some(NodeId(command.proposer)),
+        Payload::Blank | Payload::Membership(_) => None,
+    };
+    Some((*entry.log_id.leader_id, proposer))
 }
 
 /// Encodes a record.

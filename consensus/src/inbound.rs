@@ -2,11 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use folkmoot_wire::{NodeId, ShardId, proto};
+use folkmoot_storage::Store;
+use folkmoot_wire::{NodeId, ShardId, proto, without};
 use openraft::Raft;
-use openraft::raft::{SnapshotResponse, TransferLeaderRequest, VoteRequest};
+use openraft::raft::{AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, VoteRequest};
 
 use crate::applier::{Applier, Snapshot, SnapshotData};
 use crate::codec::damaged;
@@ -16,9 +18,11 @@ use crate::wire::{Kind, decode, decode_append, decode_part, encode};
 
 /// The receiving end of one replica.
 pub(crate) struct Inbound {
-    pub(crate) shard: ShardId,
-    pub(crate) raft: Raft<Types, Applier>,
-    pub(crate) stage: Arc<Stage>,
+    shard: ShardId,
+    raft: Raft<Types, Applier>,
+    stage: Arc<Stage>,
+    /// Appends refused because they were of an older term.
+    stale: AtomicU64,
 }
 
 /// A node may only speak for itself: one that is wrong about who it is must
@@ -34,6 +38,20 @@ fn check_sender(from: NodeId, vote: &Vote) -> io::Result<()> {
 }
 
 impl Inbound {
+    pub(crate) fn new(shard: ShardId, raft: Raft<Types, Applier>, store: Arc<dyn Store>) -> Self {
+        Self {
+            shard,
+            raft,
+            stage: Stage::new(shard, store),
+            stale: AtomicU64::new(0),
+        }
+    }
+
+    /// Appends of older terms that were refused.
+    pub(crate) fn stale(&self) -> u64 {
+        self.stale.load(Ordering::Relaxed)
+    }
+
     pub(crate) async fn handle(
         &self,
         from: NodeId,
@@ -68,8 +86,26 @@ impl Inbound {
             Kind::Append => {
                 let request = decode_append(bytes)?;
                 check_sender(from, &request.vote)?;
+                without!(EpochCheck => {
+                    let mut request = request;
+                    let now = raft.with_raft_state(|state| *state.vote_ref()).await;
+                    let now = now.map_err(io::Error::other)?;
+                    if now > request.vote {
+                        request.vote = now;
+                    }
+                    let answer = raft.append_entries(request).await;
+                    return Ok((kind, encode(&answer.map_err(io::Error::other)?)?));
+                });
                 let answer = raft.append_entries(request).await;
-                encode(&answer.map_err(io::Error::other)?)
+                let answer = answer.map_err(io::Error::other)?;
+                if let AppendEntriesResponse::HigherVote(vote) = &answer {
+                    self.stale.fetch_add(1, Ordering::Relaxed);
+                    tracing::info!(
+                        shard = %self.shard, %from, %vote,
+                        "refused an append of a leader that is none any more"
+                    );
+                }
+                encode(&answer)
             }
             Kind::Vote | Kind::PreVote => {
                 let request: VoteRequest<Types> = decode(&bytes)?;

@@ -22,6 +22,7 @@ mod tail;
 mod types;
 mod wire;
 
+pub use codec::entry_author;
 pub use options::{ConsensusError, RaftOptions};
 pub use port::{
     LinkError, Machine, MachineError, Position, ProposeError, Proposed, RaftLink, Range, Room,

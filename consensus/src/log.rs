@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use folkmoot_storage::keys::raft as keys;
 use folkmoot_storage::{Batch, Commit, Direction, Store, StoreError, Table};
-use folkmoot_wire::ShardId;
+use folkmoot_wire::{ShardId, without};
 use futures_util::{Stream, stream};
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
@@ -272,6 +272,10 @@ impl RaftLogStorage<Types> for ShardLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        without!(VoteOnDisk => {
+            *lock(&self.0.vote) = Some(*vote);
+            return Ok(());
+        });
         let mut batch = Batch::new();
         batch.put(Table::Raft, keys::vote(self.0.shard), encode_record(vote)?);
         make_durable(&*self.0.commit, batch).await?;
@@ -309,6 +313,17 @@ impl RaftLogStorage<Types> for ShardLog {
             tail.append(entries)
         };
         let log = Arc::clone(&self.0);
+        without!(FsyncBeforeAck => {
+            self.0.durable.send_modify(|last| *last = Ok(number));
+            callback.io_completed(Ok(()));
+            let written = move |result: Result<(), StoreError>| {
+                if result.is_ok() {
+                    lock(&log.tail).stored(number);
+                }
+            };
+            self.0.commit.submit(batch, Box::new(written));
+            return Ok(());
+        });
         self.0.commit.submit(
             batch,
             Box::new(move |result| {

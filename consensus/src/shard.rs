@@ -21,7 +21,6 @@ use crate::applier::Applier;
 use crate::inbound::Inbound;
 use crate::log::ShardLog;
 use crate::network::Network;
-use crate::stage::Stage;
 use crate::types::{Command, Runtime, Types};
 use crate::{
     ConsensusError, Machine, ProposeError, Proposed, RaftLink, RaftOptions, Sequencer, Status,
@@ -100,11 +99,7 @@ impl RaftShard {
         let this = Arc::new(Self {
             shard,
             me,
-            inbound: Inbound {
-                shard,
-                raft: raft.clone(),
-                stage: Stage::new(shard, store),
-            },
+            inbound: Inbound::new(shard, raft.clone(), store),
             raft,
             status,
             failed,
@@ -179,6 +174,11 @@ impl RaftShard {
     /// Set, with the cause, when the replica stopped after a fault.
     pub fn failed(&self) -> watch::Receiver<Option<String>> {
         self.failed.clone()
+    }
+
+    /// Appends of older terms that were refused here since the start.
+    pub fn stale_appends(&self) -> u64 {
+        self.inbound.stale()
     }
 
     fn check_running(&self) -> Result<(), ProposeError> {

@@ -13,6 +13,7 @@ pub mod digest;
 pub mod group;
 pub mod hlc;
 pub mod member;
+pub mod mutants;
 pub mod profile;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A member of a group: what entries decided, and what the member chose.
 
 use crate::hlc::Hlc;
+use crate::without;
 
 /// Whether somebody is in the group. The numbers are those of the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -135,6 +136,9 @@ impl Member {
     /// Each part the later one.
     #[must_use]
     pub fn merge(&self, other: &Self) -> Self {
+        without!(AuthorityOverSelf => {
+            return if self.own >= other.own { self.clone() } else { other.clone() };
+        });
         Self {
             authority: self.authority.merge(&other.authority),
             own: self.own.merge(&other.own),

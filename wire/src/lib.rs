@@ -23,4 +23,5 @@ pub mod proto {
 }
 
 pub use error::{Code, Fault};
+pub use folkmoot_crdt::{safeguard, without};
 pub use id::{ClientMsgId, DeviceId, GroupId, MessageId, NodeId, RegionId, ShardId, Slot, UserId};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use folkmoot_consensus::{ProposeError, RaftShard, Sequencer};
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_wire::proto::{NotLeader, Outcome, Outcomes};
-use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits};
+use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits, safeguard};
 use parking_lot::RwLock;
 use prost::Message;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -200,7 +200,7 @@ async fn propose_round(
 ) {
     let (round, late): (Vec<_>, Vec<_>) = round
         .into_iter()
-        .partition(|waiting| waiting.commands.ahead_of(wall_ms) <= limits::HLC_DRIFT_MS);
+        .partition(|waiting| !is_late(waiting.commands.ahead_of(wall_ms)));
     for waiting in late {
         let fault = drifted(waiting.commands.ahead_of(wall_ms));
         let _ = waiting.answer.send(Err(NotDone::Fault(fault)));
@@ -233,6 +233,10 @@ async fn propose_round(
             }
         }
     }
+}
+
+fn is_late(ahead_ms: u64) -> bool {
+    safeguard!(DriftBound, ahead_ms > limits::HLC_DRIFT_MS)
 }
 
 /// An edge whose clock is ahead of ours by more than the bound is refused

@@ -2,7 +2,7 @@
 
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_wire::proto::{GroupValue, MemberAuthority, MemberSelf, MemberStatus, Role};
-use folkmoot_wire::{Code, Fault, GroupId, UserId};
+use folkmoot_wire::{Code, Fault, GroupId, UserId, without};
 
 use super::sequence::Request;
 use super::{ApplyError, ShardApply};
@@ -48,6 +48,15 @@ impl ShardApply {
         user: &UserId,
     ) -> Result<Standing, ApplyError> {
         let value = self.member(group, user)?.unwrap_or_default();
+        without!(BanAtApply => {
+            let mut authority = value.authority.unwrap_or_default();
+            if authority.status() == MemberStatus::Banned {
+                authority.set_status(MemberStatus::Member);
+                authority.role = Role::Member as i32;
+            }
+            let own = value.self_.unwrap_or_default();
+            return Ok(Standing { authority, own });
+        });
         Ok(Standing {
             authority: value.authority.unwrap_or_default(),
             own: value.self_.unwrap_or_default(),

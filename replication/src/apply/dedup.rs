@@ -8,7 +8,7 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_storage::{Table, keys, value};
 use folkmoot_wire::proto::{Committed, EntryHeader, MemberStatus, Outcome, StoredDedup, outcome};
-use folkmoot_wire::{ClientMsgId, Code, DeviceId, UserId, limits};
+use folkmoot_wire::{ClientMsgId, Code, DeviceId, UserId, limits, without};
 
 use super::sequence::Request;
 use super::{ApplyError, ShardApply, refuse};
@@ -28,6 +28,12 @@ impl ShardApply {
         if let Some(answer) = self.outside_window(request, &id)? {
             return Ok(Some(answer));
         }
+        without!(Dedup => {
+            // A group is made by asking until the answer is the same twice.
+            if request.kind != folkmoot_wire::proto::Kind::Create {
+                return Ok(None);
+            }
+        });
         let Some(bytes) = self.record(request, &id)? else {
             return Ok(None);
         };

@@ -18,7 +18,7 @@ use folkmoot_storage::{Batch, Read, StoreError, Table, keys, value};
 use folkmoot_wire::proto::{
     FollowOpen, FollowPush, GroupPush, Head, LogSlice, ReconcileRows, RowDiff, StoredFollow,
 };
-use folkmoot_wire::{GroupId, ShardId};
+use folkmoot_wire::{GroupId, ShardId, safeguard};
 
 use crate::apply::ApplyError;
 use crate::reconcile::RowSums;
@@ -266,7 +266,7 @@ impl Follower {
     fn compare(&mut self, group: GroupId, head: &Head, out: &mut Output) -> Result<(), ApplyError> {
         self.check(group, out)?;
         let local = self.copies.head(&group)?;
-        if local.seq < head.seq || is_unknown(head) {
+        if safeguard!(GapDetection, local.seq < head.seq) || is_unknown(head) {
             self.fetches.want_log(group, local.seq, head.clone());
         } else if self.copies.forks(&group, head)? {
             self.diverged(group, head, out)?;

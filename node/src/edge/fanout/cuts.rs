@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use folkmoot_wire::proto::{EntryHeader, Kind, MemberStatus, MemberValue, Row, SealedEntry, row};
 use folkmoot_wire::row::RowKey;
-use folkmoot_wire::{Code, UserId};
+use folkmoot_wire::{Code, UserId, without};
 
 /// What one push says about who may see the group.
 #[derive(Debug, Default)]
@@ -66,6 +66,7 @@ impl Cuts {
     }
 
     fn lose(&mut self, user: UserId, seq: u64, code: Code) {
+        without!(CutAtEdge => { return; });
         let held = self.lost.entry(user).or_insert((seq, code));
         if seq < held.0 {
             *held = (seq, code);

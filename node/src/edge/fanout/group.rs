@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_wire::proto::{GroupPush, Head, Row, SealedEntry, row};
-use folkmoot_wire::{Code, GroupId, limits};
+use folkmoot_wire::{Code, GroupId, limits, without};
 use tokio::time::Instant;
 
 use super::cuts::Cuts;
@@ -64,6 +64,10 @@ impl Subscriber {
             State::Joining { skipped, .. } => skipped.max(info.head.seq),
             State::Live { next } => return Ok(next - 1),
         };
+        without!(LiveOverlap => {
+            self.state = State::Live { next: live_from + 1 };
+            return Ok(info.head.seq);
+        });
         self.visible_from = self.visible_from.max(info.visible_from);
         self.state = State::Live {
             next: live_from + 1,

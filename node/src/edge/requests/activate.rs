@@ -8,7 +8,7 @@ use bytes::Bytes;
 use folkmoot_wire::proto::{
     Activate, Activated, Deactivate, Head, Ok as Done, Resume, server_frame,
 };
-use folkmoot_wire::{Code, Fault, GroupId, limits};
+use folkmoot_wire::{Code, Fault, GroupId, limits, without};
 use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, sleep};
 
@@ -202,6 +202,7 @@ async fn is_ours(
     head: &Head,
     visible_from: u64,
 ) -> Result<bool, Fault> {
+    without!(ResumeCheck => { return Ok(true); });
     if resume.seq == 0 {
         return Ok(true);
     }

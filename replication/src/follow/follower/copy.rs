@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_storage::{Batch, Read, Table, keys, value};
-use folkmoot_wire::GroupId;
 use folkmoot_wire::entry::{self, Chain};
 use folkmoot_wire::proto::{
     Covers, EntryHeader, Floor, GroupPush, Head, HeadMark, Row, SealedEntry, row,
 };
 use folkmoot_wire::row::{self as row_key, RowKey};
+use folkmoot_wire::{GroupId, without};
 
 use super::Output;
 use crate::apply::{ApplyError, implied_cursor};
@@ -345,6 +345,7 @@ fn put_head(batch: &mut Batch, group: &GroupId, head: &Head) {
 }
 
 fn follows(sealed: &SealedEntry, head: &Head) -> Option<Chain> {
+    without!(ChainCheck => { return entry::chain_from(&sealed.chain).ok(); });
     let previous = entry::chain_from(&head.chain).ok()?;
     let (_, chain) = sealed.verify(&previous, head.seq + 1).ok()?;
     Some(chain)

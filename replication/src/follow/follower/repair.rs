@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use folkmoot_crdt::digest::RowSetDigest;
 use folkmoot_storage::{Table, keys, log, value};
-use folkmoot_wire::GroupId;
 use folkmoot_wire::proto::{GroupPush, Head, Row};
 use folkmoot_wire::row::RowKey;
+use folkmoot_wire::{GroupId, without};
 
 use super::Output;
 use super::copy::Copies;
@@ -30,6 +30,7 @@ impl Copies {
 
     /// Whether `head` lies on another history than ours.
     pub(super) fn forks(&mut self, group: &GroupId, head: &Head) -> Result<bool, ApplyError> {
+        without!(ChainCheck => { return Ok(false); });
         let local = self.head(group)?;
         if head.seq == 0 || head.seq > local.seq {
             return Ok(false);
