@@ -71,7 +71,7 @@ impl ShardApply {
         let stamp = id.stamp().millis();
         if stamp > request.proposed.millis() + limits::HLC_DRIFT_MS {
             let answer = refuse(
-                Code::Invalid,
+                Code::ClockDrift,
                 "client_msg_id begins with a stamp of the future",
             )?;
             return Ok(Some(answer));
