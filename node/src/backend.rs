@@ -7,9 +7,35 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::placement::Placement;
-use folkmoot_wire::proto::{Head, LogSlice, Outcome, Row, SealedEntry, command};
+use folkmoot_wire::proto::{
+    EntryHeader, Head, Kind, LogSlice, MemberStatus, Outcome, Row, SealedEntry, command,
+};
 use folkmoot_wire::row::{RowKey, RowKind};
-use folkmoot_wire::{Fault, GroupId, NodeId, UserId};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, UserId};
+
+/// What somebody of this status, a member aside, is told.
+#[must_use]
+pub fn refusal(status: MemberStatus) -> Code {
+    match status {
+        MemberStatus::Banned => Code::Banned,
+        MemberStatus::None | MemberStatus::Left | MemberStatus::Member => Code::NotFound,
+    }
+}
+
+/// Whom an entry puts out of its group, and what such a one is told.
+#[must_use]
+pub fn puts_out(header: &EntryHeader) -> Option<(UserId, Code)> {
+    let code = match header.kind() {
+        Kind::Ban => Code::Banned,
+        Kind::Leave => Code::NotFound,
+        _ => return None,
+    };
+    let subject = match header.subject.is_empty() {
+        true => &header.sender,
+        false => &header.subject,
+    };
+    Some((UserId::from_slice(subject).ok()?, code))
+}
 
 /// A range of a group's log.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +51,9 @@ pub struct LogRange {
     /// The last `limit` entries of the range instead of the first. The slice
     /// is in order of seq all the same.
     pub backward: bool,
+    /// Who is to see it. The copy that answers says whether, and from where:
+    /// one that was asked for the member row before may have been older.
+    pub reader: Option<UserId>,
 }
 
 /// What stands behind an edge.

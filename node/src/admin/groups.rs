@@ -242,6 +242,7 @@ async fn read_log(admin: &Admin, group: GroupId, query: &LogQuery) -> Result<Log
                 limit: query.limit.max(1),
                 max_bytes: limits::PAGE_BYTES,
                 backward: false,
+                reader: None,
             },
         );
     }
@@ -252,6 +253,7 @@ async fn read_log(admin: &Admin, group: GroupId, query: &LogQuery) -> Result<Log
         limit: query.limit.max(1),
         max_bytes: limits::PAGE_BYTES as u32,
         backward: false,
+        ..FetchLog::default()
     });
     match node
         .peers

@@ -356,10 +356,16 @@ impl Backend for NodeBackend {
             limit: range.limit,
             max_bytes: range.max_bytes as u32,
             backward: range.backward,
+            reader: range.reader.map_or_else(Bytes::new, |user| user.to_bytes()),
         });
         let shard = self.shard(&group)?;
         match self.copies.from_home(&shard, &group, request).await? {
-            None => self.copies.reads.log(&group, range),
+            None => {
+                if self.copies.rows_may_lag(shard.id) {
+                    self.copies.reads.not_put_out(&group, &range)?;
+                }
+                self.copies.reads.log(&group, range)
+            }
             Some(node_reply::Reply::Log(slice)) => Ok(slice),
             Some(_) => Err(Code::Internal.into()),
         }

@@ -70,6 +70,13 @@ impl Copies {
         }
     }
 
+    /// Whether the rows of a copy here may be behind its entries: they come one
+    /// after the other, except to those who apply.
+    #[must_use]
+    pub fn rows_may_lag(&self, shard: ShardId) -> bool {
+        !self.votes(shard)
+    }
+
     fn votes(&self, shard: ShardId) -> bool {
         self.voters.get(shard).is_some()
     }

@@ -369,6 +369,7 @@ async fn ask(peers: &Peers, node: NodeId, fetch: &Fetch) -> Option<Event> {
             limit: limits::PAGE_ENTRIES,
             max_bytes: limits::PAGE_BYTES as u32,
             backward: false,
+            ..FetchLog::default()
         }),
         Fetch::Rows { asked, .. } => node_request::Request::ReconcileRows(asked.clone()),
     };

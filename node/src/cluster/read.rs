@@ -9,12 +9,17 @@ use folkmoot_storage::{Direction, Read, Store, StoreError, Table, keys, log, val
 use folkmoot_wire::entry;
 use folkmoot_wire::proto::{
     Covers, FetchLog, FetchRows, GroupHead, GroupHeads, Head, ListGroupsOnNode, LogSlice,
-    ReconcileRows, Row, RowDiff, RowPage,
+    MemberAuthority, MemberStatus, ReconcileRows, Row, RowDiff, RowPage, SealedEntry, row,
 };
 use folkmoot_wire::row::RowKey;
-use folkmoot_wire::{Code, Fault, GroupId, limits};
+use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
 
-use crate::backend::LogRange;
+use crate::backend::{LogRange, puts_out, refusal};
+
+/// Entries looked at for one that puts a reader out: a page more, so that a
+/// page costs no more than twice as much. Rows that lag further behind are not
+/// made up for.
+const LOOK_BACK: usize = limits::PAGE_ENTRIES as usize;
 
 /// Reads what this node's store holds.
 pub struct LocalReads {
@@ -91,8 +96,13 @@ impl LocalReads {
     /// Entries of the copy here. What lies behind its end is not covered.
     ///
     /// # Errors
-    /// `not_here` when there is no copy, or when the store fails.
+    /// `not_here` when there is no copy, or when the store fails. When the
+    /// reader is no member by this copy, what such a one is told.
     pub fn log(&self, group: &GroupId, range: LogRange) -> Result<LogSlice, Fault> {
+        let authority = match &range.reader {
+            Some(reader) => self.authority(group, reader)?,
+            None => MemberAuthority::default(),
+        };
         let Some(head) = self.head(group)? else {
             return Err(Code::NotHere.into());
         };
@@ -103,13 +113,13 @@ impl LocalReads {
             before => (before - 1).min(head.seq),
         };
         let floor = head.floor.as_ref().map_or(0, |floor| floor.seq);
-        let mut after = range.after;
+        let mut after = range.after.max(authority.visible_from.saturating_sub(1));
         if range.backward {
             after = after.max(end.saturating_sub(u64::from(limit)));
         }
         let gone = after < floor;
         after = after.max(floor);
-        let entries = log::read_entries(
+        let mut entries = log::read_entries(
             &*self.store,
             group,
             after,
@@ -118,6 +128,12 @@ impl LocalReads {
             max_bytes,
         )
         .map_err(storage)?;
+        if let Some(reader) = &range.reader
+            && let Some((at, _)) = put_out(&entries, reader, authority.seq)
+        {
+            // The rows of a copy that catches up may be behind its entries.
+            entries.truncate(at + 1);
+        }
         let to = entries.last().map_or(after, |(seq, _)| *seq);
         Ok(LogSlice {
             group: group.to_bytes(),
@@ -130,6 +146,46 @@ impl LocalReads {
             head: Some(head),
             gone,
         })
+    }
+
+    /// Looks at what comes before a range, in a copy whose rows may be behind
+    /// its entries: a reader who was put out there is told so. As far back as
+    /// [`LOOK_BACK`] entries.
+    ///
+    /// # Errors
+    /// What somebody who was put out is told, or when the store fails.
+    pub fn not_put_out(&self, group: &GroupId, range: &LogRange) -> Result<(), Fault> {
+        let Some(reader) = &range.reader else {
+            return Ok(());
+        };
+        let since = self.authority(group, reader)?.seq;
+        let after = since.max(range.after.saturating_sub(LOOK_BACK as u64));
+        let end = range.after.saturating_add(1);
+        let entries = log::read_entries(
+            &*self.store,
+            group,
+            after,
+            end,
+            LOOK_BACK,
+            limits::PAGE_BYTES,
+        );
+        match put_out(&entries.map_err(storage)?, reader, since) {
+            Some((_, code)) => Err(code.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// What a member may, by the copy here.
+    fn authority(&self, group: &GroupId, reader: &UserId) -> Result<MemberAuthority, Fault> {
+        let row = self.row(group, &RowKey::Member(*reader))?;
+        let authority = match row.and_then(|row| row.value) {
+            Some(row::Value::Member(member)) => member.authority.unwrap_or_default(),
+            _ => MemberAuthority::default(),
+        };
+        match authority.status() {
+            MemberStatus::Member => Ok(authority),
+            status => Err(refusal(status).into()),
+        }
     }
 
     /// The chain after entry `seq`.
@@ -151,8 +207,7 @@ impl LocalReads {
             .map_err(storage)?;
         match bytes {
             Some(bytes) => {
-                let sealed: folkmoot_wire::proto::SealedEntry =
-                    value::decode_value(bytes).map_err(storage)?;
+                let sealed: SealedEntry = value::decode_value(bytes).map_err(storage)?;
                 Ok(sealed.chain)
             }
             None => Ok(Bytes::new()),
@@ -165,6 +220,13 @@ impl LocalReads {
     /// As [`LocalReads::log`].
     pub fn fetch_log(&self, fetch: &FetchLog) -> Result<LogSlice, Fault> {
         let group = parse(&fetch.group)?;
+        let reader = match fetch.reader.len() {
+            0 => None,
+            _ => Some(
+                UserId::from_slice(&fetch.reader)
+                    .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?,
+            ),
+        };
         self.log(
             &group,
             LogRange {
@@ -173,6 +235,7 @@ impl LocalReads {
                 limit: fetch.limit,
                 max_bytes: fetch.max_bytes as usize,
                 backward: fetch.backward,
+                reader,
             },
         )
     }
@@ -273,3 +336,18 @@ pub fn storage(error: StoreError) -> Fault {
 fn parse(group: &[u8]) -> Result<GroupId, Fault> {
     GroupId::from_slice(group).map_err(|error| Fault::new(Code::Invalid, error.to_string()))
 }
+
+/// The first of these entries, behind `since`, that puts a reader out.
+fn put_out(entries: &[(u64, SealedEntry)], reader: &UserId, since: u64) -> Option<(usize, Code)> {
+    let behind = entries
+        .iter()
+        .enumerate()
+        .filter(|(_, (seq, _))| *seq > since);
+    behind.into_iter().find_map(|(at, (_, sealed))| {
+        let (user, code) = puts_out(&sealed.decode_header().ok()?)?;
+        (user == *reader).then_some((at, code))
+    })
+}
+
+#[cfg(test)]
+mod tests;

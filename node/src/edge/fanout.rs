@@ -52,7 +52,6 @@ use tokio::time::Instant;
 
 use super::outbound::Outbound;
 use super::wants::Wanted;
-pub(super) use cuts::refusal;
 pub(super) use encode::seen_by_others;
 pub(super) use group::GroupInfo;
 use group::{GroupState, News, Passive, Subscriber};

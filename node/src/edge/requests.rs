@@ -21,8 +21,8 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, UserId};
 
-use super::fanout::refusal;
 use super::session::Session;
+use crate::backend::refusal;
 
 /// Answers a request that needs no turn.
 pub(super) async fn answer(

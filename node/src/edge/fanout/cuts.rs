@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use folkmoot_wire::proto::{EntryHeader, Kind, MemberStatus, MemberValue, Row, SealedEntry, row};
+use folkmoot_wire::proto::{EntryHeader, MemberStatus, MemberValue, Row, SealedEntry, row};
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, UserId, without};
+
+use crate::backend::{puts_out, refusal};
 
 /// What one push says about who may see the group.
 #[derive(Debug, Default)]
@@ -40,17 +42,7 @@ impl Cuts {
     }
 
     fn entry(&mut self, seq: u64, header: &EntryHeader) {
-        let code = match header.kind() {
-            Kind::Ban => Code::Banned,
-            Kind::Leave => Code::NotFound,
-            _ => return,
-        };
-        let subject = if header.subject.is_empty() {
-            &header.sender
-        } else {
-            &header.subject
-        };
-        if let Ok(user) = UserId::from_slice(subject) {
+        if let Some((user, code)) = puts_out(header) {
             self.lose(user, seq, code);
         }
     }
@@ -71,13 +63,5 @@ impl Cuts {
         if seq < held.0 {
             *held = (seq, code);
         }
-    }
-}
-
-/// What somebody of this status, a member aside, is told.
-pub(in crate::edge) fn refusal(status: MemberStatus) -> Code {
-    match status {
-        MemberStatus::Banned => Code::Banned,
-        MemberStatus::None | MemberStatus::Left | MemberStatus::Member => Code::NotFound,
     }
 }

@@ -223,6 +223,7 @@ async fn is_ours(
         limit: 1,
         max_bytes: limits::PAGE_BYTES,
         backward: false,
+        reader: None,
     };
     let slice = session.core.backend.log(group, range).await?;
     if slice.gone {

@@ -57,6 +57,7 @@ async fn count_at(session: &Session, group: GroupId, seq: u64) -> Option<u64> {
         limit: 1,
         max_bytes: limits::PAGE_BYTES,
         backward: false,
+        reader: None,
     };
     let slice = session.core.backend.log(group, range).await.ok()?;
     Some(slice.entries.first()?.decode_header().ok()?.count)

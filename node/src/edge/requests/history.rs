@@ -1,7 +1,7 @@
 //! Pages of a group's log.
 
 use folkmoot_wire::proto::{History, LogSlice, server_frame};
-use folkmoot_wire::{Fault, limits};
+use folkmoot_wire::{Code, Fault, limits};
 
 use super::group_id;
 use crate::backend::LogRange;
@@ -15,7 +15,23 @@ pub(super) async fn history(
     let visible_from = session.visible_from(group).await?;
     let range = range(request, visible_from);
     let slice = match range {
-        Some(range) => session.core.backend.log(group, range).await?,
+        Some(range) => {
+            let range = LogRange {
+                reader: Some(session.user),
+                ..range
+            };
+            let slice = session.core.backend.log(group, range).await;
+            if let Err(fault) = &slice
+                && matches!(fault.code, Code::NotFound | Code::Banned)
+                && session.core.fanout.is_active(&session.link, &group)
+            {
+                // Whoever answered knows what this edge did not when the group
+                // was made active: nothing more of it goes out.
+                session.core.fanout.leave(&session.link, &group);
+                session.link.outbound.lose(group, fault.code);
+            }
+            slice?
+        }
         None => LogSlice {
             head: Some(session.head(group).await?),
             ..LogSlice::default()
@@ -45,6 +61,7 @@ fn range(request: &History, visible_from: u64) -> Option<LogRange> {
         limit,
         max_bytes: limits::PAGE_BYTES,
         backward,
+        reader: None,
     })
 }
 

@@ -311,6 +311,7 @@ impl Backend for World {
             limit,
             max_bytes,
             backward,
+            reader: _,
         } = range;
         let read = if backward {
             log::read_entries_back(

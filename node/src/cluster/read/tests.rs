@@ -1,0 +1,130 @@
+use folkmoot_storage::{Batch, MemStore};
+use folkmoot_wire::proto::{EntryHeader, Kind, MemberValue};
+use folkmoot_wire::{RegionId, Slot};
+
+use super::*;
+use crate::cluster::start::digest_key;
+
+const CLUSTER: [u8; 16] = *b"sixteen bytes ok";
+
+fn user(n: u8) -> UserId {
+    UserId::new(RegionId(0), Slot(1), [n; 11])
+}
+
+/// A copy of three entries. The first user may see all, the second what comes
+/// from the third on, the third was banned. The second entry puts the fifth
+/// one out, whose row does not say so yet.
+fn copy() -> (GroupId, LocalReads) {
+    let group = GroupId::new(RegionId(0), Slot(1), [9; 11]);
+    let mut batch = Batch::new();
+    let mut chain = entry::genesis(&CLUSTER, &group);
+    for seq in 1..=3 {
+        let header = EntryHeader {
+            seq,
+            kind: if seq == 2 { Kind::Leave } else { Kind::Message } as i32,
+            sender: user(1).to_bytes(),
+            subject: user(5).to_bytes(),
+            ..EntryHeader::default()
+        };
+        let sealed = entry::seal(
+            &chain,
+            &header,
+            vec![0; entry::SALT_LEN].into(),
+            Bytes::new(),
+        );
+        chain = entry::chain_from(&sealed.chain).unwrap();
+        batch.put(
+            Table::Log,
+            keys::log::key(&group, seq),
+            value::encode_value(&sealed),
+        );
+    }
+    let head = Head {
+        seq: 3,
+        chain: Bytes::copy_from_slice(&chain),
+        ..Head::default()
+    };
+    batch.put(
+        Table::Heads,
+        keys::heads::key(&group),
+        value::encode_value(&head),
+    );
+    let members = [
+        (1, MemberStatus::Member, 1),
+        (2, MemberStatus::Member, 3),
+        (3, MemberStatus::Banned, 1),
+        (5, MemberStatus::Member, 1),
+    ];
+    for (n, status, visible_from) in members {
+        let key = RowKey::Member(user(n));
+        let authority = MemberAuthority {
+            status: status as i32,
+            visible_from,
+            ..MemberAuthority::default()
+        };
+        let row = Row {
+            key: key.to_bytes(),
+            value: Some(row::Value::Member(MemberValue {
+                authority: Some(authority),
+                self_: None,
+            })),
+        };
+        batch.put(
+            Table::Rows,
+            keys::rows::key(&group, &key),
+            value::encode_value(&row),
+        );
+    }
+    let (store, sums) = RowSums::over(Arc::new(MemStore::new()), digest_key(&CLUSTER));
+    store.write(batch).unwrap();
+    (group, LocalReads::new(store, sums, CLUSTER))
+}
+
+/// The simulator found it: an edge whose own copy still had somebody as a
+/// member, and who read the log at the home, showed what came after a ban.
+#[test]
+fn whoever_answers_a_fetch_judges_the_reader() {
+    let (group, reads) = copy();
+    let fetch = |reader: Option<u8>| {
+        let fetch = FetchLog {
+            group: group.to_bytes(),
+            limit: 10,
+            max_bytes: 1_000_000,
+            reader: reader.map_or_else(Bytes::new, |n| user(n).to_bytes()),
+            ..FetchLog::default()
+        };
+        let slice = reads.fetch_log(&fetch);
+        slice
+            .map(|slice| slice.covers.unwrap_or_default())
+            .map(|covers| (covers.from, covers.to))
+            .map_err(|fault| fault.code)
+    };
+    assert_eq!(fetch(None), Ok((1, 3)));
+    assert_eq!(fetch(Some(1)), Ok((1, 3)));
+    assert_eq!(fetch(Some(2)), Ok((3, 3)));
+    assert_eq!(fetch(Some(3)), Err(Code::Banned));
+    assert_eq!(fetch(Some(4)), Err(Code::NotFound));
+    assert_eq!(fetch(Some(5)), Ok((1, 2)));
+}
+
+#[test]
+fn whoever_was_put_out_does_not_go_on_in_a_copy_whose_rows_lag() {
+    let (group, reads) = copy();
+    let on = |after: u64, n: u8| {
+        let range = LogRange {
+            after,
+            before: 0,
+            limit: 10,
+            max_bytes: 1_000_000,
+            backward: false,
+            reader: Some(user(n)),
+        };
+        reads
+            .not_put_out(&group, &range)
+            .map_err(|fault| fault.code)
+    };
+    assert_eq!(on(1, 5), Ok(()));
+    assert_eq!(on(2, 5), Err(Code::NotFound));
+    assert_eq!(on(3, 5), Err(Code::NotFound));
+    assert_eq!(on(3, 1), Ok(()));
+}
