@@ -1,12 +1,13 @@
 # make demo    three regions on this machine, a real log, a page to look at
 # make test    everything that continuous integration runs
-# make sim     the simulator over SEEDS=20 seeds, beginning FROM=0
+# make sim     the simulator over SEEDS=20 seeds, beginning FROM=0; SIM='--json' and more
+# make sim-mutants  takes out one safeguard at a time and shows that the simulator notices
 # make audit   known vulnerabilities of the dependencies (needs the network)
 # make help    this
 
 SHELL := /bin/bash
 
-.PHONY: help demo test sim fmt lint rust-tests web-tests deny audit deps deps-web release
+.PHONY: help demo test sim sim-mutants fmt lint rust-tests web-tests deny audit deps deps-web release
 .NOTPARALLEL:
 
 help:
@@ -26,6 +27,14 @@ FROM ?= 0
 sim: deps
 	@scripts/note-first-build.sh debug
 	cargo run --locked --quiet --package folkmoot-tests --bin folkmoot-sim -- --seeds "$(SEEDS)" --from "$(FROM)" $(SIM)
+
+# In a folder of its own: a product with mutants in it is never what is built
+# elsewhere. The flag of .cargo/config.toml is repeated, for this replaces it.
+sim-mutants: deps
+	@scripts/note-first-build.sh debug
+	CARGO_TARGET_DIR="$$(scripts/target-dir.sh)/mutants" \
+	RUSTFLAGS="--cfg tokio_unstable --cfg folkmoot_mutants" \
+	cargo run --locked --quiet --package folkmoot-tests --bin folkmoot-sim -- --mutants $(MUTANTS)
 
 # What may be missing is found out first, not after the long builds.
 test: deps deps-web fmt lint deny rust-tests web-tests

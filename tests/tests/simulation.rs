@@ -34,7 +34,7 @@ fn a_plan_can_be_cut_down() {
     let plan = Plan::cut_down(7, &cut);
     assert_eq!(plan.faults, [whole.faults[1], whole.faults[3]]);
     let history = run(&plan).unwrap();
-    assert_eq!(history.findings, Vec::<String>::new());
+    assert_eq!(history.findings, []);
     assert_eq!(history.counts.faults.values().sum::<u64>(), 2);
     assert_eq!(
         failure::again(7, &history.cut),

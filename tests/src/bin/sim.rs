@@ -27,6 +27,11 @@ struct Options {
     /// Steps of each person.
     #[arg(long)]
     steps: Option<usize>,
+    /// Take the product's safeguards out, one at a time, these or all, and see
+    /// whether it is noticed.
+    #[cfg(folkmoot_mutants)]
+    #[arg(long, num_args = 0..)]
+    mutants: Option<Vec<String>>,
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
@@ -56,6 +61,10 @@ fn main() -> anyhow::Result<ExitCode> {
             .without_time()
             .init();
     }
+    #[cfg(folkmoot_mutants)]
+    if let Some(names) = &options.mutants {
+        return mutants(names);
+    }
     let asked = Campaign {
         from: options.from,
         count: options.seeds,
@@ -68,6 +77,18 @@ fn main() -> anyhow::Result<ExitCode> {
         print!("{}", table(&summary));
     }
     Ok(ExitCode::from(u8::from(!summary.is_good())))
+}
+
+#[cfg(folkmoot_mutants)]
+fn mutants(names: &[String]) -> anyhow::Result<ExitCode> {
+    use folkmoot_tests::sim::mutants::{all, line};
+    // A mutant may well panic: that is one way to be caught.
+    std::panic::set_hook(Box::new(|_| {}));
+    println!("{:<42}{:<12} where", "without", "invariant");
+    let tried = all(names, |tried| println!("{}", line(tried)))?;
+    let missed = tried.iter().filter(|one| one.caught.is_none()).count();
+    println!("mutants {}, not caught {missed}", tried.len());
+    Ok(ExitCode::from(u8::from(missed > 0)))
 }
 
 fn show(history: &History, options: &Options) {

@@ -7,9 +7,12 @@ use folkmoot_client::{Code, Entry, GroupId, Sent, UserId};
 use folkmoot_transport::sim::Delivery;
 use folkmoot_wire::proto::Kind;
 use parking_lot::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 use super::findings::Findings;
 use super::invariants::timelines::{self, Reading};
+use super::net::ClientAt;
+use super::sometimes::{Sometimes, State};
 
 /// A person's number: region by region.
 pub type PersonId = usize;
@@ -37,6 +40,11 @@ pub struct Act {
     pub message: Option<MessageNo>,
     /// The person had been told of joining, and had not left.
     pub member: bool,
+    /// Sent by a device that repeats itself, and contradicts itself.
+    pub raw: bool,
+    pub invoked: Instant,
+    /// When the outcome was known.
+    pub settled: Option<Instant>,
     pub outcome: Outcome,
 }
 
@@ -51,6 +59,8 @@ pub struct Pages {
     pub named: BTreeSet<(PersonId, usize)>,
     /// Groups that a person's client told of in events.
     pub told: BTreeSet<(PersonId, GroupId)>,
+    /// Whom somebody tried to put out of which group.
+    pub put_out: BTreeSet<(PersonId, GroupId)>,
     /// Who a person is.
     pub users: BTreeMap<PersonId, UserId>,
     /// From where a person's device heard last: its edge.
@@ -62,16 +72,18 @@ pub struct Pages {
 pub struct Book {
     people: usize,
     findings: Findings,
+    sometimes: Sometimes,
     pages: Mutex<Pages>,
 }
 
 impl Book {
     /// An empty one; so many people live in each region.
     #[must_use]
-    pub fn new(people: usize, findings: Findings) -> Self {
+    pub fn new(people: usize, findings: Findings, sometimes: Sometimes) -> Self {
         Self {
             people,
             findings,
+            sometimes,
             pages: Mutex::default(),
         }
     }
@@ -79,6 +91,15 @@ impl Book {
     /// What is in it.
     pub fn pages(&self) -> MutexGuard<'_, Pages> {
         self.pages.lock()
+    }
+
+    /// Who a person is: the same for ever.
+    pub fn is_user(&self, who: PersonId, user: UserId) {
+        let before = self.pages.lock().users.insert(who, user);
+        self.findings
+            .check(before.is_none_or(|before| before == user), || {
+                format!("person {who} was {before:?} and is {user}")
+            });
     }
 
     /// A number for a new message.
@@ -97,7 +118,25 @@ impl Book {
 
     /// Takes down what became of it.
     pub fn settle(&self, act: usize, outcome: Outcome) {
-        self.pages.lock().acts[act].outcome = outcome;
+        match outcome {
+            Outcome::Acked(sent) if sent.duplicate => {
+                self.sometimes.saw(State::RetryDeduplicated);
+            }
+            Outcome::Refused(Code::Conflict) => self.sometimes.saw(State::ConflictRefused),
+            Outcome::Refused(Code::Banned) => self.sometimes.saw(State::BannedRefused),
+            _ => {}
+        }
+        let mut pages = self.pages.lock();
+        let act = &mut pages.acts[act];
+        act.outcome = outcome;
+        act.settled = Some(Instant::now());
+    }
+
+    /// Things begun whose outcome is not known yet.
+    #[must_use]
+    pub fn under_way(&self) -> bool {
+        let pages = self.pages.lock();
+        pages.acts.iter().any(|act| act.settled.is_none())
     }
 
     /// A person's client gave an entry. `fresh`: the first of its stream.
@@ -127,9 +166,11 @@ impl Book {
     }
 
     /// Bytes came to a client's device.
-    pub fn crossed(&self, region: usize, number: usize, delivery: &Delivery<'_>) {
-        let who = region * self.people + number;
-        self.pages.lock().edges.insert(who, delivery.from.ip());
+    pub fn crossed(&self, client: ClientAt, delivery: &Delivery<'_>) {
+        let who = client.region * self.people + client.number;
+        if !client.raw {
+            self.pages.lock().edges.insert(who, delivery.from.ip());
+        }
         let mut rest = delivery.bytes;
         while let Some(at) = rest.windows(2).position(|two| two == b"<<") {
             rest = &rest[at + 2..];

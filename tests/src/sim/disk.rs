@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use folkmoot_storage::{Batch, Crash, Layer, MemStore, Op, Read, Store, StoreError, Table};
 
 use super::faults::DiskFault;
-use super::findings::Findings;
-use super::invariants::cursors;
-use super::trace::Trace;
+use super::invariants::{clocks, cursors};
+use super::oracle::Oracle;
 
 /// Bytes that a disk that is almost full still takes.
 const ROOM_LEFT: u64 = 2_000;
@@ -20,20 +19,18 @@ pub struct Disk {
     mem: MemStore,
     /// Something of a Raft log is written and not synced.
     mid_write: AtomicBool,
-    trace: Arc<Trace>,
-    findings: Findings,
+    oracle: Oracle,
 }
 
 impl Disk {
     /// An empty disk.
     #[must_use]
-    pub fn new(machine: usize, trace: Arc<Trace>, findings: Findings) -> Self {
+    pub fn new(machine: usize, oracle: Oracle) -> Self {
         Self {
             machine,
             mem: MemStore::new(),
             mid_write: AtomicBool::new(false),
-            trace,
-            findings,
+            oracle,
         }
     }
 
@@ -80,8 +77,7 @@ impl Disk {
             machine: self.machine,
             mem: self.mem.crash(crash),
             mid_write: AtomicBool::new(false),
-            trace: Arc::clone(&self.trace),
-            findings: self.findings.clone(),
+            oracle: self.oracle.clone(),
         }
     }
 }
@@ -94,10 +90,14 @@ impl Layer for Disk {
 
 impl Store for Disk {
     fn write(&self, batch: Batch) -> Result<(), StoreError> {
-        cursors::never_go_back(self.machine, &batch, &self.mem, &self.findings);
+        let findings = &self.oracle.findings;
+        let (of_cursors, of_clocks) = (findings.under("cursors"), findings.under("clocks"));
+        cursors::never_go_back(self.machine, &batch, &self.mem, &of_cursors);
+        clocks::never_go_back(self.machine, &batch, &self.mem, &of_clocks);
         let kept = batch.clone();
         self.mem.write(batch)?;
-        self.trace.write(self.machine, &kept);
+        self.oracle.trace.write(self.machine, &kept);
+        self.oracle.appenders.look(self.machine, &kept);
         let raft = |op: &Op| {
             matches!(
                 op,

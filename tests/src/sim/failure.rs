@@ -91,13 +91,13 @@ fn shrink(history: &History) -> Cut {
     let mut steps = Plan::cut_down(history.seed, &least).steps;
     let mut less = steps / 2;
     while less > 0 {
+        let fewer = steps.saturating_sub(less);
         let cut = Cut {
-            steps: Some(steps - less),
+            steps: Some(fewer),
             ..least.clone()
         };
-        if steps > less && fails(&cut) {
-            steps -= less;
-            least = cut;
+        if fewer > 0 && fails(&cut) {
+            (steps, least) = (fewer, cut);
         } else {
             less /= 2;
         }

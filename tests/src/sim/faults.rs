@@ -30,6 +30,9 @@ pub enum Fault {
     Cut { from: usize, to: usize },
     /// Nothing gets from one to the other; the other way is whole.
     CutOneWay { from: usize, to: usize },
+    /// A machine and its neighbours, the other nodes of its region, hear nothing
+    /// of each other; `one_way`: they hear nothing of it, and it hears them.
+    Isolate { machine: usize, one_way: bool },
     /// Of what goes between two regions, so many of a thousand packets are
     /// lost: gossip's for good, what QUIC carries is sent again.
     Loss {
@@ -57,6 +60,10 @@ impl Fault {
             Self::SlowDisk { .. } => "disk: slow",
             Self::Cut { .. } => "cut, both ways",
             Self::CutOneWay { .. } => "cut, one way",
+            Self::Isolate { one_way, .. } => match one_way {
+                false => "node isolated from its neighbours",
+                true => "node isolated, one way",
+            },
             Self::Loss { .. } => "packets lost",
             Self::SlowLink { .. } => "slow link",
             Self::Step { by_ms, .. } => match (by_ms.unsigned_abs() > DRIFT, *by_ms > 0) {
@@ -81,6 +88,10 @@ impl fmt::Display for Fault {
             }
             Self::Cut { from, to } => write!(f, "regions {from} and {to} are cut"),
             Self::CutOneWay { from, to } => write!(f, "region {from} to {to} is cut"),
+            Self::Isolate { machine, one_way } => {
+                let ways = if *one_way { "one way" } else { "both ways" };
+                write!(f, "machine {machine} is cut from its neighbours, {ways}")
+            }
             Self::Loss { from, to, permille } => {
                 write!(
                     f,

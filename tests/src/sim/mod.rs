@@ -8,9 +8,9 @@
 //! | [`draw`] | randomness from a seed, one stream per purpose |
 //! | [`net`], [`weather`], [`disk`], [`clock`] | the ports |
 //! | [`machine`], [`world`] | nodes that are founded, joined, crashed and started |
-//! | [`person`], [`workload`] | clients, and what they do |
+//! | [`person`], [`workload`], [`moderation`], [`raw`] | clients, and what they do |
 //! | [`faults`], [`schedule`], [`suffering`] | what happens to the cluster, and when |
-//! | [`book`] | what clients were told: the oracle |
+//! | [`oracle`] | all that looks on; of it [`book`]: what clients were told, [`talk`]: what crosses the network |
 //! | [`quiet`] | waiting for the end of everything under way |
 //! | [`sometimes`] | whether it occurred at all |
 //! | [`invariants`] | what must hold, one file each |
@@ -30,15 +30,22 @@ pub mod findings;
 pub mod invariants;
 pub mod local;
 pub mod machine;
+pub mod moderation;
+#[cfg(folkmoot_mutants)]
+pub mod mutants;
 pub mod net;
+pub mod oracle;
 pub mod person;
 pub mod plan;
 pub mod quiet;
+pub mod raw;
+pub mod reader;
 pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod sometimes;
 pub mod suffering;
+pub mod talk;
 pub mod trace;
 pub mod weather;
 pub mod workload;

@@ -12,9 +12,9 @@ use folkmoot_gossip::Datagrams;
 use folkmoot_transport::sim::{Delivery, SimDatagrams, SimNet};
 use rand::Rng;
 
-use super::book::Book;
 use super::draw;
-use super::trace::Trace;
+use super::oracle::Oracle;
+use super::talk::Talk;
 use super::weather::Weather;
 
 /// Where nodes listen, and where gossip does.
@@ -39,12 +39,31 @@ pub fn client_ip(region: usize, number: usize) -> IpAddr {
     Ipv4Addr::new(10, region as u8 + 1, 1, number as u8 + 1).into()
 }
 
-/// Region and number of a client's address.
+/// The address of the other device of a region's client: one without the SDK.
 #[must_use]
-pub fn client_of(ip: IpAddr) -> Option<(usize, usize)> {
+pub fn raw_ip(region: usize, number: usize) -> IpAddr {
+    Ipv4Addr::new(10, region as u8 + 1, 2, number as u8 + 1).into()
+}
+
+/// A client, by its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAt {
+    pub region: usize,
+    pub number: usize,
+    /// The device without the SDK.
+    pub raw: bool,
+}
+
+/// Whose address it is, if it is a client's.
+#[must_use]
+pub fn client_of(ip: IpAddr) -> Option<ClientAt> {
     match ip {
         IpAddr::V4(ip) => match ip.octets() {
-            [10, region, 1, number] => Some((region as usize - 1, number as usize - 1)),
+            [10, region, kind @ (1 | 2), number] => Some(ClientAt {
+                region: region as usize - 1,
+                number: number as usize - 1,
+                raw: kind == 2,
+            }),
             _ => None,
         },
         IpAddr::V6(_) => None,
@@ -71,14 +90,20 @@ fn latency(from: IpAddr, to: IpAddr) -> Duration {
     }
 }
 
-/// A network whose deliveries go to the trace, and those to clients into the
-/// book.
+/// A network that the oracle looks on at.
 #[must_use]
-pub fn network(trace: Arc<Trace>, book: Arc<Book>, weather: Arc<Weather>) -> SimNet {
+pub fn network(oracle: &Oracle, weather: Arc<Weather>) -> SimNet {
+    let Oracle { trace, book, .. } = oracle.clone();
+    let talk = Talk::new(oracle.findings.under("clocks"), oracle.sometimes.clone());
     let observe = move |delivery: &Delivery<'_>| {
         trace.delivery(delivery);
-        if let Some((region, number)) = client_of(delivery.to.ip()) {
-            book.crossed(region, number, delivery);
+        match (client_of(delivery.to.ip()), client_of(delivery.from.ip())) {
+            (Some(client), _) => {
+                book.crossed(client, delivery);
+                talk.heard(delivery);
+            }
+            (None, Some(_)) => talk.said(delivery),
+            (None, None) => {}
         }
     };
     let late = move |from: IpAddr, to: IpAddr| {

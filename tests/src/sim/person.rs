@@ -5,26 +5,31 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use folkmoot_client::{
-    Client, ClientError, Code, Event, Events, Group, GroupId, NewGroup, SendOptions,
-};
+use folkmoot_client::{Client, ClientError, Group, GroupId, NewGroup, SendOptions};
 use folkmoot_node::edge::{Grant, SigningKey, issue};
-use folkmoot_transport::sim::{SimNet, SimOptions};
+use folkmoot_transport::sim::{SimHost, SimNet, SimOptions};
 use folkmoot_wire::proto::{JoinBody, Kind, RenameBody};
 use prost::Message;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::book::{Act, Book, Outcome, PersonId, message_text};
-use super::clock::EPOCH_MS;
+use super::clock::{EPOCH_MS, SimClock};
 use super::draw::{self, Draw};
 use super::findings::Findings;
 use super::local::Local;
 use super::machine::{AUDIENCE, ISSUER, KEY_ID, SECRET};
-use super::net::client_ip;
+use super::net::{client_ip, raw_ip};
+use super::reader;
+use super::sometimes::{Sometimes, State};
 
 /// Between attempts of what did not work.
 const AGAIN: Duration = Duration::from_secs(1);
+/// What a slow reader takes for one entry.
+const SLOW: Duration = Duration::from_millis(120);
+/// Entries that a reader has room for.
+const ROOM: usize = 256;
+const SLOW_ROOM: usize = 4;
 
 /// A person.
 pub struct Person {
@@ -34,8 +39,12 @@ pub struct Person {
     pub groups: BTreeSet<GroupId>,
     pub book: Arc<Book>,
     pub findings: Findings,
+    /// The device's clock.
+    pub clock: SimClock,
+    sometimes: Sometimes,
     seed: u64,
     ip: IpAddr,
+    raw_ip: IpAddr,
     net: SimNet,
     /// Addresses of nodes, those of the person's region first.
     edges: Vec<String>,
@@ -56,6 +65,9 @@ pub struct PersonParts {
     pub edges: Vec<String>,
     pub book: Arc<Book>,
     pub findings: Findings,
+    pub sometimes: Sometimes,
+    /// When the history began.
+    pub start: Instant,
 }
 
 impl Person {
@@ -70,6 +82,9 @@ impl Person {
             findings: parts.findings,
             seed: parts.seed,
             ip: client_ip(parts.region, parts.number),
+            raw_ip: raw_ip(parts.region, parts.number),
+            clock: SimClock::new(parts.start, 0),
+            sometimes: parts.sometimes,
             net: parts.net,
             edges: parts.edges,
             local: Local::default(),
@@ -80,7 +95,11 @@ impl Person {
         }
     }
 
-    fn token(&self) -> Result<String, folkmoot_wire::Fault> {
+    /// A token for this person.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn token(&self) -> Result<String, folkmoot_wire::Fault> {
         let nick = format!("nick{}", self.id);
         let grant = Grant {
             subject: &format!("person{}", self.id),
@@ -107,14 +126,15 @@ impl Person {
                 .store(self.local.clone())
                 // Every second one has several messages under way.
                 .pipeline(if self.id.is_multiple_of(2) { 1 } else { 4 })
+                .room(if self.is_slow() { SLOW_ROOM } else { ROOM })
                 .connect()
                 .await;
             match connected {
                 Ok(client) => {
                     let user = client.user();
-                    self.book.pages().users.insert(self.id, user);
+                    self.book.is_user(self.id, user);
                     let (book, findings) = (Arc::clone(&self.book), self.findings.clone());
-                    tokio::spawn(listen(self.id, client.events(), book, findings));
+                    tokio::spawn(reader::listen(self.id, client.events(), book, findings));
                     self.client = Some(client);
                     for group in self.groups.clone() {
                         self.follow(group);
@@ -155,9 +175,16 @@ impl Person {
         self.follow(group);
     }
 
+    /// Every fourth one reads slowly, and so is sent what there is only when
+    /// asking for it.
+    fn is_slow(&self) -> bool {
+        self.id.is_multiple_of(4)
+    }
+
     fn follow(&mut self, group: GroupId) {
         if let Some(handle) = self.group(group) {
-            let reader = tokio::spawn(read(self.id, handle, Arc::clone(&self.book)));
+            let pause = self.is_slow().then_some(SLOW);
+            let reader = tokio::spawn(reader::read(self.id, handle, Arc::clone(&self.book), pause));
             if let Some(old) = self.readers.insert(group, reader) {
                 old.abort();
             }
@@ -172,7 +199,8 @@ impl Person {
         self.submit(group, options, Some(message)).await;
     }
 
-    async fn submit(&self, group: GroupId, options: SendOptions, message: Option<u32>) {
+    /// Queues something; what becomes of it is taken down aside.
+    pub async fn submit(&self, group: GroupId, options: SendOptions, message: Option<u32>) {
         let Some(handle) = self.group(group) else {
             return;
         };
@@ -187,19 +215,40 @@ impl Person {
         }
     }
 
-    fn begin(&self, group: GroupId, kind: Kind, message: Option<u32>) -> usize {
-        self.book.begin(Act {
+    /// Something that this person wants in a log.
+    #[must_use]
+    pub fn wish(&self, group: GroupId, kind: Kind, message: Option<u32>) -> Act {
+        Act {
             who: self.id,
             group,
             kind,
             message,
             member: self.groups.contains(&group),
+            raw: false,
+            invoked: Instant::now(),
+            settled: None,
             outcome: Outcome::Unknown,
-        })
+        }
+    }
+
+    fn begin(&self, group: GroupId, kind: Kind, message: Option<u32>) -> usize {
+        self.book.begin(self.wish(group, kind, message))
+    }
+
+    /// Addresses of nodes, the one that is tried first at the front.
+    #[must_use]
+    pub fn edges(&self) -> &[String] {
+        &self.edges
+    }
+
+    /// Where the person's other device is.
+    #[must_use]
+    pub fn raw_host(&self) -> SimHost {
+        self.net.host(self.raw_ip, None, SimOptions::default())
     }
 
     /// Does something and waits for what becomes of it.
-    async fn act(&self, group: GroupId, options: SendOptions) -> Outcome {
+    pub async fn act(&self, group: GroupId, options: SendOptions) -> Outcome {
         let Some(handle) = self.group(group) else {
             return Outcome::Unknown;
         };
@@ -273,12 +322,20 @@ impl Person {
     /// The device dies, and is switched on again.
     pub async fn die(&mut self) {
         self.net.kill(self.ip);
-        let keep = self.draw.below(self.local.loose() + 1);
+        let loose = self.local.loose();
+        let keep = self.draw.below(loose + 1);
+        if keep < loose {
+            self.sometimes.saw(State::DeviceForgot);
+        }
         self.local = self.local.crash(keep);
         self.stop_reading();
         drop(self.client.take());
         let away = self.draw.between(100, 3_000);
         sleep(away).await;
+        // Its people may have gone elsewhere meanwhile.
+        if self.draw.one_in(2) {
+            self.edges.rotate_left(1);
+        }
         self.connect().await;
     }
 
@@ -295,7 +352,9 @@ impl Person {
     }
 }
 
-fn of(kind: Kind, body: Vec<u8>) -> SendOptions {
+/// Something of this kind, with this body.
+#[must_use]
+pub fn of(kind: Kind, body: Vec<u8>) -> SendOptions {
     SendOptions {
         kind,
         body: Some(body.into()),
@@ -306,53 +365,9 @@ fn of(kind: Kind, body: Vec<u8>) -> SendOptions {
 fn outcome(result: &folkmoot_client::Result<folkmoot_client::Sent>) -> Option<Outcome> {
     match result {
         Ok(sent) => Some(Outcome::Acked(*sent)),
+        // An attempt from before may still get in once the mute is over.
+        Err(ClientError::Fault(fault)) if fault.code.temporary() => None,
         Err(ClientError::Fault(fault)) => Some(Outcome::Refused(fault.code)),
         Err(_) => None,
-    }
-}
-
-/// Reads a group as long as the client lives.
-async fn read(who: PersonId, group: Group, book: Arc<Book>) {
-    loop {
-        match group.entries().await {
-            Ok(mut entries) => {
-                let mut fresh = true;
-                while let Some(entry) = entries.next().await {
-                    book.read(who, &entry, fresh);
-                    fresh = false;
-                }
-            }
-            Err(ClientError::Closed) => return,
-            // Just joined, and this edge does not know it yet.
-            Err(_) => {}
-        }
-        sleep(AGAIN).await;
-    }
-}
-
-/// Takes down what the client tells beside its answers.
-async fn listen(who: PersonId, mut events: Events, book: Arc<Book>, findings: Findings) {
-    while let Some(event) = events.next().await {
-        match event {
-            Event::Bump { group, .. } | Event::RowsChanged { group, .. } => {
-                book.pages().told.insert((who, group));
-            }
-            Event::GroupsChanged(groups) => {
-                let ids = groups
-                    .iter()
-                    .filter_map(|g| GroupId::from_slice(&g.group).ok());
-                book.pages().told.extend(ids.map(|group| (who, group)));
-            }
-            Event::HistoryReset { group } => book.replaced(who, group),
-            Event::HistoryGone { group, after, to } => {
-                findings.add(format!("person {who}: {group} has a hole, {after}..={to}"));
-            }
-            Event::Settled {
-                result: Err(fault), ..
-            } if fault.code == Code::Conflict => {
-                findings.add(format!("person {who}: a retry was a conflict: {fault}"));
-            }
-            _ => {}
-        }
     }
 }

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use folkmoot_client::{GroupId, NodeId};
+use folkmoot_client::{GroupId, UserId};
 use folkmoot_node::cluster::start::Node;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_storage::{Direction, Read, Table, keys, log, value};
-use folkmoot_wire::proto::{Head, SealedEntry};
+use folkmoot_wire::proto::{Head, MemberStatus, Row, SealedEntry, StoredApplied, row};
+use folkmoot_wire::row::RowKey;
 use tokio::time::{Instant, sleep};
 
 use super::book::Book;
@@ -65,14 +66,21 @@ fn unsettled(
             return Some(format!("person {} has messages not settled", person.id));
         }
     }
-    unread(people, book, heads).or_else(|| behind(world, people, book, heads))
+    unread(world, people, book, heads).or_else(|| behind(world, people, book, heads))
 }
 
 /// What somebody has not read.
-fn unread(people: &[Person], book: &Book, heads: &BTreeMap<GroupId, Head>) -> Option<String> {
+fn unread(
+    world: &World,
+    people: &[Person],
+    book: &Book,
+    heads: &BTreeMap<GroupId, Head>,
+) -> Option<String> {
     let pages = book.pages();
     for person in people {
-        for group in &person.groups {
+        let user = pages.users.get(&person.id).copied();
+        let groups = person.groups.iter();
+        for group in groups.filter(|group| is_member(world, user, group)) {
             let last = pages.readings.get(&(person.id, *group));
             let last = last.map_or(0, |reading| reading.last);
             let head = heads.get(group).map_or(0, |head| head.seq);
@@ -133,14 +141,15 @@ fn must_hold(
     follows_all || votes || {
         let pages = book.pages();
         let here = |person: &&Person| pages.edges.get(&person.id) == Some(&machine.ip);
-        people
-            .iter()
-            .filter(here)
-            .any(|person| person.groups.contains(group))
+        let looks = |person: &Person| {
+            let user = pages.users.get(&person.id).copied();
+            person.groups.contains(group) && is_member(world, user, group)
+        };
+        people.iter().filter(here).any(looks)
     }
 }
 
-/// The head of every group, at the first voter of its shard.
+/// The head of every group, at the voter of its shard that applied most.
 #[must_use]
 pub fn home_heads(world: &World) -> BTreeMap<GroupId, Head> {
     let mut heads = BTreeMap::new();
@@ -175,12 +184,40 @@ pub fn entries(disk: &dyn Read, group: &GroupId) -> Vec<(u64, SealedEntry)> {
     log::read_entries(disk, group, 0, 0, usize::MAX, usize::MAX).unwrap_or_default()
 }
 
-/// The disk of the first voter of a shard.
+/// The disk of the voter of a shard that applied most.
 #[must_use]
 pub fn home_disk<'a>(world: &'a World, shard: &Shard) -> Option<&'a dyn Read> {
-    let voter: NodeId = *shard.voters.first()?;
-    let machine = world.machines.iter().find(|m| m.id() == Some(voter))?;
-    Some(&*machine.disk)
+    let voters = world.machines.iter().filter(|machine| {
+        let id = machine.id();
+        id.is_some_and(|id| shard.voters.contains(&id))
+    });
+    let applied = |machine: &&Machine| {
+        let key = keys::shards::key(shard.id);
+        let bytes = machine.disk.get(Table::Shards, &key).ok().flatten();
+        let applied = bytes.and_then(|bytes| value::decode_value::<StoredApplied>(bytes).ok());
+        applied.map_or(0, |applied| applied.index)
+    };
+    // Of equals the first.
+    let most = voters.rev().max_by_key(applied)?;
+    Some(&*most.disk)
+}
+
+/// Whether a person is a member of a group, by what its home holds.
+fn is_member(world: &World, user: Option<UserId>, group: &GroupId) -> bool {
+    let placement = placement(world);
+    let shard = placement.as_ref().and_then(|p| p.shard_of(group));
+    let Some((user, disk)) = user.zip(shard.and_then(|shard| home_disk(world, shard))) else {
+        return false;
+    };
+    let key = keys::rows::key(group, &RowKey::Member(user));
+    let bytes = disk.get(Table::Rows, &key).ok().flatten();
+    let row = bytes.and_then(|bytes| value::decode_value::<Row>(bytes).ok());
+    match row.and_then(|row| row.value) {
+        Some(row::Value::Member(member)) => member
+            .authority
+            .is_some_and(|authority| authority.status() == MemberStatus::Member),
+        _ => false,
+    }
 }
 
 /// What the cluster agreed on about itself.

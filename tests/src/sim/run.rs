@@ -13,13 +13,14 @@ use parking_lot::Mutex;
 use tokio::runtime::{Builder, RngSeed};
 use tokio::time::{Instant, timeout};
 
-use super::book::{Book, Outcome};
-use super::findings::Findings;
+use super::book::Outcome;
+use super::findings::Finding;
 use super::invariants::End;
+use super::oracle::Oracle;
 use super::plan::{Cut, Plan};
-use super::sometimes::{Counts, Sometimes};
+use super::sometimes::Counts;
 use super::suffering::Suffering;
-use super::trace::{Event, Trace, difference};
+use super::trace::{Event, difference};
 use super::weather::Weather;
 use super::workload::Crowd;
 use super::world::{World, WorldParts};
@@ -33,7 +34,7 @@ pub struct History {
     /// Over every delivery and every write.
     pub hash: String,
     pub events: Vec<Event>,
-    pub findings: Vec<String>,
+    pub findings: Vec<Finding>,
     /// How often each fault and each interesting state occurred.
     pub counts: Counts,
     /// Virtual time it took.
@@ -75,7 +76,11 @@ pub fn run(plan: &Plan) -> anyhow::Result<History> {
     let mut history = runtime.block_on(history(plan));
     // The tasks that are left end here, and may not panic either.
     drop(runtime);
-    history.findings.extend(PANICKED.take());
+    let panicked = PANICKED.take().map(|what| Finding {
+        invariant: "panics",
+        what,
+    });
+    history.findings.extend(panicked);
     Ok(history)
 }
 
@@ -98,52 +103,42 @@ fn watch_panics() {
 
 async fn history(plan: &Plan) -> History {
     let start = Instant::now();
-    let findings = Findings::default();
-    let sometimes = Sometimes::default();
-    let trace = Arc::new(Trace::new());
-    let book = Arc::new(Book::new(plan.people, findings.clone()));
-    let whole = timeout(
-        plan.longest(),
-        live(plan, &trace, &book, &findings, &sometimes),
-    );
-    match whole.await {
+    let oracle = Oracle::new(plan);
+    match timeout(plan.longest(), live(plan, &oracle)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => findings.add(format!("{error:#}")),
-        Err(_) => findings.add(format!("not at its end after {:?}", plan.longest())),
+        Ok(Err(error)) => oracle.findings.add(format!("{error:#}")),
+        Err(_) => {
+            let finding = format!("not at its end after {:?}", plan.longest());
+            oracle.findings.add(finding);
+        }
     }
     let took = start.elapsed();
-    let (hash, events) = trace.finish();
-    let pages = book.pages();
+    let (hash, events) = oracle.trace.finish();
+    let pages = oracle.book.pages();
     let acked = |outcome: &Outcome| matches!(outcome, Outcome::Acked(_));
     History {
         seed: plan.seed,
         cut: plan.cut.clone(),
         hash,
         events,
-        findings: findings.all(),
-        counts: sometimes.counts(),
+        findings: oracle.findings.all(),
+        counts: oracle.sometimes.counts(),
         took,
         acked: pages.acts.iter().filter(|a| acked(&a.outcome)).count(),
         acts: pages.acts.len(),
     }
 }
 
-async fn live(
-    plan: &Plan,
-    trace: &Arc<Trace>,
-    book: &Arc<Book>,
-    findings: &Findings,
-    sometimes: &Sometimes,
-) -> anyhow::Result<()> {
+async fn live(plan: &Plan, oracle: &Oracle) -> anyhow::Result<()> {
     let weather = Arc::new(Weather::new(plan.seed));
     let parts = WorldParts {
-        net: net::network(Arc::clone(trace), Arc::clone(book), Arc::clone(&weather)),
+        net: net::network(oracle, Arc::clone(&weather)),
         weather,
-        trace,
-        findings,
+        oracle,
+        start: Instant::now(),
     };
     let mut world = World::found(plan, parts).await.context("the cluster")?;
-    let Crowd { people, groups } = workload::gather(plan, &world, book, findings)
+    let Crowd { people, groups } = workload::gather(plan, &world, oracle)
         .await
         .context("the people")?;
     let crowd = Crowd {
@@ -151,16 +146,16 @@ async fn live(
         groups: Arc::clone(&groups),
     };
     let busy = workload::start(crowd, plan.steps);
-    let suffering = Suffering::new(&mut world, findings, sometimes);
+    let suffering = Suffering::new(&mut world, oracle);
     suffering.all(&plan.faults).await.context("the faults")?;
     let mut people = Vec::new();
     for person in busy {
         people.push(person.await.context("a person")?);
     }
-    if let Err(what) = quiet::reach(&world, &people, book).await {
-        findings.add(what);
+    if let Err(what) = quiet::reach(&world, &people, &oracle.book).await {
+        oracle.findings.add(what);
     }
-    End::new(&world, book, &groups, findings).check();
+    End::new(&world, oracle, &groups).check();
     Ok(())
 }
 
@@ -173,10 +168,10 @@ pub fn run_twice(plan: &Plan) -> anyhow::Result<History> {
     let second = run(plan)?;
     if first.hash != second.hash {
         let where_to = difference(&first.events, &second.events);
-        first.findings.push(format!(
-            "two runs differ: {}",
-            where_to.unwrap_or_else(|| "in what the short form does not show".into())
-        ));
+        first.findings.push(Finding {
+            invariant: "repeats",
+            what: where_to.unwrap_or_else(|| "in what the short form does not show".into()),
+        });
     }
     Ok(first)
 }
@@ -267,9 +262,10 @@ impl Summary {
     fn add(&mut self, history: &mut History) {
         self.seeds += 1;
         if let Some(other) = self.hashes.insert(history.hash.clone(), history.seed) {
-            history
-                .findings
-                .push(format!("seed {other} has the same hash"));
+            history.findings.push(Finding {
+                invariant: "repeats",
+                what: format!("seed {other} has the same hash"),
+            });
         }
         self.acts += history.acts;
         self.acked += history.acked;

@@ -38,6 +38,10 @@ pub fn draw(draw: &mut Draw, machines: usize) -> Vec<Planned> {
         };
         add(at(draw), length, cut);
     }
+    let machine = draw.below(machines);
+    let one_way = draw.one_in(2);
+    let (at_once, length) = (at(draw), draw.between(1_000, 9_000));
+    add(at_once, length, Fault::Isolate { machine, one_way });
     let (from, to) = pair(draw);
     let link = match draw.one_in(2) {
         true => Fault::Loss {

@@ -34,6 +34,38 @@ states! {
     LostUnsynced = "a crash lost unsynced writes";
     /// A process ended over its disk.
     StoppedByDisk = "a node stopped because its disk failed";
+    /// A client's device lost records that need no sync.
+    DeviceForgot = "a device lost what it had not synced";
+    /// A term began, and things were under way.
+    LedAnew = "leader changed with proposals in flight";
+    /// An entry of a Raft log gave way to one of a later term.
+    Replaced = "an uncommitted entry gave way to another";
+    /// A replica got a message of a leader that is none any more.
+    StaleAppend = "stale append refused";
+    /// A replica that was away got the state instead of the log.
+    Snapshot = "snapshot installed";
+    /// A repetition was answered with the place of the first.
+    RetryDeduplicated = "retry answered from dedup";
+    /// One id with two contents.
+    ConflictRefused = "conflicting content under one id refused";
+    /// Somebody banned tried to say something.
+    BannedRefused = "a banned person refused";
+    /// A ban was put into the log while the banned had sends in flight.
+    BannedUnderWay = "ban while sends in flight";
+    /// A muted person was told so.
+    MutedRefused = "a muted person refused";
+    /// A node whose clock is off was told so.
+    DriftRefused = "stamps beyond the drift bound refused";
+    /// An edge told a client that it sees a group no longer.
+    AccessLost = "access lost while looking";
+    /// A client fetched what it had not been sent.
+    GapFetched = "gap closed by fetch";
+    /// A client went on from where it was.
+    Resumed = "resume after overlap";
+    /// A client's place is not one of this history, or not for it to see.
+    NotResumed = "resume refused";
+    /// A log goes on under another leader.
+    NewEpoch = "a log goes on in another epoch";
 }
 
 /// Kinds of fault that a sufficient number of seeds has to have.
@@ -45,6 +77,8 @@ pub const FAULTS: &[&str] = &[
     "disk: slow",
     "cut, both ways",
     "cut, one way",
+    "node isolated from its neighbours",
+    "node isolated, one way",
     "packets lost",
     "slow link",
     "clock step within the bound",

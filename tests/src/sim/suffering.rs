@@ -10,35 +10,38 @@ use folkmoot_storage::Crash;
 use tokio::time::{Instant, sleep_until};
 
 use super::faults::{Fault, Planned};
-use super::findings::Findings;
+use super::invariants::bounds;
 use super::machine::Failed;
-use super::net::{client_ip, node_ip};
-use super::sometimes::{Sometimes, State};
+use super::net::{client_ip, node_ip, raw_ip};
+use super::oracle::Oracle;
+use super::sometimes::State;
 use super::weather::pairs;
 use super::world::World;
 
 /// What is wrong now.
 pub struct Suffering<'a> {
     world: &'a mut World,
-    findings: &'a Findings,
-    sometimes: &'a Sometimes,
+    oracle: &'a Oracle,
     /// Faults that have begun and are not over.
     now: Vec<Fault>,
     /// Machines whose disk was made to fail.
     disks: BTreeSet<usize>,
-    cut: BTreeSet<(usize, usize)>,
+    /// Ways that are cut, from host to host.
+    cut: BTreeSet<(IpAddr, IpAddr)>,
+    /// Appends of older terms that each machine's process refused.
+    stale: BTreeMap<usize, u64>,
 }
 
 impl<'a> Suffering<'a> {
     /// Nothing is wrong yet.
-    pub fn new(world: &'a mut World, findings: &'a Findings, sometimes: &'a Sometimes) -> Self {
+    pub fn new(world: &'a mut World, oracle: &'a Oracle) -> Self {
         Self {
             world,
-            findings,
-            sometimes,
+            oracle,
             now: Vec::new(),
             disks: BTreeSet::new(),
             cut: BTreeSet::new(),
+            stale: BTreeMap::new(),
         }
     }
 
@@ -50,6 +53,8 @@ impl<'a> Suffering<'a> {
         let begin = Instant::now();
         for (at, fault, begins) in in_order(faults) {
             self.until(begin + at).await;
+            bounds::check(self.world, &self.oracle.findings.under("bounds"));
+            self.stale_appends();
             let done = match begins {
                 true => self.begin(fault).await,
                 false => self.end(fault).await,
@@ -57,6 +62,19 @@ impl<'a> Suffering<'a> {
             done.with_context(|| fault.to_string())?;
         }
         Ok(())
+    }
+
+    /// Counts what replicas refused since they were looked at last.
+    fn stale_appends(&mut self) {
+        for (machine, node) in self.world.nodes() {
+            let shards = node.voters.all();
+            let all: u64 = shards.iter().map(|voter| voter.raft.stale_appends()).sum();
+            let before = self.stale.insert(machine.index, all).unwrap_or(0);
+            // A new process begins at 0.
+            for _ in 0..all.saturating_sub(before) {
+                self.oracle.sometimes.saw(State::StaleAppend);
+            }
+        }
     }
 
     /// Waits, and lets processes end that cannot go on.
@@ -81,7 +99,8 @@ impl<'a> Suffering<'a> {
         }
         if !self.disks.contains(&index) {
             let why = failed.why;
-            self.findings
+            self.oracle
+                .findings
                 .add(format!("machine {index} cannot go on: {why}"));
         }
         self.stop(index).await;
@@ -92,16 +111,16 @@ impl<'a> Suffering<'a> {
     async fn stop(&mut self, index: usize) {
         let machine = &mut self.world.machines[index];
         if machine.node.is_some() {
-            self.sometimes.saw(State::StoppedByDisk);
+            self.oracle.sometimes.saw(State::StoppedByDisk);
             let seed = self.world.plan.seed;
             machine.crash(Crash::KeepPrefix { seed }).await;
         }
     }
 
     async fn begin(&mut self, fault: Fault) -> anyhow::Result<()> {
-        self.sometimes.happened(fault.name());
+        self.oracle.sometimes.happened(fault.name());
         if !self.now.is_empty() {
-            self.sometimes.saw(State::FaultsOverlap);
+            self.oracle.sometimes.saw(State::FaultsOverlap);
         }
         self.now.push(fault);
         match fault {
@@ -111,7 +130,7 @@ impl<'a> Suffering<'a> {
                     machine.mid_write().await;
                     let unsynced = machine.crash(crash).await;
                     if unsynced > 0 && crash == Crash::LoseUnsynced {
-                        self.sometimes.saw(State::LostUnsynced);
+                        self.oracle.sometimes.saw(State::LostUnsynced);
                     }
                 }
             }
@@ -170,9 +189,17 @@ impl<'a> Suffering<'a> {
         let mut lossy: BTreeMap<(usize, usize), u32> = BTreeMap::new();
         for fault in &self.now {
             match *fault {
-                Fault::Cut { from, to } => cut.extend([(from, to), (to, from)]),
-                Fault::CutOneWay { from, to } => {
-                    cut.insert((from, to));
+                Fault::Cut { from, to } => {
+                    cut.extend(self.ways(from, to));
+                    cut.extend(self.ways(to, from));
+                }
+                Fault::CutOneWay { from, to } => cut.extend(self.ways(from, to)),
+                Fault::Isolate { machine, one_way } => {
+                    let away = self.to_neighbours(machine);
+                    if !one_way {
+                        cut.extend(away.iter().map(|(a, b)| (*b, *a)));
+                    }
+                    cut.extend(away);
                 }
                 Fault::Loss { from, to, permille } => {
                     lossy.insert((from.min(to), from.max(to)), permille);
@@ -188,20 +215,16 @@ impl<'a> Suffering<'a> {
             weather.slower(a, b, slower.get(&(a, b)).copied().unwrap_or(0));
             weather.lossy(a, b, lossy.get(&(a, b)).copied().unwrap_or(0));
         }
-        for way in cut.difference(&self.cut) {
-            for (a, b) in self.ways(*way) {
-                self.world.net.partition_one_way(a, b);
-            }
+        for (a, b) in cut.difference(&self.cut) {
+            self.world.net.partition_one_way(*a, *b);
         }
-        for way in self.cut.difference(&cut) {
-            for (a, b) in self.ways(*way) {
-                self.world.net.heal_one_way(a, b);
-            }
+        for (a, b) in self.cut.difference(&cut) {
+            self.world.net.heal_one_way(*a, *b);
         }
         self.cut = cut;
     }
 
-    fn ways(&self, (from, to): (usize, usize)) -> Vec<(IpAddr, IpAddr)> {
+    fn ways(&self, from: usize, to: usize) -> Vec<(IpAddr, IpAddr)> {
         let there = self.hosts(to);
         let here = self.hosts(from);
         here.iter()
@@ -209,11 +232,22 @@ impl<'a> Suffering<'a> {
             .collect()
     }
 
+    /// From a machine to the other nodes of its region.
+    fn to_neighbours(&self, machine: usize) -> Vec<(IpAddr, IpAddr)> {
+        let it = &self.world.machines[machine];
+        let others = self.world.machines.iter();
+        others
+            .filter(|other| other.region == it.region && other.index != machine)
+            .map(|other| (it.ip, other.ip))
+            .collect()
+    }
+
     fn hosts(&self, region: usize) -> Vec<IpAddr> {
         let plan = &self.world.plan;
         let nodes = (0..plan.shape.nodes[region]).map(|n| node_ip(region, n));
         let clients = (0..plan.people).map(|n| client_ip(region, n));
-        nodes.chain(clients).collect()
+        let devices = (0..plan.people).map(|n| raw_ip(region, n));
+        nodes.chain(clients).chain(devices).collect()
     }
 }
 

@@ -8,15 +8,22 @@ use folkmoot_client::{ClientError, Code, GroupId, NewGroup, Range};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::book::{Book, Outcome, group_name};
-use super::findings::Findings;
+use super::book::{Outcome, group_name};
+use super::moderation;
 use super::net::{PORT, REGIONS, node_ip};
+use super::oracle::Oracle;
 use super::person::{Person, PersonParts};
 use super::plan::{GroupPlan, Plan};
+use super::raw;
 use super::world::World;
 
 /// One thing that somebody does takes no longer: calls have deadlines.
 const STEP: Duration = Duration::from_secs(60);
+
+/// Kinds of things that people do.
+const KINDS: usize = 28;
+/// Entries of a page that somebody looks at.
+pub const PAGE: u32 = 10;
 
 /// A group that was made.
 #[derive(Debug, Clone)]
@@ -36,14 +43,9 @@ pub struct Crowd {
 ///
 /// # Errors
 /// When something is refused: nothing is broken yet.
-pub async fn gather(
-    plan: &Plan,
-    world: &World,
-    book: &Arc<Book>,
-    findings: &Findings,
-) -> anyhow::Result<Crowd> {
+pub async fn gather(plan: &Plan, world: &World, oracle: &Oracle) -> anyhow::Result<Crowd> {
     let mut people: Vec<Person> = (0..plan.everybody())
-        .map(|id| person(plan, world, id, book, findings))
+        .map(|id| person(plan, world, id, oracle))
         .collect();
     for person in &mut people {
         person.connect().await;
@@ -65,7 +67,7 @@ pub async fn gather(
     })
 }
 
-fn person(plan: &Plan, world: &World, id: usize, book: &Arc<Book>, findings: &Findings) -> Person {
+fn person(plan: &Plan, world: &World, id: usize, oracle: &Oracle) -> Person {
     let region = id / plan.people;
     let regions = (0..REGIONS.len()).map(|n| (region + n) % REGIONS.len());
     let edges = regions.flat_map(|region| {
@@ -79,8 +81,10 @@ fn person(plan: &Plan, world: &World, id: usize, book: &Arc<Book>, findings: &Fi
         id,
         net: world.net.clone(),
         edges: edges.collect(),
-        book: Arc::clone(book),
-        findings: findings.clone(),
+        book: Arc::clone(&oracle.book),
+        findings: oracle.findings.clone(),
+        sometimes: oracle.sometimes.clone(),
+        start: world.start,
     })
 }
 
@@ -126,7 +130,7 @@ async fn live(mut person: Person, groups: Arc<Vec<Made>>, steps: usize) -> Perso
     for _ in 0..steps {
         let pause = person.draw.between(50, 1_100);
         sleep(pause).await;
-        let what = person.draw.below(20);
+        let what = person.draw.below(KINDS);
         let step = one(&mut person, &groups, what);
         if timeout(STEP, step).await.is_err() {
             person
@@ -143,30 +147,44 @@ async fn one(person: &mut Person, groups: &[Made], what: usize) {
         return enter(person, groups).await;
     };
     match what {
-        0..=9 => {
+        0..=10 => {
             for _ in 0..=person.draw.below(4) {
                 person.say(group).await;
             }
         }
-        10..=12 => mark(person, group).await,
-        13 => person.rename(group).await,
-        14 => {
-            let made = groups.iter().find(|made| made.id == group);
-            if let Some(made) = made
-                && made.plan.open
-                && made.plan.owner != person.id
-            {
-                person.leave(group).await;
-                if made.plan.history_from_join {
-                    person.book.left(person.id, group);
-                }
+        11..=13 => mark(person, group).await,
+        14 => person.rename(group).await,
+        15 => leave(person, groups, group).await,
+        16 => enter(person, groups).await,
+        17 => look(person, group).await,
+        18 => pry(person, groups).await,
+        19 => person.reconnect().await,
+        20 => person.die().await,
+        21 => moderation::amend(person, group, false).await,
+        22 => moderation::amend(person, group, true).await,
+        23 => moderation::settings(person, group).await,
+        24 => raw::again_and_again(person, group).await,
+        _ => {
+            let own = |made: &&Made| made.plan.owner == person.id;
+            let owned: Vec<&Made> = groups.iter().filter(own).collect();
+            if let Some(made) = person.draw.pick(&owned).copied() {
+                moderation::moderate(person, made).await;
             }
         }
-        15 => enter(person, groups).await,
-        16 => look(person, group).await,
-        17 => pry(person, groups).await,
-        18 => person.reconnect().await,
-        _ => person.die().await,
+    }
+}
+
+/// Leaves a group that one can come back to.
+async fn leave(person: &mut Person, groups: &[Made], group: GroupId) {
+    let made = groups.iter().find(|made| made.id == group);
+    if let Some(made) = made
+        && made.plan.open
+        && made.plan.owner != person.id
+    {
+        person.leave(group).await;
+        if made.plan.history_from_join {
+            person.book.left(person.id, group);
+        }
     }
 }
 
@@ -213,7 +231,7 @@ async fn look(person: &mut Person, group: GroupId) {
     };
     let range = Range {
         after: person.draw.below(20) as u64,
-        limit: 10,
+        limit: PAGE,
         ..Range::default()
     };
     let Ok(slice) = handle.history(range).await else {

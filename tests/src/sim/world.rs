@@ -17,11 +17,10 @@ use tokio::time::{Instant, sleep};
 use super::clock::SimClock;
 use super::disk::Disk;
 use super::draw::{self, Draw};
-use super::findings::Findings;
 use super::machine::{Failed, Machine, MachineParts};
 use super::net::{REGIONS, node_ip};
+use super::oracle::Oracle;
 use super::plan::Plan;
-use super::trace::Trace;
 use super::weather::Weather;
 
 /// A new cluster is whole within this time.
@@ -32,6 +31,8 @@ pub struct World {
     pub net: SimNet,
     pub weather: Arc<Weather>,
     pub machines: Vec<Machine>,
+    /// When the history began.
+    pub start: Instant,
     pub(super) plan: Plan,
     /// Processes that cannot go on.
     pub(super) failed: mpsc::UnboundedReceiver<Failed>,
@@ -41,8 +42,8 @@ pub struct World {
 pub struct WorldParts<'a> {
     pub net: SimNet,
     pub weather: Arc<Weather>,
-    pub trace: &'a Arc<Trace>,
-    pub findings: &'a Findings,
+    pub oracle: &'a Oracle,
+    pub start: Instant,
 }
 
 impl World {
@@ -56,6 +57,7 @@ impl World {
             machines: machines(plan, &parts, &tell),
             net: parts.net,
             weather: parts.weather,
+            start: parts.start,
             plan: plan.clone(),
             failed,
         };
@@ -132,11 +134,7 @@ fn machines(
     parts: &WorldParts<'_>,
     tell: &mpsc::UnboundedSender<Failed>,
 ) -> Vec<Machine> {
-    let WorldParts {
-        trace, findings, ..
-    } = parts;
     let mut draw = Draw::of(plan.seed, "machines");
-    let start = Instant::now();
     let mut machines = Vec::new();
     for (region, &count) in plan.shape.nodes.iter().enumerate() {
         for number in 0..count {
@@ -146,8 +144,8 @@ fn machines(
                 index,
                 region,
                 ip: node_ip(region, number),
-                clock: Arc::new(SimClock::new(start, off_ms)),
-                disk: Disk::new(index, Arc::clone(trace), (*findings).clone()),
+                clock: Arc::new(SimClock::new(parts.start, off_ms)),
+                disk: Disk::new(index, parts.oracle.clone()),
                 net: parts.net.clone(),
                 weather: Arc::clone(&parts.weather),
                 failed: tell.clone(),

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use folkmoot_client::Code;
+use folkmoot_client::{Code, UserId};
 use folkmoot_wire::proto::Kind;
 
 use super::End;
-use crate::sim::book::{Act, MessageNo, Outcome};
+use super::members::{self, Standing};
+use crate::sim::book::{Act, MessageNo, Outcome, PersonId};
+
+type Users = BTreeMap<PersonId, UserId>;
 
 pub(super) fn check(end: &End<'_>) {
     let mut found: BTreeMap<MessageNo, Vec<(folkmoot_client::GroupId, u64)>> = BTreeMap::new();
@@ -22,10 +25,11 @@ pub(super) fn check(end: &End<'_>) {
         }
     }
     let pages = end.book.pages();
+    let users = &pages.users;
     for act in &pages.acts {
         let places = act.message.and_then(|message| found.get(&message));
         let places = places.map_or(&[][..], Vec::as_slice);
-        if let Err(wrong) = judge(end, act, places) {
+        if let Err(wrong) = judge(end, users, act, places) {
             let (who, group, message) = (act.who, act.group, act.message);
             end.findings.add(format!(
                 "{:?} {message:?} of person {who} in {group}, {:?}: {wrong}",
@@ -37,17 +41,18 @@ pub(super) fn check(end: &End<'_>) {
 
 fn judge(
     end: &End<'_>,
+    users: &Users,
     act: &Act,
     places: &[(folkmoot_client::GroupId, u64)],
 ) -> Result<(), String> {
     match act.outcome {
         Outcome::Unknown if places.len() > 1 => Err(format!("it is at {places:?}")),
-        Outcome::Refused(_) if !places.is_empty() => Err(format!("it is at {places:?}")),
-        // A member who is told "not found" was not looked up where it counts.
-        Outcome::Refused(Code::NotFound) if act.member && act.kind == Kind::Message => {
-            Err("a member was held for an outsider".into())
+        // Of a raw device's repetitions one may be refused and one not.
+        Outcome::Refused(_) if !places.is_empty() && !act.raw => {
+            Err(format!("it is at {places:?}"))
         }
-        Outcome::Unknown | Outcome::Refused(_) => Ok(()),
+        Outcome::Refused(code) => fair(end, users, act, code),
+        Outcome::Unknown => Ok(()),
         Outcome::Acked(sent) if act.message.is_some() => match places {
             [(group, seq)] if (*group, *seq) == (act.group, sent.seq) => Ok(()),
             other => Err(format!("it is at {other:?}")),
@@ -67,5 +72,32 @@ fn judge(
                 other => Err(format!("there is {other:?}")),
             }
         }
+    }
+}
+
+/// A refusal for good is for a reason that the log shows.
+fn fair(end: &End<'_>, users: &Users, act: &Act, code: Code) -> Result<(), String> {
+    let user = users.get(&act.who).copied();
+    let ever = |standing: Standing| {
+        let headers = end.logs.get(&act.group).map(|log| &log.headers);
+        headers.into_iter().flatten().any(|header| {
+            members::subject(header) == user && members::change(header) == Some(standing)
+        })
+    };
+    let over_others = matches!(act.kind, Kind::Ban | Kind::Unban | Kind::Mute | Kind::Leave);
+    let fair = match code {
+        Code::NotFound => !act.member || ever(Standing::Left) || ever(Standing::Banned),
+        // Whoever is added by somebody else was banned, perhaps.
+        Code::Banned => act.kind == Kind::Join || ever(Standing::Banned),
+        // What was said before one left may be out of sight now.
+        Code::TargetNotFound => ever(Standing::Left) || ever(Standing::Banned),
+        Code::Conflict => act.raw,
+        Code::Forbidden => act.kind == Kind::Join || ever(Standing::Left),
+        Code::Invalid => over_others,
+        _ => false,
+    };
+    match fair {
+        true => Ok(()),
+        false => Err("nothing shows why".into()),
     }
 }

@@ -1,10 +1,14 @@
 //! What must hold, by section 5 of the design: one file each. Some are looked
 //! at while the history runs, most at its end.
 
+pub mod appenders;
+pub mod bounds;
 pub mod clocks;
 pub mod committed;
 pub mod cursors;
+pub mod members;
 pub mod once;
+pub mod order;
 pub mod outsiders;
 pub mod rows;
 pub mod sequence;
@@ -17,7 +21,9 @@ use folkmoot_wire::proto::{EntryHeader, Head, SealedEntry};
 
 use super::book::{Book, MessageNo, message_of};
 use super::findings::Findings;
+use super::oracle::Oracle;
 use super::quiet;
+use super::sometimes::Sometimes;
 use super::workload::Made;
 use super::world::World;
 
@@ -45,18 +51,14 @@ pub struct End<'a> {
     pub book: &'a Book,
     pub groups: &'a [Made],
     pub logs: BTreeMap<GroupId, Log>,
-    pub findings: &'a Findings,
+    pub findings: Findings,
+    pub sometimes: &'a Sometimes,
 }
 
 impl<'a> End<'a> {
     /// Reads what the homes hold.
     #[must_use]
-    pub fn new(
-        world: &'a World,
-        book: &'a Book,
-        groups: &'a [Made],
-        findings: &'a Findings,
-    ) -> Self {
+    pub fn new(world: &'a World, oracle: &'a Oracle, groups: &'a [Made]) -> Self {
         let mut logs = BTreeMap::new();
         let placement = quiet::placement(world).unwrap_or_default();
         for (group, head) in quiet::home_heads(world) {
@@ -81,22 +83,36 @@ impl<'a> End<'a> {
         }
         Self {
             world,
-            book,
+            book: &oracle.book,
             groups,
             logs,
-            findings,
+            findings: oracle.findings.clone(),
+            sometimes: &oracle.sometimes,
         }
     }
 
     /// Looks at everything.
-    pub fn check(&self) {
-        sequence::check(self);
-        clocks::check(self);
-        committed::check(self);
-        once::check(self);
-        timelines::check(self);
-        cursors::check(self);
-        rows::check(self);
-        outsiders::check(self);
+    pub fn check(&mut self) {
+        let all = self.findings.clone();
+        for (name, check) in CHECKS {
+            self.findings = all.under(name);
+            check(self);
+        }
     }
 }
+
+type Check = fn(&End<'_>);
+
+/// What is looked at when a history has come to its end.
+const CHECKS: &[(&str, Check)] = &[
+    ("sequence", sequence::check),
+    ("clocks", clocks::check),
+    ("committed", committed::check),
+    ("order", order::check),
+    ("members", members::check),
+    ("once", once::check),
+    ("timelines", timelines::check),
+    ("cursors", cursors::check),
+    ("rows", rows::check),
+    ("outsiders", outsiders::check),
+];

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use folkmoot_client::UserId;
-use folkmoot_wire::proto::Kind;
 
+use super::members::{self, Standing};
 use super::{End, Log};
 use crate::sim::book::MessageNo;
 use crate::sim::workload::Made;
@@ -60,60 +60,30 @@ pub(super) fn check(end: &End<'_>) {
             });
         }
     }
-    authors(end, &may);
-}
-
-/// Whoever has an entry in a log was in the group then.
-fn authors(end: &End<'_>, may: &[BTreeMap<UserId, Seen>]) {
-    for (made, may) in end.groups.iter().zip(may) {
-        let Some(log) = end.logs.get(&made.id) else {
-            continue;
-        };
-        for header in &log.headers {
-            let Ok(user) = UserId::from_slice(&header.sender) else {
-                continue;
-            };
-            end.findings.check(may.contains_key(&user), || {
-                format!(
-                    "{user} is no member and has entry {} of {}",
-                    header.seq, made.id
-                )
-            });
-        }
-    }
 }
 
 /// What each user may see, by what the log says: from where they may see to
-/// where they left last.
+/// where they left or were put out last.
 fn visible(made: &Made, log: &Log) -> BTreeMap<UserId, Seen> {
     let mut seen: BTreeMap<UserId, Seen> = BTreeMap::new();
     for header in &log.headers {
-        let kind = Kind::try_from(header.kind).unwrap_or_default();
-        let subject = if header.subject.is_empty() {
-            &header.sender
-        } else {
-            &header.subject
-        };
-        let Ok(user) = UserId::from_slice(subject) else {
+        let Some(user) = members::subject(header) else {
             continue;
         };
-        match kind {
-            Kind::Create => {
-                seen.entry(user).or_default().push((1, u64::MAX));
-            }
-            Kind::Join => {
+        match members::change(header) {
+            Some(Standing::Member) => {
                 let from = match made.plan.history_from_join {
                     true => header.seq,
                     false => 1,
                 };
                 seen.entry(user).or_default().push((from, u64::MAX));
             }
-            Kind::Leave => {
-                if let Some((_, to)) = seen.entry(user).or_default().last_mut() {
-                    *to = header.seq;
+            Some(Standing::Left | Standing::Banned) => {
+                if let Some((_, to)) = seen.get_mut(&user).and_then(|seen| seen.last_mut()) {
+                    *to = header.seq.min(*to);
                 }
             }
-            _ => {}
+            None => {}
         }
     }
     seen
