@@ -308,29 +308,15 @@ impl Backend for World {
         let LogRange {
             after,
             before,
-            limit,
             max_bytes,
             backward,
-            reader: _,
+            ..
         } = range;
+        let limit = range.limit as usize;
         let read = if backward {
-            log::read_entries_back(
-                &*self.store,
-                &group,
-                after,
-                before,
-                limit as usize,
-                max_bytes,
-            )
+            log::read_entries_back(&*self.store, &group, after, before, limit, max_bytes)
         } else {
-            log::read_entries(
-                &*self.store,
-                &group,
-                after,
-                before,
-                limit as usize,
-                max_bytes,
-            )
+            log::read_entries(&*self.store, &group, after, before, limit, max_bytes)
         };
         let entries = read.unwrap();
         let from = entries.first().map_or(after + 1, |(seq, _)| *seq);
