@@ -69,7 +69,11 @@ pub trait Backend: Send + Sync + 'static {
     fn cluster(&self) -> String;
 
     /// A stamp of this node's HLC.
-    fn stamp(&self) -> Hlc;
+    ///
+    /// # Errors
+    /// `storage_failed` when its bound cannot be persisted: another stamp could
+    /// be given twice.
+    fn stamp(&self) -> Result<Hlc, Fault>;
 
     /// Milliseconds since 1970, by this node's clock.
     fn wall_ms(&self) -> u64;

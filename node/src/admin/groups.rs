@@ -172,7 +172,7 @@ pub(super) async fn create(
     unique.copy_from_slice(&random[2..13]);
     let slot = Slot(u16::from_be_bytes([random[0], random[1]]));
     let group = GroupId::new(region, slot, unique);
-    let stamp = backend.stamp();
+    let stamp = backend.stamp()?;
     let mut own = [0; 8];
     own.copy_from_slice(&random[13..21]);
     let body = CreateBody {

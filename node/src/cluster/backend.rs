@@ -22,7 +22,7 @@ use super::feeds::Feeds;
 use super::follow::Followers;
 use super::outcome::{effect_is_awaited, judged, may_be_tentative};
 use super::peers::Peers;
-use super::read::LocalReads;
+use super::read::{LocalReads, storage};
 use super::router::Router;
 use super::shards::Voters;
 use super::tentatives::Keeper;
@@ -201,10 +201,8 @@ impl Backend for NodeBackend {
         hex::encode(self.cluster)
     }
 
-    fn stamp(&self) -> Hlc {
-        // Without a stamp that can be persisted the disk has failed and the
-        // node is stopping; the last one is then as good as any.
-        self.stamps.tick().unwrap_or_default()
+    fn stamp(&self) -> Result<Hlc, Fault> {
+        self.stamps.tick().map_err(storage)
     }
 
     fn wall_ms(&self) -> u64 {

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 
 use folkmoot_client::{Code, Entry, GroupId, Sent, UserId};
 use folkmoot_transport::sim::Delivery;
-use folkmoot_wire::proto::Kind;
+use folkmoot_wire::proto::server_frame::Body;
+use folkmoot_wire::proto::{Kind, ServerFrame};
 use parking_lot::{Mutex, MutexGuard};
+use prost::Message;
 use tokio::time::Instant;
 
 use super::findings::Findings;
@@ -55,6 +57,8 @@ pub struct Pages {
     pub readings: BTreeMap<(PersonId, GroupId), Reading>,
     /// Messages whose text crossed the network to a person's device.
     pub crossed: BTreeSet<(PersonId, MessageNo)>,
+    /// Messages that were shown as tentative on a person's device, and where.
+    pub shown: BTreeSet<(PersonId, GroupId, MessageNo)>,
     /// Names of groups that did, by the groups' numbers.
     pub named: BTreeSet<(PersonId, usize)>,
     /// Groups that a person's client told of in events.
@@ -171,19 +175,29 @@ impl Book {
         if !client.raw {
             self.pages.lock().edges.insert(who, delivery.from.ip());
         }
+        let tentative = tentative_in(delivery);
         let mut rest = delivery.bytes;
         while let Some(at) = rest.windows(2).position(|two| two == b"<<") {
             rest = &rest[at + 2..];
             match mark(rest) {
-                Some(Mark::Message(message)) => {
-                    self.pages.lock().crossed.insert((who, message));
-                }
+                Some(Mark::Message(message)) => match tentative {
+                    Some(group) => drop(self.pages.lock().shown.insert((who, group, message))),
+                    None => drop(self.pages.lock().crossed.insert((who, message))),
+                },
                 Some(Mark::Group(group)) => {
                     self.pages.lock().named.insert((who, group));
                 }
                 None => {}
             }
         }
+    }
+}
+
+/// The group whose messages a push shows as tentative.
+fn tentative_in(delivery: &Delivery<'_>) -> Option<GroupId> {
+    match ServerFrame::decode(delivery.bytes).ok()?.body? {
+        Body::Tentative(push) => GroupId::from_slice(&push.group).ok(),
+        _ => None,
     }
 }
 

@@ -64,6 +64,10 @@ states! {
     Resumed = "resume after overlap";
     /// A client's place is not one of this history, or not for it to see.
     NotResumed = "resume refused";
+    /// A message was taken while its home could not be reached.
+    Accepted = "accepted while the home was away";
+    /// What was accepted was refused in the end.
+    AcceptedRefused = "accepted, and then refused";
     /// A log goes on under another leader.
     NewEpoch = "a log goes on in another epoch";
 }

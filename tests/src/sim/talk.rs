@@ -72,6 +72,10 @@ impl Talk {
                 Some(Code::ClockDrift) => self.sometimes.saw(State::DriftRefused),
                 _ => {}
             },
+            Some(Body::Sent(sent)) if sent.accepted => self.sometimes.saw(State::Accepted),
+            Some(Body::Tentative(push)) if push.settled.iter().any(|s| s.error.is_some()) => {
+                self.sometimes.saw(State::AcceptedRefused);
+            }
             Some(Body::AccessLost(_)) => self.sometimes.saw(State::AccessLost),
             Some(Body::Activated(activated)) if activated.error.is_none() && !activated.resumed => {
                 self.sometimes.saw(State::NotResumed);

@@ -41,7 +41,7 @@ pub(super) async fn create_group(
         client_msg_id: request.client_msg_id,
         kind: Kind::Create as i32,
         body: body.encode_to_vec().into(),
-        ..session.append()
+        ..session.append()?
     };
     let op = command::Op::Append(append);
     created(group, session.core.backend.propose(group, op).await?)
@@ -121,7 +121,7 @@ pub(super) async fn open_direct(
         kind: Kind::Create as i32,
         body: body.encode_to_vec().into(),
         subject: peer.to_bytes(),
-        ..session.append()
+        ..session.append()?
     };
     let outcome = backend.propose(group, command::Op::Append(append)).await;
     match outcome.and_then(|outcome| created(group, outcome)) {

@@ -40,7 +40,7 @@ pub(super) async fn update_self(
     };
     let backend = &session.core.backend;
     // The edge's stamp, never the client's clock, orders the writers.
-    own.hlc = backend.stamp().as_u64();
+    own.hlc = backend.stamp()?.as_u64();
     own.node = backend.node().0;
     own.nick = String::new();
     let op = command::Op::SelfRows(SelfRows {

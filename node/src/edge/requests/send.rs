@@ -43,8 +43,9 @@ struct RawJoin {
 }
 
 pub(in crate::edge) async fn send(session: &Arc<Session>, asked: Asked, send: Send) {
-    let group = match checked(&send) {
-        Ok(group) => group,
+    let checked = checked(&send).and_then(|group| Ok((group, session.append()?)));
+    let (group, append) = match checked {
+        Ok(checked) => checked,
         Err(fault) => return asked.reply(Err(fault)).await,
     };
     let append = Append {
@@ -59,7 +60,7 @@ pub(in crate::edge) async fn send(session: &Arc<Session>, asked: Asked, send: Se
         expires_at_ms: send.expires_at_ms,
         cipher: send.cipher,
         subject: send.subject,
-        ..session.append()
+        ..append
     };
     let op = command::Op::Append(append);
     session.submit(group, Job { asked, op }).await;
@@ -78,37 +79,38 @@ pub(in crate::edge) async fn update_profile(
     );
     let checked = group_id(&update.group)
         .and_then(|group| check_id(&update.client_msg_id).map(|()| group))
-        .and_then(|group| check_size(&body).map(|()| group));
-    let group = match checked {
-        Ok(group) => group,
+        .and_then(|group| check_size(&body).map(|()| group))
+        .and_then(|group| Ok((group, session.append()?)));
+    let (group, append) = match checked {
+        Ok(checked) => checked,
         Err(fault) => return asked.reply(Err(fault)).await,
     };
     let op = command::Op::Append(Append {
         client_msg_id: update.client_msg_id,
         kind: Kind::Profile as i32,
         body,
-        ..session.append()
+        ..append
     });
     session.submit(group, Job { asked, op }).await;
 }
 
 impl Session {
     /// An append of this session, with what the edge adds to each.
-    pub(super) fn append(&self) -> Append {
+    pub(super) fn append(&self) -> Result<Append, Fault> {
         let backend = &self.core.backend;
         let id = MessageId {
-            hlc: backend.stamp(),
+            hlc: backend.stamp()?,
             node: backend.node(),
         };
         let mut salt = [0; SALT_LEN];
         backend.random(&mut salt);
-        Append {
+        Ok(Append {
             id: id.to_bytes(),
             sender: self.user.to_bytes(),
             device: self.device.0,
             salt: Bytes::copy_from_slice(&salt),
             ..Append::default()
-        }
+        })
     }
 }
 

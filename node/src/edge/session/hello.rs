@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use folkmoot_crdt::hlc::Hlc;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::{ClientFrame, Hello, Welcome, server_frame};
 use folkmoot_wire::version::{self, Range};
@@ -25,6 +26,7 @@ pub(super) struct Greeting {
     pub(super) user: UserId,
     pub(super) version: u32,
     pub(super) features: Vec<String>,
+    pub(super) stamp: Hlc,
     /// How long the token is still good.
     pub(super) lasts: Duration,
 }
@@ -67,6 +69,7 @@ pub(super) async fn greet(core: &Core, frame: Bytes) -> Result<Greeting, (u64, F
         .map_err(fault)?;
     Ok(Greeting {
         id,
+        stamp: core.backend.stamp().map_err(fault)?,
         user,
         version,
         features: version::common_features(&hello.features),
@@ -89,7 +92,7 @@ impl Session {
             user: self.user.to_bytes(),
             node: backend.node().0,
             region: backend.region(),
-            stamp: backend.stamp().as_u64(),
+            stamp: greeting.stamp.as_u64(),
             heartbeat_ms: limits::HEARTBEAT.as_millis() as u32,
             changed: Some(changed),
             active: Vec::new(),

@@ -97,10 +97,11 @@ impl Session {
                 asked.reply(Err(fault)).await;
             }
             Some(Request::Ping(_)) => {
-                let stamp = self.core.backend.stamp().as_u64();
-                asked
-                    .reply(Ok(server_frame::Body::Pong(Pong { stamp })))
-                    .await;
+                let pong = self.core.backend.stamp().map(|stamp| {
+                    let stamp = stamp.as_u64();
+                    server_frame::Body::Pong(Pong { stamp })
+                });
+                asked.reply(pong).await;
             }
             Some(Request::Send(request)) => {
                 if let Some(asked) = self.allowed(asked).await {

@@ -1,5 +1,6 @@
 //! Clients that say nothing, read nothing, ask too much; nodes that go away.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -239,4 +240,18 @@ async fn a_drain_answers_what_is_open_and_sends_clients_away() {
     let mut late = Client::silent(&world, true);
     let closed = late.end.closed.wait_for(Option::is_some).await.unwrap();
     assert_eq!(closed.clone().unwrap().0, Code::Draining as u32);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_stamp_nothing_is_taken() {
+    let world = World::new();
+    let mut ann = Client::connect(&world, "ann").await;
+    let group = ann.create("g", |_| {}).await;
+    world.no_stamp.store(true, Ordering::SeqCst);
+    let send = ann.entry(group, Kind::Message, text("a"));
+    for request in [Request::Send(send), Request::Ping(Ping {})] {
+        assert_eq!(error(ann.call(request).await).0, Code::StorageFailed);
+    }
+    let head = ann.activate(group, 0, Bytes::new()).await.head;
+    assert_eq!(head.unwrap().seq, 1, "only its making");
 }

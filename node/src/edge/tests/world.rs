@@ -48,6 +48,8 @@ pub(super) struct World {
     /// `want`s minus `unwant`s.
     pub(super) wanted: Mutex<BTreeMap<GroupId, i64>>,
     pub(super) tentative: Mutex<BTreeMap<GroupId, Vec<SealedEntry>>>,
+    /// The disk has failed: no more stamps.
+    pub(super) no_stamp: AtomicBool,
     pub(super) hold_news: AtomicBool,
     pub(super) held_news: Mutex<Vec<GroupPush>>,
 }
@@ -80,6 +82,7 @@ impl World {
             latency: Mutex::default(),
             wanted: Mutex::default(),
             tentative: Mutex::default(),
+            no_stamp: AtomicBool::new(false),
             hold_news: AtomicBool::new(false),
             held_news: Mutex::default(),
         });
@@ -128,7 +131,7 @@ impl World {
             leader: NodeId(1),
         };
         let payload = CommandBatch {
-            proposed_hlc: self.stamp().as_u64(),
+            proposed_hlc: self.stamp().unwrap().as_u64(),
             commands,
         };
         let mut batch = Batch::default();
@@ -183,10 +186,13 @@ impl Backend for World {
         "03".repeat(16)
     }
 
-    fn stamp(&self) -> Hlc {
+    fn stamp(&self) -> Result<Hlc, Fault> {
+        if self.no_stamp.load(Ordering::SeqCst) {
+            return Err(Code::StorageFailed.into());
+        }
         let now = Hlc::from_parts(self.wall_ms(), 0).as_u64();
         self.stamps.fetch_max(now, Ordering::SeqCst);
-        Hlc::from_u64(self.stamps.fetch_add(1, Ordering::SeqCst))
+        Ok(Hlc::from_u64(self.stamps.fetch_add(1, Ordering::SeqCst)))
     }
 
     fn wall_ms(&self) -> u64 {

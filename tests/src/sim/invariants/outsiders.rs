@@ -40,6 +40,20 @@ pub(super) fn check(end: &End<'_>) {
             format!("message {message} ({place:?}) reached person {who}, who may not see it")
         });
     }
+    // What is tentative is in no log: who is a member is then known only as it
+    // was, and whether the home takes it is not known at all.
+    for (who, group, message) in &pages.shown {
+        let index = end.groups.iter().position(|made| made.id == *group);
+        let said_there = pages
+            .acts
+            .iter()
+            .any(|act| act.message == Some(*message) && act.group == *group);
+        let member = index.zip(pages.users.get(who));
+        let allowed = member.is_some_and(|(index, user)| may[index].contains_key(user));
+        end.findings.check(allowed && said_there, || {
+            format!("message {message}, tentative in {group}, was shown to person {who}")
+        });
+    }
     for (index, made) in end.groups.iter().enumerate().filter(|(_, m)| !m.plan.open) {
         let inside = |who: &usize| {
             let user = pages.users.get(who);
