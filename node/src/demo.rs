@@ -123,7 +123,7 @@ async fn play(
     options: &Options,
     cluster: Cluster,
     logs: Vec<replay::Log>,
-    wan: &Wan,
+    wan: &Arc<Wan>,
     json: bool,
 ) -> anyhow::Result<Played> {
     let cluster = Arc::new(cluster);
@@ -131,7 +131,7 @@ async fn play(
     let observers = Observers::start(&replay).await?;
     let page = match options.headless {
         true => None,
-        false => Some(page::serve(&replay, options.wan, options.port).await?),
+        false => Some(page::serve(&replay, wan, options.wan, options.port).await?),
     };
     if let Some(page) = &page {
         println!("the page: http://{}/", page.addr);

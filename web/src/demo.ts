@@ -120,6 +120,7 @@ function showPanes(from: Settings): void {
   const id = chosen ?? from.group;
   const home = homeOf(from, id);
   const readers = from.panes.map((pane, region): Reader => ({ user: pane.user, name: pane.nick ?? pane.region, region }));
+  for (const pane of panes) pane.cut = from.cut?.includes(pane.settings.region) ?? false;
   for (const pane of panes) pane.show(id, pane.settings.region === home, readers);
 }
 

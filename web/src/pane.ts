@@ -2,7 +2,8 @@
 import { Folkmoot, hex, type Entry, type Group, type Outgoing } from "../../client-sdk/web/src/index.ts";
 import { count, eachFrame, make, setText } from "./dom.ts";
 import { LogView, type Reader } from "./log_view.ts";
-import type { PaneSettings } from "./settings.ts";
+import { nickElement } from "./row.ts";
+import { setCut, type PaneSettings } from "./settings.ts";
 
 /** The own cursor moves at most this often, in milliseconds. */
 const READ_EVERY = 1_000;
@@ -10,6 +11,10 @@ const READ_EVERY = 1_000;
 const CURSORS_EVERY = 3_000;
 /** Members offered for completion. */
 const OFFERED = 400;
+
+/** Tentative messages of others shown at once. */
+const TENTATIVE = 50;
+const LABELS = { sending: "sending…", accepted: "tentative", committed: "committed" };
 
 /** How this pane's history stands to the others'. */
 export type Standing = "unknown" | "same" | "forked";
@@ -79,6 +84,7 @@ export class Pane {
       group.on("cursors", this.#refresh),
       group.on("members", this.#refresh),
       group.on("outbox", this.#refresh),
+      group.on("tentative", this.#refresh),
       group.on("reset", refresh),
       group.on("error", (error) => this.#say(`${error.message}`, error.temporary)),
       group.on("entries", () => this.#say("", true)),
@@ -122,12 +128,33 @@ export class Pane {
     this.#say("", true);
   }
 
+  /** Whether the region is cut off from the others. */
+  set cut(cut: boolean) {
+    const { pane, knife } = this.#parts;
+    knife.disabled = false;
+    if (pane.dataset.cut === String(cut)) return;
+    pane.dataset.cut = String(cut);
+    setText(knife, cut ? "Heal" : "Cut off");
+    knife.title = cut ? "Connects this region with the others again" : "Cuts this region off from the others";
+  }
+
+  #cut(knife: HTMLButtonElement): void {
+    knife.disabled = true; // until the demo says that it is so
+    setCut(this.#index, this.#parts.pane.dataset.cut !== "true").catch((error: unknown) => {
+      knife.disabled = false;
+      this.#say((error as Error).message, false);
+    });
+  }
+
   #build() {
     const { region, node, ws } = this.settings;
     const id = `pane-${this.#index}`;
     const host = URL.canParse(ws) ? new URL(ws).host : ws;
     const home = make("span", { class: "home", title: "This region puts the group's messages in order" }, "home");
     const state = make("span", { class: "state", role: "status" });
+    const knife = make("button", { class: "knife", type: "button" }, "Cut off");
+    knife.addEventListener("click", () => this.#cut(knife));
+    const alone = make("p", { class: "alone", role: "status" }, "Cut off from the other regions. What is said here is tentative where the home is elsewhere.");
     const figure = (label: string, value: HTMLElement) => make("div", {}, make("dt", {}, label), value);
     const seq = make("dd", { class: "seq" }, "–");
     const chain = make("dd", { class: "chain" });
@@ -139,7 +166,7 @@ export class Pane {
     const header = make("header", {},
       make("div", { class: "where" },
         make("h2", { id: `${id}-title` }, make("span", { class: `swatch region-${this.#index % 6}`, "aria-hidden": "true" }), region),
-        home, state),
+        home, state, knife),
       make("p", { class: "edge quiet" }, `node ${node} · ${host}`),
       make("dl", { class: "figures" }, figure("Head", seq), figure("Chain", chain), figure("Members", members), figure("Unread", unread)));
     const top = make("p", { class: "top quiet", hidden: "" });
@@ -162,8 +189,8 @@ export class Pane {
     });
     input.addEventListener("input", () => this.#offer(nicks, input.value));
     const pane = make("section", { class: "pane", id, "data-region": region, "aria-labelledby": `${id}-title` },
-      header, make("div", { class: "body" }, scroller, jump), error, form);
-    return { pane, home, state, seq, chainHex, standing, members, unread, scroller, list, outgoing, jump, top, error };
+      header, alone, make("div", { class: "body" }, scroller, jump), error, form);
+    return { pane, home, state, seq, chainHex, standing, members, unread, scroller, list, outgoing, jump, top, error, knife };
   }
 
   /** Offers nicks for completion while the first word is being written. */
@@ -212,12 +239,15 @@ export class Pane {
     }, wait);
   }
 
-  #outgoing(items: readonly Outgoing[]): void {
+  #outgoing(items: readonly Outgoing[], told: readonly Entry[]): void {
     const { outgoing } = this.#parts;
-    outgoing.replaceChildren(...items.slice(-20).map((item) => {
+    const others = told.slice(-TENTATIVE).map((entry) =>
+      make("li", { class: "tentative" }, nickElement(entry.nick), " ", make("span", { class: "text" }, entry.text),
+        make("span", { class: "quiet" }, "tentative")));
+    outgoing.replaceChildren(...others, ...items.slice(-20).map((item) => {
       const row = make("li", { class: item.state }, make("span", { class: "text" }, item.action ? `* ${item.text}` : item.text));
       if (item.state !== "failed") {
-        row.append(make("span", { class: "quiet" }, item.state === "sending" ? "sending…" : "committed"));
+        row.append(make("span", { class: "quiet" }, LABELS[item.state]));
         return row;
       }
       const retry = make("button", { type: "button" }, "Try again");
@@ -244,6 +274,6 @@ export class Pane {
     setText(parts.members, group.memberCount === undefined ? "–" : count(group.memberCount));
     setText(parts.unread, group.me === undefined ? "–" : count(group.unread));
     parts.unread.classList.toggle("some", group.unread > 0);
-    this.#outgoing(group.outgoing);
+    this.#outgoing(group.outgoing, group.tentative);
   }
 }

@@ -35,6 +35,8 @@ export interface Settings {
   group: string;
   name: string;
   panes: PaneSettings[];
+  /** Regions that are cut off from the others. */
+  cut?: string[];
   /** Regions and their round-trip time in milliseconds. */
   rtt?: [string, string, number][];
   replay?: Progress & { groups?: Progress[] | Record<string, Progress> };
@@ -48,6 +50,12 @@ export async function readSettings(): Promise<Settings> {
   const settings = (await response.json()) as Settings;
   if (!Array.isArray(settings.panes) || settings.panes.length === 0) throw new Error("/demo.json names no panes");
   return settings;
+}
+
+/** Cuts a region off from the others, or heals it. Throws an Error that says what to do. */
+export async function setCut(region: number, cut: boolean): Promise<void> {
+  const response = await fetch(`/regions/${region}/${cut ? "cut" : "heal"}`, { method: "POST" });
+  if (!response.ok) throw new Error(`The region could not be ${cut ? "cut off" : "healed"}: ${response.status} ${response.statusText}`);
 }
 
 /** Progress by group, whichever way it is given. */

@@ -81,6 +81,10 @@ export class Browser {
     throw new Error(`never came true on the page: ${what}`);
   }
 
+  async click(selector) {
+    await this.value(`document.querySelector(${JSON.stringify(selector)}).click()`);
+  }
+
   async type(selector, text) {
     await this.value(`document.querySelector(${JSON.stringify(selector)}).focus()`);
     await this.call("Input.insertText", { text });

@@ -69,6 +69,30 @@ test("two panes of a real cluster talk", { timeout: 300_000 }, async (t) => {
     const seqs = await browser.value(`[...document.querySelectorAll("#pane-${pane} .row")].map((r) => Number(r.dataset.seq))`);
     assert.ok(seqs.length > 10 && seqs.every((seq, i) => i === 0 || seq === seqs[i - 1] + 1), `pane ${pane} has a gap: ${seqs}`);
   }
+
+  // A region is cut off: it says so and talks on, and the others hear nothing of it.
+  await browser.click("#pane-2 .knife");
+  await browser.until(`document.querySelector("#pane-2").dataset.cut === "true"`, "the pane says that it is cut off");
+  await browser.type("#pane-2-input", "is anybody out there");
+  await browser.until(`document.querySelector("#pane-2 .outgoing .accepted")?.textContent.includes("is anybody out there")`, "a tentative bubble");
+  await browser.type("#pane-0-input", "they are gone");
+  for (const pane of [0, 1]) await browser.until(`${said(pane)}.includes("they are gone")`, `pane ${pane} goes on`);
+  await browser.type("#pane-2-input", "then I talk to myself");
+  await browser.until(`document.querySelectorAll("#pane-2 .outgoing .accepted").length === 2`, "two tentative bubbles");
+  assert.equal(await browser.value(`${said(2)}.includes("they are gone")`), false);
+  assert.equal(await browser.value(`${said(0)}.includes("is anybody out there")`), false);
+  if (shots !== undefined) {
+    mkdirSync(shots, { recursive: true });
+    await browser.screenshot(join(shots, "demo-region-cut.png"));
+  }
+  // Healed, all three have one order.
+  await browser.click("#pane-2 .knife");
+  const order = (pane) => `(() => { const text = ${said(pane)}; return ["they are gone", "is anybody out there", "then I talk to myself"].map((line) => text.indexOf(line)); })()`;
+  for (const pane of panes) {
+    await browser.until(`(${order(pane)}).every((at, i, all) => at >= 0 && (i === 0 || at > all[i - 1]))`, `pane ${pane} shows one order`);
+  }
+  await browser.until(`document.querySelectorAll("#pane-2 .outgoing li").length === 0`, "no bubble is left");
+  await browser.until(`document.querySelectorAll("[data-standing=same].pane").length === 3`, "three equal chains again");
   // The browser's own connections were not refused, nothing threw.
   assert.deepEqual(browser.faults, []);
   if (shots !== undefined) {

@@ -144,7 +144,7 @@ export class Folkmoot extends Emitter<ClientEvents> {
     return create(HelloSchema, {
       versionMin: VERSION_MIN,
       versionMax: VERSION_MAX,
-      features: ["rows", "bumps"],
+      features: ["rows", "bumps", "tentative"],
       token: typeof token === "string" ? token : await token(),
       device: this.device,
       client: client ?? "folkmoot-web/0.1.0",

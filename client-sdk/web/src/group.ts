@@ -1,15 +1,15 @@
 /** One group: its timeline, what is being sent to it, its cursors and members. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Emitter } from "./emitter.ts";
-import type { Entry } from "./entry.ts";
+import { readEntry, type Entry } from "./entry.ts";
 import { FolkmootError, LocalCode, asError, disconnected } from "./errors.ts";
 import {
   GetCursorsSchema, GetGroupSchema, GetMembersSchema, MarkReadSchema, SendSchema,
-  type Activated, type Bump, type Deliver, type Gap, type GroupInfo, type Resume, type RowsChanged, type Sent,
+  type Activated, type Bump, type Deliver, type Gap, type GroupInfo, type Resume, type RowsChanged, type Sent, type Tentative,
 } from "./gen/folkmoot/v1/client_pb.ts";
 import { ContentSchema, Kind, type Head } from "./gen/folkmoot/v1/entry_pb.ts";
-import { groupIdText, newClientMsgId, sameBytes, userIdBytes, userIdText } from "./ids.ts";
-import { MEMBERS_MAX } from "./limits.ts";
+import { clientMsgIdText, groupIdText, newClientMsgId, sameBytes, userIdBytes, userIdText } from "./ids.ts";
+import { MEMBERS_MAX, TENTATIVE_MAX } from "./limits.ts";
 import { Outbox, type Outgoing } from "./outbox.ts";
 import { Roster, type Cursor, type Member } from "./roster.ts";
 import type { Session } from "./session.ts";
@@ -32,6 +32,8 @@ export type GroupEvents = {
   reset: undefined;
   /** A message changed its state. */
   outbox: readonly Outgoing[];
+  /** What others of this region said while the group's home cannot be reached. */
+  tentative: readonly Entry[];
   /** The head moved. */
   head: GroupHead;
   cursors: ReadonlyMap<string, Cursor>;
@@ -45,6 +47,10 @@ export interface GroupOptions {
   random: () => number;
 }
 
+/** What a message is recognised by before and after it is committed. */
+const attempt = (of: { sender: string; device: bigint; clientMsgId: Uint8Array }): string =>
+  of.clientMsgId.length === 0 ? "" : `${of.sender} ${of.device} ${clientMsgIdText(of.clientMsgId)}`;
+
 export class Group extends Emitter<GroupEvents> {
   /** Text of the id. */
   readonly id: string;
@@ -53,6 +59,7 @@ export class Group extends Emitter<GroupEvents> {
   readonly #sync: Sync;
   readonly #outbox: Outbox;
   readonly #roster = new Roster();
+  readonly #tentative = new Map<string, Entry>();
   #session: Session | undefined;
   #head: GroupHead = { seq: 0, count: 0, atAll: 0 };
   #lost: FolkmootError | undefined;
@@ -97,6 +104,10 @@ export class Group extends Emitter<GroupEvents> {
   /** Messages on their way, in the order they were written. */
   get outgoing(): readonly Outgoing[] {
     return this.#outbox.items;
+  }
+  /** What others of this region said and is in no log yet: by time, without seq. */
+  get tentative(): readonly Entry[] {
+    return [...this.#tentative.values()].sort((a, b) => (a.hlc < b.hlc ? -1 : 1));
   }
   get cursors(): ReadonlyMap<string, Cursor> {
     return this.#roster.cursors;
@@ -209,7 +220,8 @@ export class Group extends Emitter<GroupEvents> {
   /** @internal A session is there. */
   async attach(session: Session, activated?: Activated): Promise<void> {
     this.#session = session;
-    this.#outbox.kick();
+    this.#tentative.clear(); // the edge tells anew what there is
+    this.#outbox.again();
     const answer = await this.#sync.attach(session, activated);
     if (answer === undefined || this.#session !== session) return;
     this.#lost = undefined;
@@ -244,6 +256,8 @@ export class Group extends Emitter<GroupEvents> {
         if (changed.members) this.emit("members", this.#roster.members);
         return;
       }
+      case "tentative":
+        return this.#tell(body.value as Tentative);
       case "accessLost":
         this.#lost = FolkmootError.of((body.value as { code: number }).code);
         this.emit("error", this.#lost);
@@ -284,9 +298,27 @@ export class Group extends Emitter<GroupEvents> {
     }
   }
 
+  #tell(push: Tentative): void {
+    for (const sealed of push.entries) {
+      const entry = readEntry(sealed);
+      // One's own stand in the outbox, unless another device said them.
+      const own = this.outgoing.some((item) => item.clientMsgId !== undefined && sameBytes(item.clientMsgId, entry.clientMsgId));
+      if (!own && this.#tentative.size < TENTATIVE_MAX) this.#tentative.set(attempt(entry), entry);
+    }
+    for (const { sender, device, clientMsgId, seq, error } of push.settled) {
+      const who = userIdText(sender);
+      this.#tentative.delete(attempt({ sender: who, device, clientMsgId }));
+      if (who === this.me) this.#outbox.settled(clientMsgId, error === undefined ? Number(seq) : FolkmootError.fromWire(error));
+    }
+    this.#outbox.covered(this.#timeline.tip);
+    this.emit("tentative", this.tentative);
+  }
+
   #appended(entries: readonly Entry[]): void {
     let members = false;
+    let told = false;
     for (const entry of entries) {
+      if (this.#tentative.size > 0) told = this.#tentative.delete(attempt(entry)) || told;
       members = this.#roster.entry(entry) || members;
       if (entry.sender !== "" && entry.sender === this.me) this.#outbox.seen(entry.clientMsgId, entry.seq);
     }
@@ -296,6 +328,7 @@ export class Group extends Emitter<GroupEvents> {
     }
     this.#outbox.covered(this.#timeline.tip);
     this.emit("entries", entries);
+    if (told) this.emit("tentative", this.tentative);
     this.emit("head", this.#head);
     if (members) this.emit("members", this.#roster.members);
   }

@@ -30,3 +30,7 @@ export const FETCH_TRIES = 6;
 export const CHAIN_TRIES = 3;
 /** Members held in memory; larger groups are paged by the caller. */
 export const MEMBERS_MAX = 2_000;
+/** An accepted message that nothing is heard of for so long is sent again. */
+export const ACCEPTED_ASK_MS = 30_000;
+/** Tentative messages of others that a group holds; more are not shown. */
+export const TENTATIVE_MAX = 1_000;

@@ -1,15 +1,17 @@
 /**
  * What a user sends in one group, in order: a message goes out when the one
  * before it is settled, and is tried with the same client_msg_id until it is
- * committed or refused.
+ * committed or refused. One that was accepted is durable in the edge's region
+ * and holds nothing up; it is sent again in the next session, and when nothing
+ * was heard of it for long.
  */
 import { fullJitter } from "./backoff.ts";
 import { Code, FolkmootError, LocalCode, asError, closedError } from "./errors.ts";
 import type { Sent } from "./gen/folkmoot/v1/client_pb.ts";
 import { clientMsgIdText } from "./ids.ts";
-import { OUTBOX_MAX } from "./limits.ts";
+import { ACCEPTED_ASK_MS, OUTBOX_MAX } from "./limits.ts";
 
-export type SendState = "sending" | "committed" | "failed";
+export type SendState = "sending" | "accepted" | "committed" | "failed";
 
 /** A message on its way. */
 export interface Outgoing {
@@ -54,6 +56,7 @@ export class Outbox {
   #next = 1;
   #running = false;
   #closed = false;
+  #ask: ReturnType<typeof setTimeout> | undefined;
 
   constructor(hooks: OutboxHooks) {
     this.#hooks = hooks;
@@ -102,6 +105,24 @@ export class Outbox {
     this.#hooks.changed();
   }
 
+  /** A new session: what was accepted in another is asked for, before anything new. */
+  again(): void {
+    clearTimeout(this.#ask);
+    this.#ask = undefined;
+    for (const item of this.#items) if (item.state === "accepted") item.state = "sending";
+    this.kick();
+  }
+
+  /** What became of an accepted message. */
+  settled(clientMsgId: Uint8Array, result: number | FolkmootError): void {
+    const id = clientMsgIdText(clientMsgId);
+    const item = this.#items.find((i) => i.clientMsgId !== undefined && clientMsgIdText(i.clientMsgId) === id);
+    if (item?.state !== "accepted") return; // being asked for: the answer tells
+    if (typeof result === "number") this.#commit(item, result);
+    else this.#fail(item, result);
+    this.#hooks.changed();
+  }
+
   /** Goes on; called when a session is there. */
   kick(): void {
     if (!this.#running && !this.#closed) void this.#run();
@@ -129,9 +150,15 @@ export class Outbox {
   /** Fails what is left. */
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#ask);
     for (const item of this.#items) {
-      if (item.state === "sending") this.#fail(item, closedError());
+      if (item.state === "sending" || item.state === "accepted") this.#fail(item, closedError());
     }
+  }
+
+  #accept(item: Item): void {
+    item.state = "accepted";
+    this.#ask ??= setTimeout(() => this.again(), ACCEPTED_ASK_MS);
   }
 
   #commit(item: Item, seq: number): void {
@@ -158,7 +185,10 @@ export class Outbox {
         if (item.clientMsgId === undefined) return; // no session yet; it kicks
         try {
           const sent = await this.#hooks.transmit(item);
-          if (item.state === "sending") this.#commit(item, Number(sent.seq));
+          if (item.state === "sending") {
+            if (sent.accepted) this.#accept(item);
+            else this.#commit(item, Number(sent.seq));
+          }
           attempt = 0;
           this.#hooks.changed();
         } catch (thrown) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Code, FolkmootError } from "../src/errors.ts";
 import { OUTBOX_MAX } from "../src/limits.ts";
+import { Outbox } from "../src/outbox.ts";
 import { BOB, GROUP, range, until, watch, world } from "./support/harness.ts";
 
 test("messages written before the connection is there go out in order", async () => {
@@ -82,4 +83,34 @@ test("the outbox is bounded, and closing fails what is left", async () => {
   assert.throws(() => group.send("one too many"), (e: unknown) => e instanceof FolkmootError && e.name === "queue_full");
   client.close();
   await assert.rejects(first.done, /closed/);
+});
+
+test("an accepted message holds nothing up, and is asked for in the next session before anything new", async () => {
+  let next = 1;
+  let cut = true;
+  const sends: string[] = [];
+  const outbox = new Outbox({
+    newId: () => new Uint8Array(16).fill(next++),
+    transmit: async (item) => {
+      sends.push(item.text);
+      return { $typeName: "folkmoot.v1.Sent", seq: cut ? 0n : BigInt(sends.length), hlc: 1n, id: new Uint8Array(), duplicate: false, accepted: cut };
+    },
+    changed: () => {},
+    random: () => 0,
+  });
+  const one = outbox.add("one", false, []);
+  const two = outbox.add("two", false, []);
+  const three = outbox.add("three", false, []);
+  await until(() => outbox.items.every((item) => item.state === "accepted"), "all accepted");
+  outbox.settled(two.clientMsgId!, 7);
+  assert.equal(await two.done, 7);
+  outbox.settled(three.clientMsgId!, FolkmootError.of(Code.Banned));
+  await assert.rejects(three.done);
+  cut = false;
+  outbox.add("four", false, []);
+  await until(() => sends.includes("four"), "the next one goes");
+  outbox.again();
+  assert.equal(await one.done, 5);
+  assert.deepEqual(sends, ["one", "two", "three", "four", "one"]);
+  outbox.close();
 });

@@ -13,7 +13,7 @@ use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use folkmoot_client::Carrier;
 use folkmoot_transport::{
     Connection, Dial, FrameRecv, FrameSend, FramedStream, TransportError, WsOptions, ws,
@@ -25,6 +25,7 @@ use super::orchestra::Member;
 use super::regions;
 use super::replay::Replay;
 use super::report::round_trips;
+use super::wan::Wan;
 
 const INDEX: &[u8] = include_bytes!("../../../web/dist/index.html");
 const STYLE: &[u8] = include_bytes!("../../../web/dist/demo.css");
@@ -43,6 +44,7 @@ struct Shared {
     replay: Arc<Replay>,
     visitors: Vec<Visitor>,
     scale: f64,
+    wan: Arc<Wan>,
 }
 
 /// The running page. It ends when dropped.
@@ -59,7 +61,12 @@ impl Drop for Page {
 
 /// Makes a visitor for each region, joins them to all groups, and serves the
 /// page. `port` 0: any.
-pub(super) async fn serve(replay: &Arc<Replay>, scale: f64, port: u16) -> anyhow::Result<Page> {
+pub(super) async fn serve(
+    replay: &Arc<Replay>,
+    wan: &Arc<Wan>,
+    scale: f64,
+    port: u16,
+) -> anyhow::Result<Page> {
     let mut visitors = Vec::new();
     for region in 0..replay.cluster.regions {
         visitors.push(visitor(replay, region).await?);
@@ -72,6 +79,7 @@ pub(super) async fn serve(replay: &Arc<Replay>, scale: f64, port: u16) -> anyhow
         replay: Arc::clone(replay),
         visitors,
         scale,
+        wan: Arc::clone(wan),
     });
     let app = Router::new()
         .route(
@@ -91,6 +99,8 @@ pub(super) async fn serve(replay: &Arc<Replay>, scale: f64, port: u16) -> anyhow
             get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }),
         )
         .route("/demo.json", get(settings))
+        .route("/regions/{number}/cut", post(cut))
+        .route("/regions/{number}/heal", post(heal))
         .route("/edge/{number}/v1/ws", any(edge))
         .layer(middleware::from_fn(guard))
         .with_state(shared)
@@ -215,7 +225,9 @@ async fn settings(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> axum
     let groups = replay.groups.iter().map(|group| {
         json!({ "id": group.id.to_string(), "name": group.name, "home": regions::NAMES[group.home] })
     });
+    let cut = (0..replay.cluster.regions).filter(|region| shared.wan.is_cut(*region));
     axum::Json(json!({
+        "cut": cut.map(|region| regions::NAMES[region]).collect::<Vec<_>>(),
         "cluster": replay.cluster.id,
         "group": first.map(|group| group.id.to_string()),
         "name": first.map(|group| group.name.clone()),
@@ -224,6 +236,22 @@ async fn settings(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> axum
         "replay": { "total": total, "done": done, "groups": each.collect::<Vec<_>>() },
         "groups": groups.collect::<Vec<_>>(),
     }))
+}
+
+/// Cuts a region off: its people go on by themselves.
+async fn cut(State(shared): State<Arc<Shared>>, Path(region): Path<usize>) -> StatusCode {
+    set_cut(&shared, region, true)
+}
+
+async fn heal(State(shared): State<Arc<Shared>>, Path(region): Path<usize>) -> StatusCode {
+    set_cut(&shared, region, false)
+}
+
+fn set_cut(shared: &Shared, region: usize, cut: bool) -> StatusCode {
+    match shared.wan.set_cut(region, cut) {
+        true => StatusCode::NO_CONTENT,
+        false => StatusCode::NOT_FOUND,
+    }
 }
 
 async fn edge(

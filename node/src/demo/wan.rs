@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -101,6 +101,8 @@ pub struct Wan {
     scale: f64,
     /// Region of each socket that nodes send from.
     senders: Mutex<HashMap<SocketAddr, usize>>,
+    /// Regions that nothing gets into or out of.
+    cut: Vec<AtomicBool>,
     traffic: Traffic,
 }
 
@@ -111,6 +113,7 @@ impl Wan {
         Arc::new(Self {
             scale,
             senders: Mutex::default(),
+            cut: (0..regions).map(|_| AtomicBool::new(false)).collect(),
             traffic: Traffic::new(regions),
         })
     }
@@ -118,6 +121,27 @@ impl Wan {
     /// What packets from `addr` count as.
     pub fn place(&self, addr: SocketAddr, region: usize) {
         self.senders.lock().insert(addr, region);
+    }
+
+    /// Cuts a region off from all others, or heals it. False: there is none.
+    pub fn set_cut(&self, region: usize, cut: bool) -> bool {
+        let place = self.cut.get(region);
+        if let Some(place) = place {
+            place.store(cut, Ordering::Relaxed);
+        }
+        place.is_some()
+    }
+
+    /// Whether a region is cut off.
+    #[must_use]
+    pub fn is_cut(&self, region: usize) -> bool {
+        let place = self.cut.get(region);
+        place.is_some_and(|cut| cut.load(Ordering::Relaxed))
+    }
+
+    /// Whether a packet from one region to another gets there.
+    fn passes(&self, from: usize, to: usize) -> bool {
+        from == to || !(self.is_cut(from) || self.is_cut(to))
     }
 
     /// What went between regions.
@@ -215,6 +239,12 @@ impl Ingress {
                 }
             }
             if let Some(flow) = self.flows.get(&from) {
+                if flow
+                    .from
+                    .is_some_and(|from| !self.wan.passes(from, self.region))
+                {
+                    continue;
+                }
                 let sent = packet.len();
                 match (flow.line.push(packet), flow.from) {
                     (true, Some(from)) => {
@@ -282,6 +312,12 @@ impl Returns {
             let Ok((packet, _)) = receive(&self.inner, &mut buffer).await else {
                 continue;
             };
+            if self
+                .pair
+                .is_some_and(|(from, to)| !self.wan.passes(from, to))
+            {
+                continue;
+            }
             let sent = packet.len();
             match (self.line.push(packet), self.pair) {
                 (true, Some((from, to))) => {

@@ -130,3 +130,34 @@ async fn packets_of_a_far_region_wait() {
     assert_eq!(packets, [b"far".to_vec(), b"stranger".to_vec()]);
     assert_eq!(wan.traffic().sample().gossip[2][0], 3);
 }
+
+#[tokio::test]
+async fn nothing_gets_into_or_out_of_a_region_that_is_cut_off() {
+    let wan = Wan::new(2, 0.0);
+    let (node, node_addr) = socket().await;
+    let (peer, peer_addr) = socket().await;
+    let (near, near_addr) = socket().await;
+    wan.place(peer_addr, 1);
+    wan.place(near_addr, 0);
+    let proxy = wan
+        .proxy(Carried::Quic, 0, node_addr)
+        .await
+        .expect("a proxy");
+    let to = proxy.addr();
+    peer.send_to(b"before", to).await.expect("sent");
+    let (packet, way_back) = heard(&node).await;
+    assert_eq!(packet, b"before");
+    assert!(wan.set_cut(1, true) && wan.is_cut(1) && !wan.is_cut(0));
+    assert!(!wan.set_cut(2, true), "there is no such region");
+    peer.send_to(b"lost", to).await.expect("sent");
+    node.send_to(b"lost", way_back).await.expect("sent");
+    // A neighbour's packet is behind those that are lost, and gets there.
+    near.send_to(b"near", to).await.expect("sent");
+    assert_eq!(heard(&node).await.0, b"near");
+    sleep(Duration::from_millis(50)).await;
+    assert!(wan.set_cut(1, false));
+    peer.send_to(b"after", to).await.expect("sent");
+    node.send_to(b"back", way_back).await.expect("sent");
+    assert_eq!(heard(&node).await.0, b"after");
+    assert_eq!(heard(&peer).await.0, b"back");
+}
