@@ -12,6 +12,7 @@ mod codec;
 mod inbound;
 mod install;
 mod log;
+mod membership;
 mod network;
 mod options;
 mod pages;
@@ -23,6 +24,7 @@ mod types;
 mod wire;
 
 pub use codec::entry_author;
+pub use membership::Membership;
 pub use options::{ConsensusError, RaftOptions};
 pub use port::{
     LinkError, Machine, MachineError, Position, ProposeError, Proposed, RaftLink, Range, Room,

@@ -13,7 +13,6 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{
     ClientWriteError, Fatal, ForwardToLeader, InitializeError, LinearizableReadError, RaftError,
 };
-use openraft::impls::EmptyNode;
 use openraft::{Instant, Raft, RaftMetrics, ReadPolicy};
 use tokio::sync::{Semaphore, watch};
 
@@ -30,7 +29,7 @@ use crate::{
 pub struct RaftShard {
     shard: ShardId,
     me: NodeId,
-    raft: Raft<Types, Applier>,
+    pub(crate) raft: Raft<Types, Applier>,
     inbound: Inbound,
     status: watch::Receiver<Status>,
     failed: watch::Receiver<Option<String>>,
@@ -141,36 +140,6 @@ impl RaftShard {
         Ok(())
     }
 
-    /// Makes `voters` the voters of the group, step by step: those that are
-    /// new catch up first. Leader only. A voter that is left out leaves the
-    /// group.
-    ///
-    /// # Errors
-    /// As for [`Sequencer::propose`].
-    pub async fn set_voters(&self, voters: &[NodeId]) -> Result<(), ProposeError> {
-        if voters.is_empty() {
-            return Err(ProposeError::Refused("a group needs a voter".into()));
-        }
-        self.check_running()?;
-        let wanted: BTreeSet<u32> = voters.iter().map(|node| node.0).collect();
-        let known: BTreeSet<u32> = {
-            let metrics = self.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            metrics
-                .membership_config
-                .nodes()
-                .map(|(node, _)| *node)
-                .collect()
-        };
-        for node in wanted.difference(&known) {
-            let added = self.raft.add_learner(*node, EmptyNode::new(), true).await;
-            added.map_err(|error| self.write_error(error))?;
-        }
-        let changed = self.raft.change_membership(wanted, false).await;
-        changed.map_err(|error| self.write_error(error))?;
-        Ok(())
-    }
-
     /// Set, with the cause, when the replica stopped after a fault.
     pub fn failed(&self) -> watch::Receiver<Option<String>> {
         self.failed.clone()
@@ -181,7 +150,7 @@ impl RaftShard {
         self.inbound.stale()
     }
 
-    fn check_running(&self) -> Result<(), ProposeError> {
+    pub(crate) fn check_running(&self) -> Result<(), ProposeError> {
         if let Some(cause) = self.failed.borrow().clone() {
             return Err(ProposeError::Failed(cause));
         }
@@ -202,7 +171,7 @@ impl RaftShard {
         }
     }
 
-    fn fatal(&self, fatal: &Fatal<Types>) -> ProposeError {
+    pub(crate) fn fatal(&self, fatal: &Fatal<Types>) -> ProposeError {
         match fatal {
             Fatal::Stopped => match self.failed.borrow().clone() {
                 Some(cause) => ProposeError::Failed(cause),
@@ -212,7 +181,7 @@ impl RaftShard {
         }
     }
 
-    fn write_error(&self, error: RaftError<Types, ClientWriteError<Types>>) -> ProposeError {
+    pub(crate) fn write_error(&self, error: RaftError<Types, ClientWriteError<Types>>) -> ProposeError {
         match error {
             RaftError::Fatal(fatal) => self.fatal(&fatal),
             RaftError::APIError(

@@ -12,6 +12,7 @@ mod restart;
 mod single;
 mod snapshot;
 mod trace;
+mod voters;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
