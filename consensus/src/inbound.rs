@@ -12,6 +12,7 @@ use openraft::raft::{AppendEntriesResponse, SnapshotResponse, TransferLeaderRequ
 
 use crate::applier::{Applier, Snapshot, SnapshotData};
 use crate::codec::damaged;
+use crate::log::ShardLog;
 use crate::stage::Stage;
 use crate::types::{Types, Vote};
 use crate::wire::{Kind, decode, decode_append, decode_part, encode};
@@ -23,6 +24,7 @@ pub(crate) struct Inbound {
     stage: Arc<Stage>,
     /// Appends refused because they were of an older term.
     stale: AtomicU64,
+    pub(crate) log: ShardLog,
 }
 
 /// A node may only speak for itself: one that is wrong about who it is must
@@ -38,12 +40,18 @@ fn check_sender(from: NodeId, vote: &Vote) -> io::Result<()> {
 }
 
 impl Inbound {
-    pub(crate) fn new(shard: ShardId, raft: Raft<Types, Applier>, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(
+        shard: ShardId,
+        raft: Raft<Types, Applier>,
+        store: Arc<dyn Store>,
+        log: ShardLog,
+    ) -> Self {
         Self {
             shard,
             raft,
             stage: Stage::new(shard, store),
             stale: AtomicU64::new(0),
+            log,
         }
     }
 
@@ -110,6 +118,9 @@ impl Inbound {
             Kind::Vote | Kind::PreVote => {
                 let request: VoteRequest<Types> = decode(&bytes)?;
                 check_sender(from, &request.vote)?;
+                if self.log.is_short(request.last_log_id.as_ref()) {
+                    return Err(io::Error::other("the candidate lacks what was here"));
+                }
                 let answer = if kind == Kind::Vote {
                     raft.vote(request).await
                 } else {

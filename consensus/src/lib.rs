@@ -17,6 +17,7 @@ mod network;
 mod options;
 mod pages;
 mod port;
+mod retired;
 mod shard;
 mod stage;
 mod tail;
@@ -30,6 +31,7 @@ pub use port::{
     LinkError, Machine, MachineError, Position, ProposeError, Proposed, RaftLink, Range, Room,
     Sequencer, Status,
 };
+pub use retired::retire;
 pub use shard::RaftShard;
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use openraft::{LogState, OptionalSend, RaftLogReader};
 use tokio::sync::{oneshot, watch};
 
 use crate::codec::{damaged, decode_entry, decode_record, encode_entry, encode_record};
+use crate::retired;
 use crate::tail::{Found, Tail};
 use crate::types::{Entry, LogId, Types, Vote};
 use crate::{ConsensusError, RaftOptions};
@@ -38,6 +39,8 @@ struct Inner {
     vote: Mutex<Option<Vote>>,
     /// The last append that is durable, or why there will be no more.
     durable: watch::Sender<Result<u64, StoreError>>,
+    /// What an earlier replica here held before it left the group.
+    retired: Option<LogId>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -45,7 +48,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn record<T: serde::de::DeserializeOwned>(
+pub(crate) fn record<T: serde::de::DeserializeOwned>(
     store: &dyn Store,
     what: &str,
     key: &[u8],
@@ -54,6 +57,19 @@ fn record<T: serde::de::DeserializeOwned>(
         .get(Table::Raft, key)?
         .map(|bytes| decode_record(what, &bytes))
         .transpose()
+        .map_err(|error| ConsensusError::Damaged(error.to_string()))
+}
+
+/// The last entry's log id, as the store has it.
+pub(crate) fn last_stored(shard: ShardId, store: &dyn Store) -> Result<Option<LogId>, ConsensusError> {
+    let (from, to) = keys::entries_from(shard, 0);
+    let last = store.scan(Table::Raft, &from, &to, 1, Direction::Backward)?;
+    let Some((key, value)) = last.into_iter().next() else {
+        return Ok(None);
+    };
+    let index = keys::parse(&key)?.index;
+    decode_entry(index, value)
+        .map(|entry| Some(entry.log_id))
         .map_err(|error| ConsensusError::Damaged(error.to_string()))
 }
 
@@ -68,7 +84,8 @@ impl ShardLog {
         let vote = record(&*store, "the vote", &keys::vote(shard))?;
         let committed = record(&*store, "the commit mark", &keys::committed(shard))?;
         let purged: Option<LogId> = record(&*store, "the purge mark", &keys::purged(shard))?;
-        let last = Self::last_stored(shard, &*store)?;
+        let last = last_stored(shard, &*store)?;
+        let retired = retired::read(shard, &*store)?;
         Ok(Self(Arc::new(Inner {
             shard,
             store,
@@ -77,19 +94,19 @@ impl ShardLog {
             tail: Mutex::new(Tail::new(options.tail_bytes, last, purged, committed)),
             vote: Mutex::new(vote),
             durable: watch::Sender::new(Ok(0)),
+            retired,
         })))
     }
 
-    fn last_stored(shard: ShardId, store: &dyn Store) -> Result<Option<LogId>, ConsensusError> {
-        let (from, to) = keys::entries_from(shard, 0);
-        let last = store.scan(Table::Raft, &from, &to, 1, Direction::Backward)?;
-        let Some((key, value)) = last.into_iter().next() else {
-            return Ok(None);
-        };
-        let index = keys::parse(&key)?.index;
-        decode_entry(index, value)
-            .map(|entry| Some(entry.log_id))
-            .map_err(|error| ConsensusError::Damaged(error.to_string()))
+    /// Whether a log that ends so lacks what was here before this replica
+    /// left the group.
+    pub(crate) fn is_short(&self, last: Option<&LogId>) -> bool {
+        last < self.0.retired.as_ref()
+    }
+
+    /// Whether this log itself does.
+    pub(crate) fn lacks_retired(&self) -> bool {
+        self.is_short(lock(&self.0.tail).last().as_ref())
     }
 
     /// Whether this shard never had a vote or an entry here.

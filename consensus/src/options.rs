@@ -104,7 +104,8 @@ impl RaftOptions {
         self
     }
 
-    pub(crate) fn config(&self) -> Result<Arc<Config>, ConsensusError> {
+    /// `elect`: whether it may stand for election from the start.
+    pub(crate) fn config(&self, elect: bool) -> Result<Arc<Config>, ConsensusError> {
         let wrong = |text: &str| Err(ConsensusError::Options(text.into()));
         if self.max_payload > self.max_inflight_bytes {
             return wrong("max_payload is larger than max_inflight_bytes");
@@ -129,6 +130,7 @@ impl RaftOptions {
             max_in_snapshot_log_to_keep: self.keep_entries,
             // One range deletion per so many entries, not one per entry.
             purge_batch_size: (self.snapshot_every / 8).max(1),
+            enable_elect: elect,
             enable_pre_vote: Some(true),
             // A restarted leader asks for a new term: an epoch is one run of
             // one leader.

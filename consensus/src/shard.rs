@@ -59,8 +59,8 @@ impl RaftShard {
         link: Arc<dyn RaftLink>,
         options: RaftOptions,
     ) -> Result<Arc<Self>, ConsensusError> {
-        let config = options.config()?;
         let log = ShardLog::open(shard, Arc::clone(&store), Arc::clone(&commit), &options)?;
+        let config = options.config(!log.lacks_retired())?;
         let applier = Applier::open(
             shard,
             log.clone(),
@@ -71,6 +71,7 @@ impl RaftShard {
         )
         .await?;
         let pristine = log.is_pristine() && applier.is_pristine();
+        let kept = log.clone();
         let network = Network::new(shard, me, link, &options);
         // Every node and shard draws its own election timeouts, the same ones
         // in every run with the same seed.
@@ -90,6 +91,7 @@ impl RaftShard {
         tokio::spawn(report(
             shard,
             raft.clone(),
+            kept.clone(),
             options.heartbeat,
             lease,
             status_tx,
@@ -98,7 +100,7 @@ impl RaftShard {
         let this = Arc::new(Self {
             shard,
             me,
-            inbound: Inbound::new(shard, raft.clone(), store),
+            inbound: Inbound::new(shard, raft.clone(), store, kept),
             raft,
             status,
             failed,
@@ -133,6 +135,8 @@ impl RaftShard {
             let mut voters = metrics.membership_config.voter_ids();
             voters.next() == Some(self.me.0) && voters.next().is_none()
         };
+        // It may be the voters of long ago, from a log that is still coming.
+        let alone = alone && !self.inbound.log.lacks_retired();
         if alone {
             let elect = self.raft.trigger().elect(false).await;
             elect.map_err(|error| ConsensusError::Engine(error.to_string()))?;
@@ -329,6 +333,7 @@ fn leads(metrics: &RaftMetrics<Types>, voters: usize, lease: Duration) -> bool {
 async fn report(
     shard: ShardId,
     raft: Raft<Types, Applier>,
+    log: ShardLog,
     tick: Duration,
     lease: Duration,
     status: watch::Sender<Status>,
@@ -337,6 +342,7 @@ async fn report(
     let mut metrics = raft.metrics();
     loop {
         let state = metrics.borrow_and_update().running_state.clone();
+        raft.runtime_config().elect(!log.lacks_retired());
         let now = status_of(shard, &raft, lease);
         let leads = now.is_leader;
         status.send_if_modified(|last| {

@@ -68,6 +68,15 @@ impl Hub {
         }
     }
 
+    /// Cuts the ways between two sides, both ways.
+    pub(super) fn split(&self, one: &[u32], other: &[u32]) {
+        let mut cut = self.cut.lock().unwrap();
+        for (here, there) in one.iter().flat_map(|a| other.iter().map(move |b| (*a, *b))) {
+            cut.insert((NodeId(here), NodeId(there)));
+            cut.insert((NodeId(there), NodeId(here)));
+        }
+    }
+
     pub(super) fn heal(&self) {
         self.cut.lock().unwrap().clear();
     }

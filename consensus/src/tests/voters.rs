@@ -1,13 +1,14 @@
 //! Voters that come and go.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use folkmoot_storage::MemStore;
+use folkmoot_storage::{Batch, Crash, MemStore};
 use folkmoot_wire::NodeId;
 
-use super::{Cluster, number, texts};
-use crate::{ProposeError, RaftOptions, Sequencer};
+use super::{Cluster, Ledger, SHARD, number, texts};
+use crate::{Machine, ProposeError, RaftOptions, Sequencer};
 
 fn nodes(numbers: &[u32]) -> BTreeSet<NodeId> {
     numbers.iter().copied().map(NodeId).collect()
@@ -78,7 +79,7 @@ async fn a_change_half_done_is_finished_by_the_next_leader() {
         let (mut cluster, old) = with_a_spare().await;
         let rest: Vec<u32> = (1..=3).filter(|node| *node != old).collect();
         let wanted = [rest.clone(), vec![4]].concat();
-        let shard = std::sync::Arc::clone(&cluster.nodes[&old].shard);
+        let shard = Arc::clone(&cluster.nodes[&old].shard);
         let asked = list(&wanted);
         let change = tokio::spawn(async move { shard.set_voters(&asked).await });
         tokio::time::sleep(Duration::from_millis(millis)).await;
@@ -102,4 +103,98 @@ async fn a_change_half_done_is_finished_by_the_next_leader() {
         cluster.nodes.remove(&old);
         assert_eq!(texts(&cluster.converged().await)[100], "after");
     }
+}
+
+/// Stops a replica and makes it forget all but its promises.
+async fn retire(cluster: &mut Cluster, node: u32) {
+    let store = Arc::new(cluster.cut_power(node, Crash::LoseUnsynced).await);
+    let mut state = Batch::new();
+    let ledger = Ledger::open(SHARD, Arc::clone(&store) as _, Arc::default());
+    for (table, from, to) in ledger.ranges() {
+        state.delete_range(table, from, to);
+    }
+    crate::retire(SHARD, &*store, state).unwrap();
+    // Twice is as once: a crash may come between it and what remembers it.
+    crate::retire(SHARD, &*store, Batch::new()).unwrap();
+    let store = store.crash(Crash::LoseUnsynced);
+    cluster.start(node, store).await;
+}
+
+/// A voter that has not heard of a change, and one that left with it and has
+/// forgotten everything, are a majority of the old voters.
+#[tokio::test(start_paused = true)]
+async fn one_that_left_and_forgot_helps_no_shorter_log_to_lead() {
+    let (mut cluster, leader) = with_a_spare().await;
+    let mut rest = (1..=3).filter(|node| *node != leader);
+    let (lagging, leaving) = (rest.next().unwrap(), rest.next().unwrap());
+    cluster.hub.isolate(lagging);
+    number(cluster.propose(leader, "without the lagging one").await);
+    let wanted = list(&[leader, lagging, 4]);
+    cluster.shard(leader).set_voters(&wanted).await.unwrap();
+    number(cluster.propose(leader, "with the new one").await);
+    retire(&mut cluster, leaving).await;
+    assert!(cluster.payloads(leaving).is_empty());
+
+    cluster.hub.heal();
+    cluster.hub.split(&[leader, 4], &[lagging, leaving]);
+    let term = cluster.shard(leader).status().term;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let now = cluster.shard(lagging).status();
+    assert!(!now.is_leader && now.term <= term, "{now:?}");
+
+    cluster.hub.heal();
+    let all = list(&[1, 2, 3, 4]);
+    let leader = cluster.leader_among(&[leader, lagging, 4]).await;
+    cluster.shard(leader).set_voters(&all).await.unwrap();
+    let payloads = cluster.converged().await;
+    assert_eq!(
+        texts(&payloads)[100..],
+        ["without the lagging one", "with the new one"]
+    );
+    // It holds all again, and may lead.
+    if leader != leaving {
+        cluster.shard(leader).transfer(NodeId(leaving)).await.unwrap();
+    }
+    assert_eq!(cluster.leader().await, leaving);
+}
+
+/// In its first entries the log names one voter. One that learns it anew and
+/// loses its leader half way must not take itself for the only voter.
+#[tokio::test(start_paused = true)]
+async fn one_that_learns_anew_does_not_lead_by_the_voters_of_long_ago() {
+    let options = RaftOptions {
+        append_entries: 1,
+        ..RaftOptions::default()
+    };
+    let mut cluster = Cluster::new(1, options).await;
+    cluster.leader().await;
+    for i in 0..50 {
+        number(cluster.propose(1, &format!("p{i}")).await);
+    }
+    cluster.start(2, MemStore::new()).await;
+    cluster.shard(1).set_voters(&list(&[1, 2])).await.unwrap();
+    cluster.shard(1).transfer(NodeId(2)).await.unwrap();
+    cluster.leader_among(&[1, 2]).await;
+    cluster.shard(2).set_voters(&list(&[2])).await.unwrap();
+    number(cluster.propose(2, "alone").await);
+    retire(&mut cluster, 1).await;
+
+    let shard = Arc::clone(&cluster.nodes[&2].shard);
+    let both = list(&[1, 2]);
+    let change = tokio::spawn(async move { shard.set_voters(&both).await });
+    while cluster.shard(1).status().last_log < 10 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    cluster.hub.isolate(2);
+    assert_eq!(cluster.shard(1).status().voters, list(&[1]));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(!cluster.shard(1).status().is_leader);
+    let survived = cluster.cut_power(1, Crash::LoseUnsynced).await;
+    cluster.start(1, survived).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(!cluster.shard(1).status().is_leader);
+
+    cluster.hub.heal();
+    change.await.unwrap().unwrap();
+    assert_eq!(cluster.converged().await.len(), 51);
 }

@@ -23,6 +23,9 @@ pub enum Kind {
     Installing = 5,
     /// A part of a snapshot that was received and not yet installed, by number.
     Stage = 6,
+    /// The last log id that was here when this replica left the group; one
+    /// record.
+    Retired = 7,
     /// An entry of the log, by its index. Last, so that a log is read and cut
     /// without touching the other kinds.
     Entry = 16,
@@ -37,6 +40,7 @@ impl Kind {
             4 => Self::Snapshot,
             5 => Self::Installing,
             6 => Self::Stage,
+            7 => Self::Retired,
             16 => Self::Entry,
             _ => return None,
         })
@@ -80,6 +84,12 @@ pub fn committed(shard: ShardId) -> Bytes {
 #[must_use]
 pub fn purged(shard: ShardId) -> Bytes {
     key(shard, Kind::Purged, 0)
+}
+
+/// The key of the mark of having left.
+#[must_use]
+pub fn retired(shard: ShardId) -> Bytes {
+    key(shard, Kind::Retired, 0)
 }
 
 /// The key of the snapshot's meta.

@@ -42,6 +42,7 @@ fn kind() -> impl Strategy<Value = raft::Kind> {
         Just(Kind::Committed),
         Just(Kind::Purged),
         Just(Kind::Snapshot),
+        Just(Kind::Retired),
         Just(Kind::Entry)
     ]
 }

@@ -1,0 +1,56 @@
+//! A replica that left the group and forgot its log.
+//!
+//! What it had acknowledged still counts for a voter that has not heard of its
+//! leaving: with it, that voter could win an election of the old group
+//! without having what was committed. So the vote stays, and the last log id
+//! that was here: as a voter that still had its log would, this replica gives
+//! its vote to no log that is shorter, and does not stand with a shorter one.
+
+use folkmoot_storage::keys::raft as keys;
+use folkmoot_storage::{Batch, Store, Table};
+use folkmoot_wire::ShardId;
+
+use crate::ConsensusError;
+use crate::codec::encode_record;
+use crate::install::read_applied;
+use crate::log::{last_stored, record};
+use crate::types::{LogId, Vote};
+
+/// The last log id that was here before the log was forgotten.
+pub(crate) fn read(shard: ShardId, store: &dyn Store) -> Result<Option<LogId>, ConsensusError> {
+    record(store, "the mark of having left", &keys::retired(shard))
+}
+
+/// Forgets a replica that is not running, but for its promises. Call it only
+/// when the group goes on without this replica for certain: the change of
+/// voters that left it out was committed. The caller's own changes in `batch`
+/// are written with it, or none.
+///
+/// # Errors
+/// When the store fails or its records cannot be read.
+pub fn retire(shard: ShardId, store: &dyn Store, mut batch: Batch) -> Result<(), ConsensusError> {
+    let broken = |error: std::io::Error| ConsensusError::Damaged(error.to_string());
+    let vote: Option<Vote> = record(store, "the vote", &keys::vote(shard))?;
+    let purged: Option<LogId> = record(store, "the purge mark", &keys::purged(shard))?;
+    let applied = read_applied(shard, store).map_err(broken)?;
+    let last = [
+        read(shard, store)?,
+        last_stored(shard, store)?,
+        purged,
+        applied.and_then(|applied| applied.last_log_id),
+    ];
+    let last = last.into_iter().max().flatten();
+    let (from, to) = keys::shard_range(shard);
+    batch.delete_range(Table::Raft, from, to);
+    if let Some(vote) = vote {
+        let vote = encode_record(&vote).map_err(broken)?;
+        batch.put(Table::Raft, keys::vote(shard), vote);
+    }
+    if let Some(last) = last {
+        let last = encode_record(&last).map_err(broken)?;
+        batch.put(Table::Raft, keys::retired(shard), last);
+    }
+    store.write(batch)?;
+    store.sync()?;
+    Ok(())
+}
