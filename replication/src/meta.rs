@@ -3,6 +3,7 @@
 //! Small and read often, so it is one value that every node keeps a copy of.
 //! As everywhere, apply reads no clock: a command carries the proposer's.
 
+mod moves;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,10 @@ pub fn apply(state: &mut MetaState, index: u64, command: MetaCommand) -> MetaOut
         Some(meta_command::Op::SetSetting(set)) => set_setting(state, set.setting),
         Some(meta_command::Op::AddRegion(add)) => add_region(state, add.region),
         Some(meta_command::Op::UpdateNode(update)) => update_node(state, update.node),
+        Some(meta_command::Op::MoveShard(to)) => moves::start(state, to),
+        Some(meta_command::Op::SettleShard(settled)) => moves::settle(state, &settled),
+        Some(meta_command::Op::DrainNode(drain)) => moves::drain(state, &drain),
+        Some(meta_command::Op::RemoveNode(remove)) => moves::remove(state, &remove),
     };
     match result {
         Ok(node) => {
@@ -231,6 +236,7 @@ fn make_shards(state: &mut MetaState) {
                 slot_to: (i + 1) * width - 1,
                 voters,
                 generation: 1,
+                ..ShardRecord::default()
             });
             *next_shard += 1;
         }

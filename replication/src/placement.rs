@@ -1,6 +1,8 @@
 //! Where things live: from the meta shard's state to shards and voters.
 
-use std::collections::BTreeMap;
+pub mod plan;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use folkmoot_wire::proto::{MetaState, NodeRecord, ShardRecord};
@@ -21,16 +23,28 @@ pub struct Shard {
     pub voters: Vec<NodeId>,
     /// Placement generation.
     pub generation: u32,
+    /// Counts changes of who votes.
+    pub change: u64,
+    /// Who is to vote; empty: no change is under way.
+    pub next: Vec<NodeId>,
+    /// Who has a replica: whoever may be a voter.
+    pub replicas: BTreeSet<NodeId>,
 }
 
 impl From<&ShardRecord> for Shard {
     fn from(record: &ShardRecord) -> Self {
+        let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();
+        let (voters, next) = (nodes(&record.voters), nodes(&record.next));
+        let replicas = [&voters, &next, &nodes(&record.tried)];
         Self {
             id: ShardId(record.id),
             region: RegionId(record.region as u16),
             slots: (Slot(record.slot_from as u16), Slot(record.slot_to as u16)),
-            voters: record.voters.iter().copied().map(NodeId).collect(),
+            replicas: replicas.into_iter().flatten().copied().collect(),
+            voters,
             generation: record.generation,
+            change: record.change,
+            next,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::placement::{Placement, Shard};
 /// From whom a node takes a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upstream {
-    /// The node votes on the shard: it has it already.
+    /// The node has a replica: it follows nobody.
     Local,
     /// From a voter.
     Voter(NodeId),
@@ -39,7 +39,7 @@ pub fn upstream(
     leader: Option<NodeId>,
     relaying: bool,
 ) -> Upstream {
-    if shard.voters.contains(&me) {
+    if shard.replicas.contains(&me) {
         return Upstream::Local;
     }
     let Some(region) = placement.region_of_node(me) else {
@@ -56,6 +56,8 @@ pub fn upstream(
     }
     let candidates = placement
         .nodes()
+        // One that learns to vote has not everything yet.
+        .filter(|(id, _)| !shard.replicas.contains(id))
         .filter(|(id, node)| node.region == region && (*id == me || alive(*id)))
         .map(|(id, _)| id);
     match rendezvous(region, shard.id, candidates) {

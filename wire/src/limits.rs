@@ -153,6 +153,17 @@ pub const SMALL_GROUP: u32 = 200;
 
 /// Shards of a region.
 pub const SHARDS_PER_REGION: u32 = 16;
+/// Voters of a shard. More: the change is refused.
+pub const VOTERS_MAX: usize = 7;
+/// Changes of voters under way at once, in the whole cluster. More wait: each
+/// copies a shard.
+pub const MOVES_AT_ONCE: usize = 4;
+/// A step of a change of voters may take this long; then it is taken again.
+pub const MOVE_STEP: Duration = Duration::from_secs(60);
+/// The placement is thought over this often.
+pub const PLACEMENT_EVERY: Duration = Duration::from_secs(2);
+/// Leadership goes to a node that is there for this long.
+pub const LEAD_AFTER: Duration = Duration::from_secs(60);
 /// Slots of the user directory.
 pub const DIRECTORY_SLOTS: u32 = 256;
 /// Join tokens end after this time.

@@ -19,6 +19,9 @@ fn shard(id: u32, voters: &[u32]) -> Shard {
         slots: (Slot(0), Slot(9)),
         voters: voters.iter().copied().map(NodeId).collect(),
         generation: 1,
+        change: 0,
+        next: Vec::new(),
+        replicas: voters.iter().copied().map(NodeId).collect(),
     }
 }
 
