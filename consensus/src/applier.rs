@@ -35,6 +35,14 @@ pub(crate) enum SnapshotData {
     Mark,
 }
 
+/// Whether the replica may no longer write. Held while it does: who closes it
+/// knows that nothing is written behind.
+pub(crate) type Gate = Arc<tokio::sync::Mutex<bool>>;
+
+fn closed() -> io::Error {
+    io::Error::other("the replica has stopped")
+}
+
 pub(crate) type Snapshot = SnapshotOf<Types, SnapshotData>;
 
 /// Applies a shard's log.
@@ -47,6 +55,7 @@ pub(crate) struct Applier {
     machine: Mutex<Box<dyn Machine>>,
     applied: SnapshotMeta,
     max_bytes: usize,
+    gate: Gate,
 }
 
 /// Applied, and not yet written.
@@ -90,7 +99,12 @@ impl Applier {
             machine: Mutex::new(machine),
             applied: applied.unwrap_or_default(),
             max_bytes,
+            gate: Gate::default(),
         })
+    }
+
+    pub(crate) fn gate(&self) -> Gate {
+        Arc::clone(&self.gate)
     }
 
     /// Whether nothing was ever applied here.
@@ -133,6 +147,10 @@ impl Applier {
         self.log.durable(last.index).await?;
         let room = self.machine().room();
         room.await;
+        let gate = Arc::clone(&self.gate).lock_owned().await;
+        if *gate {
+            return Err(closed());
+        }
         self.applied.last_log_id = applied;
         if let Some(membership) = membership {
             self.applied.last_membership = membership;
@@ -140,6 +158,7 @@ impl Applier {
         install::put_applied(self.shard, &self.applied, &mut batch)?;
         // Not synced: what is lost is applied again from the log.
         self.store.write(batch).map_err(io::Error::other)?;
+        drop(gate);
         self.guarded(|machine| {
             machine.applied();
             Ok(())
@@ -221,8 +240,13 @@ impl RaftStateMachine<Types> for Applier {
             ranges,
             parts: staged.parts,
         };
+        let gate = Arc::clone(&self.gate).lock_owned().await;
+        if *gate {
+            return Err(closed());
+        }
         install::begin(self.shard, &marker, &*self.commit).await?;
         install::finish(self.shard, &marker, &*self.store).await?;
+        drop(gate);
         let room = self.machine().room();
         room.await;
         self.applied = marker.meta;

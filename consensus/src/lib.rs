@@ -31,7 +31,7 @@ pub use port::{
     LinkError, Machine, MachineError, Position, ProposeError, Proposed, RaftLink, Range, Room,
     Sequencer, Status,
 };
-pub use retired::retire;
+pub use retired::{holds, retire};
 pub use shard::RaftShard;
 
 #[cfg(test)]

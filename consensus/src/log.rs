@@ -61,7 +61,10 @@ pub(crate) fn record<T: serde::de::DeserializeOwned>(
 }
 
 /// The last entry's log id, as the store has it.
-pub(crate) fn last_stored(shard: ShardId, store: &dyn Store) -> Result<Option<LogId>, ConsensusError> {
+pub(crate) fn last_stored(
+    shard: ShardId,
+    store: &dyn Store,
+) -> Result<Option<LogId>, ConsensusError> {
     let (from, to) = keys::entries_from(shard, 0);
     let last = store.scan(Table::Raft, &from, &to, 1, Direction::Backward)?;
     let Some((key, value)) = last.into_iter().next() else {

@@ -117,10 +117,7 @@ impl RaftShard {
             if there {
                 return Ok(());
             }
-            metrics
-                .changed()
-                .await
-                .map_err(|_| ProposeError::Stopped)?;
+            metrics.changed().await.map_err(|_| ProposeError::Stopped)?;
         }
     }
 

@@ -197,6 +197,6 @@ pub trait Sequencer: Send + Sync {
     /// `Busy`: it still leads after two election timeouts.
     async fn transfer(&self, to: NodeId) -> Result<(), ProposeError>;
 
-    /// Stops the replica. What was acknowledged stays.
+    /// Stops the replica: it applies nothing more. What was acknowledged stays.
     async fn shutdown(&self);
 }

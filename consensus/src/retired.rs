@@ -7,18 +7,29 @@
 //! its vote to no log that is shorter, and does not stand with a shorter one.
 
 use folkmoot_storage::keys::raft as keys;
-use folkmoot_storage::{Batch, Store, Table};
+use folkmoot_storage::{Batch, Commit, Store, Table};
 use folkmoot_wire::ShardId;
 
 use crate::ConsensusError;
 use crate::codec::encode_record;
-use crate::install::read_applied;
-use crate::log::{last_stored, record};
+use crate::install::{read_applied, read_marker};
+use crate::log::{last_stored, make_durable, record};
 use crate::types::{LogId, Vote};
 
 /// The last log id that was here before the log was forgotten.
 pub(crate) fn read(shard: ShardId, store: &dyn Store) -> Result<Option<LogId>, ConsensusError> {
     record(store, "the mark of having left", &keys::retired(shard))
+}
+
+/// Whether the store holds a replica of the shard: entries, or what they built.
+///
+/// # Errors
+/// When the store fails or its records cannot be read.
+pub fn holds(shard: ShardId, store: &dyn Store) -> Result<bool, ConsensusError> {
+    let broken = |error: std::io::Error| ConsensusError::Damaged(error.to_string());
+    Ok(last_stored(shard, store)?.is_some()
+        || read_applied(shard, store).map_err(broken)?.is_some()
+        || read_marker(shard, store).map_err(broken)?.is_some())
 }
 
 /// Forgets a replica that is not running, but for its promises. Call it only
@@ -28,8 +39,15 @@ pub(crate) fn read(shard: ShardId, store: &dyn Store) -> Result<Option<LogId>, C
 ///
 /// # Errors
 /// When the store fails or its records cannot be read.
-pub fn retire(shard: ShardId, store: &dyn Store, mut batch: Batch) -> Result<(), ConsensusError> {
+pub async fn retire(
+    shard: ShardId,
+    store: &dyn Store,
+    commit: &dyn Commit,
+    mut batch: Batch,
+) -> Result<(), ConsensusError> {
     let broken = |error: std::io::Error| ConsensusError::Damaged(error.to_string());
+    // What the replica appended last may still be on its way.
+    make_durable(commit, Batch::new()).await.map_err(broken)?;
     let vote: Option<Vote> = record(store, "the vote", &keys::vote(shard))?;
     let purged: Option<LogId> = record(store, "the purge mark", &keys::purged(shard))?;
     let applied = read_applied(shard, store).map_err(broken)?;
@@ -50,7 +68,5 @@ pub fn retire(shard: ShardId, store: &dyn Store, mut batch: Batch) -> Result<(),
         let last = encode_record(&last).map_err(broken)?;
         batch.put(Table::Raft, keys::retired(shard), last);
     }
-    store.write(batch)?;
-    store.sync()?;
-    Ok(())
+    make_durable(commit, batch).await.map_err(broken)
 }

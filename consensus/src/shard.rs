@@ -16,7 +16,7 @@ use openraft::errors::{
 use openraft::{Instant, Raft, RaftMetrics, ReadPolicy};
 use tokio::sync::{Semaphore, watch};
 
-use crate::applier::Applier;
+use crate::applier::{Applier, Gate};
 use crate::inbound::Inbound;
 use crate::log::ShardLog;
 use crate::network::Network;
@@ -34,6 +34,7 @@ pub struct RaftShard {
     status: watch::Receiver<Status>,
     failed: watch::Receiver<Option<String>>,
     stopped: AtomicBool,
+    gate: Gate,
     waiting: Arc<Semaphore>,
     waiting_bytes: Arc<Semaphore>,
     max_payload: usize,
@@ -71,7 +72,7 @@ impl RaftShard {
         )
         .await?;
         let pristine = log.is_pristine() && applier.is_pristine();
-        let kept = log.clone();
+        let (kept, gate) = (log.clone(), applier.gate());
         let network = Network::new(shard, me, link, &options);
         // Every node and shard draws its own election timeouts, the same ones
         // in every run with the same seed.
@@ -105,6 +106,7 @@ impl RaftShard {
             status,
             failed,
             stopped: AtomicBool::new(false),
+            gate,
             waiting: Arc::new(Semaphore::new(options.max_inflight)),
             waiting_bytes: Arc::new(Semaphore::new(options.max_inflight_bytes)),
             max_payload: options.max_payload,
@@ -185,7 +187,10 @@ impl RaftShard {
         }
     }
 
-    pub(crate) fn write_error(&self, error: RaftError<Types, ClientWriteError<Types>>) -> ProposeError {
+    pub(crate) fn write_error(
+        &self,
+        error: RaftError<Types, ClientWriteError<Types>>,
+    ) -> ProposeError {
         match error {
             RaftError::Fatal(fatal) => self.fatal(&fatal),
             RaftError::APIError(
@@ -299,6 +304,7 @@ impl Sequencer for RaftShard {
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(shard = %self.shard, %error, "the replica did not end in order");
         }
+        *self.gate.lock().await = true;
     }
 }
 

@@ -180,6 +180,8 @@ async fn open(
     )
     .await?;
     joins.connect(&node);
+    let replace_after = config.number("replace_after")?;
+    node.keep_shape(Duration::from_secs(replace_after.into()));
     let running = Running {
         node,
         identity,

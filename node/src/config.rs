@@ -97,6 +97,11 @@ pub const KEYS: &[Key] = &[
         "voters of each shard of the region, 1 or 3, when this node is its first",
     ),
     key(
+        "replace_after",
+        "300",
+        "seconds after which a voter that is gone is replaced, where there is a node for it",
+    ),
+    key(
         "issuer",
         "folkmoot",
         "issuer that clients' tokens must name",
@@ -267,6 +272,7 @@ impl Config {
         self.one_of("swim", &["wan", "lan"], "`wan` or `lan`")?;
         self.one_of("voters", &["1", "3"], "1 or 3")?;
         self.number("shards")?;
+        self.number("replace_after")?;
         self.sends()?;
         Ok(())
     }

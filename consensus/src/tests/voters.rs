@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use folkmoot_storage::{Batch, Crash, MemStore};
+use folkmoot_storage::{Batch, CommitOptions, Crash, MemStore, TaskCommit};
 use folkmoot_wire::NodeId;
 
-use super::{Cluster, Ledger, SHARD, number, texts};
+use super::{Cluster, FSYNC, Ledger, SHARD, number, texts};
 use crate::{Machine, ProposeError, RaftOptions, Sequencer};
 
 fn nodes(numbers: &[u32]) -> BTreeSet<NodeId> {
@@ -113,9 +113,14 @@ async fn retire(cluster: &mut Cluster, node: u32) {
     for (table, from, to) in ledger.ranges() {
         state.delete_range(table, from, to);
     }
-    crate::retire(SHARD, &*store, state).unwrap();
+    let commit = TaskCommit::start(Arc::clone(&store) as _, CommitOptions::default(), FSYNC);
+    assert!(crate::holds(SHARD, &*store).unwrap());
     // Twice is as once: a crash may come between it and what remembers it.
-    crate::retire(SHARD, &*store, Batch::new()).unwrap();
+    for batch in [state, Batch::new()] {
+        let retired = crate::retire(SHARD, &*store, &commit, batch).await;
+        retired.unwrap();
+        assert!(!crate::holds(SHARD, &*store).unwrap());
+    }
     let store = store.crash(Crash::LoseUnsynced);
     cluster.start(node, store).await;
 }
@@ -138,8 +143,19 @@ async fn one_that_left_and_forgot_helps_no_shorter_log_to_lead() {
     cluster.hub.heal();
     cluster.hub.split(&[leader, 4], &[lagging, leaving]);
     let term = cluster.shard(leader).status().term;
+    for (at, f, t, k, l) in cluster.hub.trace().iter().rev().take(6) {
+        eprintln!("DBG {at} {f} {t} {k} {l}");
+    }
     tokio::time::sleep(Duration::from_secs(30)).await;
     let now = cluster.shard(lagging).status();
+    for n in 1..=4 {
+        eprintln!(
+            "DBG {n} {:?} {:?}",
+            cluster.shard(n).status(),
+            cluster.shard(n).membership()
+        );
+    }
+    eprintln!("DBG lagging {lagging} leaving {leaving}");
     assert!(!now.is_leader && now.term <= term, "{now:?}");
 
     cluster.hub.heal();
@@ -153,7 +169,11 @@ async fn one_that_left_and_forgot_helps_no_shorter_log_to_lead() {
     );
     // It holds all again, and may lead.
     if leader != leaving {
-        cluster.shard(leader).transfer(NodeId(leaving)).await.unwrap();
+        cluster
+            .shard(leader)
+            .transfer(NodeId(leaving))
+            .await
+            .unwrap();
     }
     assert_eq!(cluster.leader().await, leaving);
 }

@@ -77,8 +77,13 @@ impl Copies {
         !self.votes(shard)
     }
 
+    /// Whether the replica here speaks for the shard. One that is still
+    /// learning, or was left out, does not.
     fn votes(&self, shard: ShardId) -> bool {
-        self.voters.get(shard).is_some()
+        let placement = self.view.placement();
+        let placed = placement.shard(shard);
+        placed.is_some_and(|placed| placed.voters.contains(&self.peers.me()))
+            && self.voters.get(shard).is_some()
     }
 
     /// Whether the group is followed now.
@@ -166,6 +171,7 @@ impl Copies {
     /// # Errors
     /// When there is no such group, or neither home nor copy.
     pub async fn want(&self, shard: &Shard, group: GroupId) -> Result<(), Fault> {
+        self.followers.want(shard.id, group);
         if self.votes(shard.id) {
             return Ok(());
         }
@@ -203,6 +209,7 @@ impl Copies {
 
     /// No longer.
     pub fn unwant(&self, shard: ShardId, group: GroupId) {
+        self.followers.unwant(shard, group);
         if let Some(follower) = self.followers.get(shard) {
             follower.unwant(group);
         }

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 mod handle;
 
@@ -57,7 +58,7 @@ pub struct FollowParts {
     pub links: Arc<Links>,
     /// The cluster as seen from here.
     pub view: Arc<ClusterView>,
-    /// Ends everything.
+    /// Ends it.
     pub stop: CancellationToken,
     /// Told when the store failed: the node stops.
     pub fatal: mpsc::Sender<String>,
@@ -71,9 +72,10 @@ pub fn start(parts: FollowParts) -> FollowHandle {
         watermark: parts.follower.watermark(),
         ..FollowStatus::default()
     });
-    let handle = FollowHandle::new(wishes, watch, parts.all_groups);
-    let (answers, answered) = mpsc::channel(QUEUE);
     let stop = parts.stop.clone();
+    let tasks = TaskTracker::new();
+    let handle = FollowHandle::new(wishes, watch, parts.all_groups, stop.clone(), tasks.clone());
+    let (answers, answered) = mpsc::channel(QUEUE);
     let fatal = parts.fatal.clone();
     let task = Task {
         parts,
@@ -84,7 +86,7 @@ pub fn start(parts: FollowParts) -> FollowHandle {
         relayed: BTreeSet::new(),
         more: false,
     };
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         let run = task.run(wished, answered);
         tokio::select! {
             biased;
@@ -148,10 +150,13 @@ impl Task {
         let me = self.parts.peers.me();
         let view = &self.parts.view;
         let relaying = self.parts.feed.status().borrow().followers > 0;
+        let placement = view.placement();
+        // Its voters may be others than when it began.
+        let shard = placement.shard(self.parts.shard.id)?;
         let chosen = upstream(
             me,
-            &self.parts.shard,
-            &view.placement(),
+            shard,
+            &placement,
             &|node| view.alive(node),
             view.leader(self.parts.shard.id),
             relaying,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use folkmoot_consensus::{Machine, MachineError, Position, Room};
+use folkmoot_consensus::{Machine, MachineError, Position, Range, Room};
 use folkmoot_replication::apply::{At, ShardApply, encode_outcomes};
 use folkmoot_replication::{meta, placement::Shard};
 use folkmoot_storage::{Batch, Read, Store, Table, keys, value};
@@ -91,28 +91,7 @@ impl Machine for ShardMachine {
     }
 
     fn ranges(&self) -> Vec<(Table, Bytes, Bytes)> {
-        let (region, (first, last)) = (self.shard.region, self.shard.slots);
-        let (from, to) = keys::slots::range(region, first, last);
-        let by_group = [
-            Table::Log,
-            Table::Heads,
-            Table::Rows,
-            Table::Dedup,
-            Table::Inbox,
-        ];
-        let mut ranges: Vec<_> = by_group
-            .into_iter()
-            .map(|table| (table, from.clone(), to.clone()))
-            .collect();
-        let (from, to) = keys::shards::range(self.shard.id);
-        ranges.push((Table::Shards, from, to));
-        let (from, to) = keys::outbox::shard_range(self.shard.id);
-        ranges.push((Table::Outbox, from, to));
-        for range in &self.directory {
-            let (from, to) = keys::users::range(range.from as u16, range.to as u16);
-            ranges.push((Table::Users, from, to));
-        }
-        ranges
+        state_ranges(&self.shard, &self.directory)
     }
 
     fn restored(&mut self) -> Result<(), MachineError> {
@@ -124,6 +103,33 @@ impl Machine for ShardMachine {
         });
         Ok(())
     }
+}
+
+/// Every key of a shard's state, of whatever role it is here.
+#[must_use]
+pub fn state_ranges(shard: &Shard, directory: &[DirectoryRange]) -> Vec<Range> {
+    let (region, (first, last)) = (shard.region, shard.slots);
+    let (from, to) = keys::slots::range(region, first, last);
+    let by_group = [
+        Table::Log,
+        Table::Heads,
+        Table::Rows,
+        Table::Dedup,
+        Table::Inbox,
+    ];
+    let mut ranges: Vec<_> = by_group
+        .into_iter()
+        .map(|table| (table, from.clone(), to.clone()))
+        .collect();
+    let (from, to) = keys::shards::range(shard.id);
+    ranges.push((Table::Shards, from, to));
+    let (from, to) = keys::outbox::shard_range(shard.id);
+    ranges.push((Table::Outbox, from, to));
+    for range in directory {
+        let (from, to) = keys::users::range(range.from as u16, range.to as u16);
+        ranges.push((Table::Users, from, to));
+    }
+    ranges
 }
 
 /// The meta shard's machine. Its state is one value; the view gets every

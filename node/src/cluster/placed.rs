@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use folkmoot_consensus::{RaftOptions, RaftShard};
-use folkmoot_replication::apply::{ShardApply, ShardConfig};
 use folkmoot_replication::follow::follower::{Config as FollowerConfig, Follower};
 use folkmoot_replication::placement::Shard;
 use folkmoot_storage::keys;
@@ -12,12 +11,10 @@ use folkmoot_wire::ShardId;
 use folkmoot_wire::proto::MetaCommand;
 
 use super::follow::{self, FollowParts};
-use super::machine::{MetaMachine, ShardMachine};
+use super::machine::MetaMachine;
 use super::meta::MetaHost;
-use super::outbox::Outbox;
 use super::parts::StartError;
 use super::serve::PeerRaftLink;
-use super::shards::VoterShard;
 use super::start::{Node, digest_key};
 
 impl Node {
@@ -55,7 +52,7 @@ impl Node {
         Ok(())
     }
 
-    fn raft_options(&self, shard: ShardId) -> RaftOptions {
+    pub(super) fn raft_options(&self, shard: ShardId) -> RaftOptions {
         let seed = self.raft.seed ^ (u64::from(shard.0) << 32) ^ u64::from(self.me.0);
         self.raft.clone().with_seed(seed)
     }
@@ -89,68 +86,21 @@ impl Node {
     pub(super) async fn reconcile(&self) -> Result<(), StartError> {
         let placement = self.view.placement();
         for shard in placement.shards() {
-            if shard.voters.contains(&self.me) {
-                if self.voters.get(shard.id).is_none() {
-                    self.start_voter(shard).await?;
+            match self.has_part_in(shard)? {
+                true if self.voters.get(shard.id).is_none() => self.take_part(shard).await?,
+                false if self.followers.get(shard.id).is_none() => {
+                    self.take_no_part(shard).await?;
+                    self.start_follower(shard).await?;
                 }
-            } else if self.followers.get(shard.id).is_none() {
-                self.start_follower(shard)?;
+                _ => {}
             }
         }
         Ok(())
     }
 
-    async fn start_voter(&self, shard: &Shard) -> Result<(), StartError> {
-        let apply = ShardApply::open(
-            ShardConfig {
-                shard: shard.id,
-                generation: shard.generation,
-                cluster: self.cluster,
-                digest_key: digest_key(&self.cluster),
-            },
-            Arc::clone(&self.store) as Arc<dyn folkmoot_storage::Read>,
-        )?;
-        let (region, (first, last)) = (shard.region, shard.slots);
-        let range = keys::slots::range(region, first, last);
-        let feed = self.feeds.start(shard.id, apply.applied_index(), range)?;
-        let directory = self
-            .view
-            .placement()
-            .state()
-            .directory
-            .iter()
-            .filter(|range| range.shard == shard.id.0)
-            .cloned()
-            .collect();
-        let machine = ShardMachine::new(apply, shard.clone(), directory, feed.sink());
-        let raft = RaftShard::start(
-            shard.id,
-            self.me,
-            &shard.voters,
-            Arc::clone(&self.store),
-            Arc::clone(&self.commit),
-            Box::new(machine),
-            Arc::new(PeerRaftLink(Arc::clone(&self.peers))),
-            self.raft_options(shard.id),
-        )
-        .await?;
-        self.heed(&raft);
-        let voter = VoterShard::start(shard.id, raft, Arc::clone(&self.stamps));
-        let outbox = Outbox {
-            voter: voter.clone(),
-            published: feed.status(),
-            store: Arc::clone(&self.store),
-            router: Arc::clone(&self.router),
-            view: Arc::clone(&self.view),
-        };
-        self.voters.insert(voter);
-        self.tasks.spawn(outbox.run(self.stop.clone()));
-        Ok(())
-    }
-
     /// A replica that stopped after a fault stops the node: it would answer
     /// nothing more and still be counted on.
-    fn heed(&self, raft: &RaftShard) {
+    pub(super) fn heed(&self, raft: &RaftShard) {
         let (mut failed, fatal) = (raft.failed(), self.fatal.clone());
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
@@ -166,7 +116,7 @@ impl Node {
         });
     }
 
-    fn start_follower(&self, shard: &Shard) -> Result<(), StartError> {
+    async fn start_follower(&self, shard: &Shard) -> Result<(), StartError> {
         let follower = Follower::open(
             FollowerConfig {
                 shard: shard.id,
@@ -189,10 +139,14 @@ impl Node {
             peers: Arc::clone(&self.peers),
             links: Arc::clone(&self.links),
             view: Arc::clone(&self.view),
-            stop: self.stop.clone(),
+            stop: self.stop.child_token(),
             fatal: self.fatal.clone(),
         });
-        self.followers.insert(shard.id, handle);
+        self.followers.insert(shard.id, handle.clone());
+        // Sessions may have groups active from before.
+        for group in self.followers.wanted(shard.id) {
+            handle.want(group).await;
+        }
         Ok(())
     }
 }

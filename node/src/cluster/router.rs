@@ -74,8 +74,18 @@ impl Router {
         let deadline = Instant::now() + limits::PROPOSE_DEADLINE;
         let mut pause = PAUSE.0;
         let mut attempt = 0;
+        let mut shard = shard.clone();
         loop {
-            let target = self.target(shard, attempt);
+            if attempt > 0 {
+                // Its voters may be others by now.
+                shard = self
+                    .view
+                    .placement()
+                    .shard(shard.id)
+                    .cloned()
+                    .unwrap_or(shard);
+            }
+            let target = self.target(&shard, attempt);
             attempt += 1;
             let left = deadline.saturating_duration_since(Instant::now());
             let result = match target {
@@ -216,9 +226,9 @@ impl Router {
     /// meta shard refused it with.
     pub async fn meta(&self, host: &MetaHost, command: MetaCommand) -> Result<MetaOutcome, Fault> {
         let deadline = Instant::now() + limits::PROPOSE_DEADLINE;
-        let voters = host.voters();
         let mut attempt = 0;
         loop {
+            let voters = host.voters();
             let node = voters[attempt % voters.len().max(1)];
             attempt += 1;
             let result = if node == self.me {

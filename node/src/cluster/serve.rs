@@ -9,7 +9,7 @@ use bytes::Bytes;
 use folkmoot_consensus::{LinkError, RaftLink, Sequencer};
 use folkmoot_transport::{Connection, FramedStream};
 use folkmoot_wire::proto::{
-    Clock, FetchHead, GossipPacket, GroupHead, JoinReply, NodeReply, NodeRequest, Outcomes,
+    Clock, Done, FetchHead, GossipPacket, GroupHead, JoinReply, NodeReply, NodeRequest, Outcomes,
     Propose, RaftMessage, StreamOpen, node_reply, node_request, stream_open,
 };
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits, version};
@@ -191,6 +191,10 @@ impl Serve {
             node_request::Request::MetaCommand(command) => Ok(node_reply::Reply::MetaOutcome(
                 self.meta.propose(command).await?,
             )),
+            node_request::Request::LeadShard(lead) => {
+                self.voters.hand_over(&lead).await?;
+                Ok(node_reply::Reply::Done(Done {}))
+            }
             node_request::Request::ReadClock(_) => Ok(node_reply::Reply::Clock(Clock {
                 wall_ms: self.stamps.wall_ms(),
             })),

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use folkmoot_consensus::{ProposeError, RaftShard, Sequencer};
 use folkmoot_crdt::hlc::Hlc;
-use folkmoot_wire::proto::{NotLeader, Outcome, Outcomes};
+use folkmoot_wire::proto::{LeadShard, NotLeader, Outcome, Outcomes};
 use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits, safeguard};
 use parking_lot::RwLock;
 use prost::Message;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::commands::{Commands, payload};
 use crate::ports::Stamps;
@@ -39,7 +40,7 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
-/// One shard that this node votes on.
+/// One shard that this node has a replica of: it votes, or learns to.
 #[derive(Clone)]
 pub struct VoterShard {
     /// The shard.
@@ -47,16 +48,34 @@ pub struct VoterShard {
     /// Its replica here.
     pub raft: Arc<RaftShard>,
     queue: mpsc::Sender<Waiting>,
+    /// Ends what runs beside it.
+    stop: CancellationToken,
 }
 
 impl VoterShard {
     /// Starts the queue in front of a replica.
     #[must_use]
-    pub fn start(id: ShardId, raft: Arc<RaftShard>, stamps: Arc<Stamps>) -> Self {
+    pub fn start(
+        id: ShardId,
+        raft: Arc<RaftShard>,
+        stamps: Arc<Stamps>,
+        stop: CancellationToken,
+    ) -> Self {
         let (queue, waiting) = mpsc::channel(limits::SEQUENCER_QUEUE);
         let sequencer: Arc<dyn Sequencer> = raft.clone();
         tokio::spawn(gather(id, sequencer, stamps, waiting));
-        Self { id, raft, queue }
+        Self {
+            id,
+            raft,
+            queue,
+            stop,
+        }
+    }
+
+    /// Ends the replica: it writes nothing any more afterwards.
+    pub async fn end(&self) {
+        self.stop.cancel();
+        self.raft.shutdown().await;
     }
 
     /// Puts commands in order and waits for their outcomes.
@@ -262,12 +281,12 @@ fn not_done(id: ShardId, error: ProposeError) -> NotDone {
     }
 }
 
-/// The shards this node votes on.
+/// The shards this node has a replica of.
 #[derive(Default)]
 pub struct Voters(RwLock<BTreeMap<ShardId, VoterShard>>);
 
 impl Voters {
-    /// One shard, if this node votes on it.
+    /// One shard, if there is a replica here. It may still be learning.
     #[must_use]
     pub fn get(&self, shard: ShardId) -> Option<VoterShard> {
         self.0.read().get(&shard).cloned()
@@ -282,6 +301,26 @@ impl Voters {
     /// Adds one.
     pub fn insert(&self, shard: VoterShard) {
         self.0.write().insert(shard.id, shard);
+    }
+
+    /// Hands leadership of a shard over, if a replica here leads it.
+    ///
+    /// # Errors
+    /// When none does, or it does not work now.
+    pub async fn hand_over(&self, lead: &LeadShard) -> Result<(), Fault> {
+        let Some(voter) = self.get(ShardId(lead.shard)) else {
+            return Err(Code::NotLeader.into());
+        };
+        let handed = voter.raft.transfer(NodeId(lead.to)).await;
+        handed.map_err(|error| match error {
+            ProposeError::NotLeader { .. } => Code::NotLeader.into(),
+            other => Fault::new(Code::Unavailable, other.to_string()),
+        })
+    }
+
+    /// Takes one out.
+    pub fn remove(&self, shard: ShardId) -> Option<VoterShard> {
+        self.0.write().remove(&shard)
     }
 
     /// The leader of a shard, where a replica here knows it.

@@ -25,6 +25,7 @@ use super::peers::Peers;
 use super::read::LocalReads;
 use super::router::Router;
 use super::serve::Serve;
+use super::shaper::Seen;
 use super::shards::Voters;
 use super::tentatives::{Keeper, KeeperParts};
 use super::view::ClusterView;
@@ -51,6 +52,8 @@ pub struct Node {
     pub keeper: Arc<Keeper>,
     pub stamps: Arc<Stamps>,
     pub clocks: Arc<Clocks>,
+    /// Since when other nodes are there.
+    pub seen: Seen,
     pub store: Arc<dyn Store>,
     /// Sums of its rows.
     pub sums: Arc<RowSums>,
@@ -191,6 +194,7 @@ impl Node {
             started_ms: stamps.wall_ms(),
             stamps,
             clocks: Arc::default(),
+            seen: Seen::default(),
             store: parts.store,
             sums: parts.sums,
             gossip,
@@ -340,7 +344,7 @@ impl Node {
 
     async fn end_consensus(&self) {
         for voter in self.voters.all() {
-            voter.raft.shutdown().await;
+            voter.end().await;
         }
         if let Some(raft) = self.meta.raft() {
             raft.shutdown().await;

@@ -1,7 +1,7 @@
 //! Table Node: what concerns this node alone, under ASCII names.
 
 use bytes::Bytes;
-use folkmoot_wire::{GroupId, MessageId, ShardId};
+use folkmoot_wire::{GroupId, MessageId, RegionId, ShardId, Slot};
 
 use super::reader::Reader;
 use crate::{StoreError, Table};
@@ -9,6 +9,7 @@ use crate::{StoreError, Table};
 const FOLLOW: &[u8] = b"follow/";
 const COPY: &[u8] = b"copy/";
 const TENTATIVE: &[u8] = b"tentative/";
+const REPLICA: &[u8] = b"replica/";
 
 /// The node's identity, a `StoredIdentity`.
 pub const IDENTITY: &[u8] = b"identity";
@@ -41,6 +42,22 @@ pub fn parse_follow(key: &[u8]) -> Result<ShardId, StoreError> {
     let shard = reader.shard()?;
     reader.end()?;
     Ok(shard)
+}
+
+/// At which count of changes this node got its replica of a shard: u64.
+#[must_use]
+pub fn replica(shard: ShardId) -> Bytes {
+    let mut key = REPLICA.to_vec();
+    key.extend_from_slice(&shard.0.to_be_bytes());
+    Bytes::from(key)
+}
+
+/// The keys of the copies of all groups in slots `first..=last` of `region`.
+#[must_use]
+pub fn copies_of(region: RegionId, first: Slot, last: Slot) -> (Bytes, Bytes) {
+    let (from, to) = super::slots::range(region, first, last);
+    let key = |slots: Bytes| Bytes::from([COPY, &slots[..]].concat());
+    (key(from), key(to))
 }
 
 /// How far this node, as a follower, holds a group: a `StoredCopy`.

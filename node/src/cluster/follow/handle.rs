@@ -1,12 +1,14 @@
 //! A handle on a follower: what this node wants in full, and how far it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use folkmoot_replication::follow::follower::Reconciled;
 use folkmoot_wire::{GroupId, NodeId, ShardId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// What this node wants of the follower.
 pub(super) enum Wish {
@@ -24,6 +26,8 @@ pub struct FollowHandle {
     /// Groups followed in full, and the version of the head that each had at
     /// its home when it was wanted; before that is known, the greatest.
     wanted: Arc<Mutex<BTreeMap<GroupId, u64>>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 /// What a follower tells of itself.
@@ -68,12 +72,16 @@ impl FollowHandle {
         wishes: mpsc::Sender<Wish>,
         status: watch::Receiver<FollowStatus>,
         all_groups: bool,
+        stop: CancellationToken,
+        tasks: TaskTracker,
     ) -> Self {
         Self {
             wishes,
             status,
             all_groups,
             wanted: Arc::default(),
+            stop,
+            tasks,
         }
     }
 
@@ -115,6 +123,13 @@ impl FollowHandle {
         }
     }
 
+    /// Ends it: it writes nothing any more afterwards.
+    pub async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
     /// What the follower tells of itself.
     #[must_use]
     pub fn status(&self) -> FollowStatus {
@@ -124,17 +139,45 @@ impl FollowHandle {
 
 /// The followers of this node.
 #[derive(Default)]
-pub struct Followers(Mutex<BTreeMap<ShardId, FollowHandle>>);
+pub struct Followers {
+    handles: Mutex<BTreeMap<ShardId, FollowHandle>>,
+    /// Groups that this node's edge wants in full, whether their shard has a
+    /// follower here now or not.
+    wanted: Mutex<BTreeSet<(ShardId, GroupId)>>,
+}
 
 impl Followers {
     /// One of them.
     #[must_use]
     pub fn get(&self, shard: ShardId) -> Option<FollowHandle> {
-        self.0.lock().get(&shard).cloned()
+        self.handles.lock().get(&shard).cloned()
+    }
+
+    /// The edge wants a group in full.
+    pub fn want(&self, shard: ShardId, group: GroupId) {
+        self.wanted.lock().insert((shard, group));
+    }
+
+    /// No longer.
+    pub fn unwant(&self, shard: ShardId, group: GroupId) {
+        self.wanted.lock().remove(&(shard, group));
+    }
+
+    /// What it wants of a shard.
+    #[must_use]
+    pub fn wanted(&self, shard: ShardId) -> Vec<GroupId> {
+        let wanted = self.wanted.lock();
+        let of_shard = wanted.iter().filter(|(of, _)| *of == shard);
+        of_shard.map(|(_, group)| *group).collect()
+    }
+
+    /// Takes one out.
+    pub fn remove(&self, shard: ShardId) -> Option<FollowHandle> {
+        self.handles.lock().remove(&shard)
     }
 
     /// Adds one.
     pub fn insert(&self, shard: ShardId, handle: FollowHandle) {
-        self.0.lock().insert(shard, handle);
+        self.handles.lock().insert(shard, handle);
     }
 }

@@ -18,6 +18,7 @@ pub(super) fn placement() -> Placement {
             shards: 1,
             voters: 1,
             made: true,
+            ..RegionRecord::default()
         }],
         shards: vec![ShardRecord {
             id: 1,
@@ -26,6 +27,7 @@ pub(super) fn placement() -> Placement {
             slot_to: 65_535,
             voters: vec![1],
             generation: 1,
+            ..ShardRecord::default()
         }],
         directory: vec![DirectoryRange {
             from: 0,

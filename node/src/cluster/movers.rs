@@ -1,0 +1,135 @@
+//! Carries out a change of a shard's voters, at the shard's leader: Raft first
+//! (design decision D19), then the meta shard is told. Each step may be taken
+//! again, so a change goes on wherever the next leader finds it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use folkmoot_consensus::{ProposeError, Sequencer};
+use folkmoot_replication::placement::Shard;
+use folkmoot_wire::proto::{MetaCommand, SettleShard, meta_command};
+use folkmoot_wire::{Code, NodeId, limits};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::meta::MetaHost;
+use super::router::Router;
+use super::shards::VoterShard;
+use super::view::ClusterView;
+
+/// Between looks at a change that is under way.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// One shard's mover.
+pub struct Mover {
+    pub me: NodeId,
+    pub voter: VoterShard,
+    pub router: Arc<Router>,
+    pub meta: Arc<MetaHost>,
+    pub view: Arc<ClusterView>,
+    /// The clock, for commands of the meta shard.
+    pub now_ms: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Mover {
+    /// Runs until the replica ends.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut changed = self.view.watch();
+        loop {
+            let look = async {
+                changed.mark_unchanged();
+                let placement = self.view.placement();
+                let shard = placement.shard(self.voter.id);
+                let Some(shard) = shard.filter(|shard| !shard.next.is_empty()) else {
+                    // The view is there as long as the node.
+                    let _ = changed.changed().await;
+                    return;
+                };
+                if self.voter.raft.status().is_leader {
+                    // Nobody is waited for longer than until the next look:
+                    // the aim may have changed meanwhile.
+                    let step = timeout(limits::MOVE_STEP, self.step(shard));
+                    self.report(shard, step.await.ok());
+                }
+                sleep(LOOK).await;
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = look => {}
+            }
+        }
+    }
+
+    fn report(&self, shard: &Shard, step: Option<Result<(), ProposeError>>) {
+        let id = shard.id.0;
+        match step {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::info!(shard = id, %error, "the change of voters goes on soon")
+            }
+            None => {
+                let now = self.voter.raft.membership();
+                let learning: Vec<u32> = now.learners.iter().map(|node| node.0).collect();
+                let matched = &now.matched;
+                tracing::warn!(
+                    shard = id,
+                    ?learning,
+                    ?matched,
+                    "the change of voters waits for them"
+                );
+            }
+        }
+    }
+
+    async fn step(&self, shard: &Shard) -> Result<(), ProposeError> {
+        let raft = &self.voter.raft;
+        if !shard.next.contains(&self.me) {
+            return self.hand_over(shard).await;
+        }
+        raft.set_voters(&shard.next).await?;
+        let now = raft.membership();
+        if now.settled && now.voters == shard.next.iter().copied().collect() {
+            self.tell(shard).await;
+        }
+        Ok(())
+    }
+
+    /// A leader that is to leave has one that stays finish the change.
+    async fn hand_over(&self, shard: &Shard) -> Result<(), ProposeError> {
+        let raft = &self.voter.raft;
+        let voting = raft.membership().voters;
+        let alive = |node: &&NodeId| self.view.alive(**node);
+        let stays = shard.next.iter().filter(|node| voting.contains(node));
+        if let Some(to) = stays.filter(alive).min() {
+            return raft.transfer(*to).await;
+        }
+        // Nobody stays: old and new ones vote together first.
+        let all: BTreeSet<NodeId> = shard.voters.iter().chain(&shard.next).copied().collect();
+        raft.set_voters(&all.into_iter().collect::<Vec<_>>()).await
+    }
+
+    async fn tell(&self, shard: &Shard) {
+        let settled = SettleShard {
+            shard: shard.id.0,
+            change: shard.change,
+        };
+        let command = MetaCommand {
+            now_ms: (self.now_ms)(),
+            op: Some(meta_command::Op::SettleShard(settled)),
+        };
+        match self.router.meta(&self.meta, command).await {
+            Ok(_) => tracing::info!(
+                shard = shard.id.0,
+                voters = ?shard.next.iter().map(|node| node.0).collect::<Vec<_>>(),
+                "the shard has other voters"
+            ),
+            // Told before, and the answer was lost.
+            Err(fault) if fault.code == Code::AlreadyExists => {}
+            Err(fault) => {
+                tracing::info!(shard = shard.id.0, %fault, "the meta shard hears of it later");
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! This node's replicas of shards, as they begin and end. A replica begins
+//! with nothing and learns; when it ends, it forgets all but its promises.
+
+use std::sync::Arc;
+
+use folkmoot_consensus::{RaftShard, holds, retire};
+use folkmoot_replication::apply::{ShardApply, ShardConfig};
+use folkmoot_replication::placement::Shard;
+use folkmoot_storage::{Batch, StoreError, Table, keys};
+use folkmoot_wire::proto::DirectoryRange;
+
+use super::machine::{Applied, ShardMachine, state_ranges};
+use super::movers::Mover;
+use super::outbox::Outbox;
+use super::parts::StartError;
+use super::serve::PeerRaftLink;
+use super::shards::VoterShard;
+use super::start::{Node, digest_key};
+
+impl Node {
+    /// Whether this node has a replica of the shard, by what is agreed on. A
+    /// copy of that from before the replica began knows nothing of it.
+    pub(super) fn has_part_in(&self, shard: &Shard) -> Result<bool, StartError> {
+        if shard.replicas.contains(&self.me) {
+            return Ok(true);
+        }
+        if self.followers.get(shard.id).is_some() {
+            return Ok(false);
+        }
+        let late = shard.change <= self.part_since(shard)?;
+        Ok(late && holds(shard.id, &*self.store)?)
+    }
+
+    /// At which count of the shard's changes the replica here began.
+    fn part_since(&self, shard: &Shard) -> Result<u64, StoreError> {
+        let mark = self
+            .store
+            .get(Table::Node, &keys::node::replica(shard.id))?;
+        let count = mark.and_then(|mark| <[u8; 8]>::try_from(&mark[..]).ok());
+        Ok(count.map_or(0, u64::from_be_bytes))
+    }
+
+    fn directory_of(&self, shard: &Shard) -> Vec<DirectoryRange> {
+        let placement = self.view.placement();
+        let ranges = placement.state().directory.iter();
+        ranges
+            .filter(|range| range.shard == shard.id.0)
+            .cloned()
+            .collect()
+    }
+
+    /// What is to be deleted of a shard before it has another role here.
+    fn clearing(&self, shard: &Shard) -> Batch {
+        let mut batch = Batch::new();
+        for (table, from, to) in state_ranges(shard, &self.directory_of(shard)) {
+            batch.delete_range(table, from, to);
+        }
+        let (region, (first, last)) = (shard.region, shard.slots);
+        let (from, to) = keys::node::copies_of(region, first, last);
+        batch.delete_range(Table::Node, from, to);
+        batch.delete(Table::Node, keys::node::follow(shard.id));
+        batch
+    }
+
+    /// Begins or goes on with a replica.
+    pub(super) async fn take_part(&self, shard: &Shard) -> Result<(), StartError> {
+        let followed = self.followers.remove(shard.id);
+        if let Some(follower) = &followed {
+            follower.end().await;
+        }
+        // The first voters have nothing to begin with.
+        if shard.change > 0 && !holds(shard.id, &*self.store)? {
+            // What a follower copied is not what the log builds: apply begins
+            // with nothing, or with a snapshot.
+            let mut batch = self.clearing(shard);
+            let since = shard.change.to_be_bytes().to_vec();
+            batch.put(Table::Node, keys::node::replica(shard.id), since);
+            self.write_durably(batch)?;
+        }
+        self.start_voter(shard).await
+    }
+
+    /// Ends a replica, where there is one.
+    pub(super) async fn take_no_part(&self, shard: &Shard) -> Result<(), StartError> {
+        if let Some(voter) = self.voters.remove(shard.id) {
+            voter.end().await;
+        }
+        if holds(shard.id, &*self.store)? {
+            let mut batch = self.clearing(shard);
+            batch.delete(Table::Node, keys::node::replica(shard.id));
+            retire(shard.id, &*self.store, &*self.commit, batch).await?;
+            self.feed_begins_anew(shard).await;
+            tracing::info!(shard = shard.id.0, "this node votes on the shard no more");
+        }
+        Ok(())
+    }
+
+    fn write_durably(&self, batch: Batch) -> Result<(), StoreError> {
+        self.store.write(batch)?;
+        self.store.sync()
+    }
+
+    /// What was here is gone: those who follow through this node compare.
+    async fn feed_begins_anew(&self, shard: &Shard) {
+        if let Some(feed) = self.feeds.get(shard.id) {
+            let replaced = Applied {
+                pushes: Vec::new(),
+                version: 0,
+                replaced: true,
+            };
+            // The feed is gone only when the node stops.
+            let _ = feed.sink().send(replaced).await;
+        }
+    }
+
+    async fn start_voter(&self, shard: &Shard) -> Result<(), StartError> {
+        let apply = ShardApply::open(
+            ShardConfig {
+                shard: shard.id,
+                generation: shard.generation,
+                cluster: self.cluster,
+                digest_key: digest_key(&self.cluster),
+            },
+            Arc::clone(&self.store) as Arc<dyn folkmoot_storage::Read>,
+        )?;
+        let (region, (first, last)) = (shard.region, shard.slots);
+        let range = keys::slots::range(region, first, last);
+        let applied = apply.applied_index();
+        let known = self.feeds.get(shard.id).is_some();
+        let feed = self.feeds.start(shard.id, applied, range)?;
+        if known {
+            self.feed_begins_anew(shard).await;
+        }
+        let machine =
+            ShardMachine::new(apply, shard.clone(), self.directory_of(shard), feed.sink());
+        let mut options = self.raft_options(shard.id);
+        // Only the first voters found a group.
+        options.bootstrap &= shard.change == 0;
+        let raft = RaftShard::start(
+            shard.id,
+            self.me,
+            &shard.voters,
+            Arc::clone(&self.store),
+            Arc::clone(&self.commit),
+            Box::new(machine),
+            Arc::new(PeerRaftLink(Arc::clone(&self.peers))),
+            options,
+        )
+        .await?;
+        self.heed(&raft);
+        let stop = self.stop.child_token();
+        let voter = VoterShard::start(shard.id, raft, Arc::clone(&self.stamps), stop.clone());
+        let outbox = Outbox {
+            voter: voter.clone(),
+            published: feed.status(),
+            store: Arc::clone(&self.store),
+            router: Arc::clone(&self.router),
+            view: Arc::clone(&self.view),
+        };
+        let mover = Mover {
+            me: self.me,
+            voter: voter.clone(),
+            router: Arc::clone(&self.router),
+            meta: Arc::clone(&self.meta),
+            view: Arc::clone(&self.view),
+            now_ms: {
+                let stamps = Arc::clone(&self.stamps);
+                Box::new(move || stamps.wall_ms())
+            },
+        };
+        self.voters.insert(voter);
+        self.tasks.spawn(outbox.run(stop.clone()));
+        self.tasks.spawn(mover.run(stop));
+        Ok(())
+    }
+}

@@ -1,0 +1,196 @@
+//! The placement loop, at the meta shard's leader: what gossip and the nodes
+//! say goes into the plan, and its steps to the meta shard and to leaders.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use folkmoot_consensus::Sequencer;
+use folkmoot_replication::placement::Placement;
+use folkmoot_replication::placement::plan::{Action, Health, View, plan};
+use folkmoot_wire::proto::{
+    LeadShard, MetaCommand, MoveShard, NodeStatus, NodeStatusRequest, meta_command, node_reply,
+    node_request,
+};
+use folkmoot_wire::{Fault, NodeId, ShardId, limits};
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep};
+
+use super::parts::StatusSource;
+use super::peers::Class;
+use super::start::Node;
+
+/// Since when each node is there, or is not, as seen from here.
+#[derive(Default)]
+pub struct Seen(Mutex<BTreeMap<NodeId, (bool, Instant)>>);
+
+impl Seen {
+    /// Notes who is there now.
+    pub fn look(&self, nodes: impl Iterator<Item = (NodeId, bool)>) {
+        let now = Instant::now();
+        let mut seen = self.0.lock();
+        for (node, up) in nodes {
+            let since = seen.entry(node).or_insert((up, now));
+            if since.0 != up {
+                *since = (up, now);
+            }
+        }
+    }
+
+    /// What is thought of a node. One never looked at is there since now.
+    #[must_use]
+    pub fn health(&self, node: NodeId) -> Health {
+        let millis = |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(0);
+        match self.0.lock().get(&node) {
+            Some((true, since)) => Health::Up(millis(*since)),
+            Some((false, since)) => Health::Gone(millis(*since)),
+            None => Health::Up(0),
+        }
+    }
+}
+
+impl Node {
+    /// Runs the placement loop until the node stops. A voter that is gone for
+    /// `replace_after` is replaced.
+    pub fn keep_shape(self: &Arc<Self>, replace_after: Duration) {
+        let node = Arc::clone(self);
+        self.tasks
+            .spawn(async move { node.shape(replace_after).await });
+    }
+
+    async fn shape(self: Arc<Self>, replace_after: Duration) {
+        loop {
+            let round = async {
+                let placement = self.view.placement();
+                let nodes = placement.nodes();
+                self.seen
+                    .look(nodes.map(|(id, _)| (id, self.view.alive(id))));
+                if self.shapes() {
+                    self.shape_once(&placement, replace_after).await;
+                }
+                sleep(limits::PLACEMENT_EVERY).await;
+            };
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                () = round => {}
+            }
+        }
+    }
+
+    fn shapes(&self) -> bool {
+        self.meta.raft().is_some_and(|raft| raft.status().is_leader)
+    }
+
+    async fn shape_once(&self, placement: &Placement, replace_after: Duration) {
+        let statuses = self.statuses(placement).await;
+        let (leaders, misled) = (leaders(&statuses), misled(&statuses));
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let health = |node| match self.seen.health(node) {
+            // It would give leadership away again.
+            Health::Up(_) if misled.contains(&node) => Health::Up(0),
+            health => health,
+        };
+        let actions = plan(&View {
+            placement,
+            health: &health,
+            leaders: &leaders,
+            replace_after_ms: millis(replace_after),
+            lead_after_ms: millis(limits::LEAD_AFTER),
+        });
+        for action in actions {
+            tracing::info!(?action, "placement");
+            let (shard, done) = match action {
+                Action::Move {
+                    shard,
+                    change,
+                    next,
+                } => (shard, self.start_move(shard, change, &next).await),
+                Action::Lead { shard, to } => match leaders.get(&shard) {
+                    Some(leader) => (shard, self.have_lead(shard, *leader, to).await),
+                    None => continue,
+                },
+            };
+            if let Err(fault) = done {
+                tracing::info!(shard = shard.0, %fault, "placement goes on later");
+            }
+        }
+    }
+
+    /// What each living node tells of itself.
+    async fn statuses(&self, placement: &Placement) -> Vec<NodeStatus> {
+        let ask = |node: NodeId| async move {
+            if node == self.me {
+                return Some(self.status());
+            }
+            let request = node_request::Request::Status(NodeStatusRequest {});
+            let call = self
+                .peers
+                .call_living(node, Class::Live, request, limits::RPC_DEADLINE);
+            match call.await {
+                Ok(node_reply::Reply::Status(status)) if status.node == node.0 => Some(status),
+                _ => None,
+            }
+        };
+        let alive = placement.nodes().map(|(id, _)| id);
+        let alive = alive.filter(|id| self.view.alive(*id));
+        join_all(alive.map(ask))
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    async fn start_move(&self, shard: ShardId, change: u64, next: &[NodeId]) -> Result<(), Fault> {
+        let to = MoveShard {
+            shard: shard.0,
+            change,
+            next: next.iter().map(|node| node.0).collect(),
+        };
+        let command = MetaCommand {
+            now_ms: self.stamps.wall_ms(),
+            op: Some(meta_command::Op::MoveShard(to)),
+        };
+        self.router.meta(&self.meta, command).await.map(|_| ())
+    }
+
+    async fn have_lead(&self, shard: ShardId, leader: NodeId, to: NodeId) -> Result<(), Fault> {
+        let lead = LeadShard {
+            shard: shard.0,
+            to: to.0,
+        };
+        if leader == self.me {
+            return self.voters.hand_over(&lead).await;
+        }
+        let request = node_request::Request::LeadShard(lead);
+        let call = self
+            .peers
+            .call_living(leader, Class::Live, request, limits::RPC_DEADLINE);
+        call.await.map(|_| ())
+    }
+}
+
+/// Who leads, by their own word; of two, who does in the later term.
+fn leaders(statuses: &[NodeStatus]) -> BTreeMap<ShardId, NodeId> {
+    let mut leaders: BTreeMap<ShardId, (u64, NodeId)> = BTreeMap::new();
+    for status in statuses {
+        for shard in status
+            .shards
+            .iter()
+            .filter(|s| s.voter && s.leader == status.node)
+        {
+            let claim = (shard.term, NodeId(status.node));
+            let held = leaders.entry(ShardId(shard.shard)).or_insert(claim);
+            *held = claim.max(*held);
+        }
+    }
+    let leaders = leaders.into_iter();
+    leaders.map(|(shard, (_, node))| (shard, node)).collect()
+}
+
+/// Nodes whose clocks are off.
+fn misled(statuses: &[NodeStatus]) -> Vec<NodeId> {
+    let off = statuses.iter().filter(|status| status.must_not_lead);
+    off.map(|status| NodeId(status.node)).collect()
+}
