@@ -3,6 +3,7 @@
 
 mod copies;
 mod groups;
+mod nodes;
 mod views;
 
 use std::sync::Arc;
@@ -49,7 +50,9 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/readyz", get(views::ready))
         .route("/metrics", get(views::metrics))
         .route("/v1/status", get(views::status))
-        .route("/v1/nodes", get(views::nodes))
+        .route("/v1/nodes", get(nodes::list))
+        .route("/v1/nodes/{node}/drain", post(nodes::drain))
+        .route("/v1/nodes/{node}/remove", post(nodes::remove))
         .route("/v1/regions", get(views::regions))
         .route("/v1/shards", get(views::shards))
         .route("/v1/groups", get(groups::list).post(groups::create))

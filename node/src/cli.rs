@@ -1,6 +1,7 @@
 //! The command line.
 
 mod chat;
+mod leave;
 pub(crate) mod log;
 mod start;
 mod table;
@@ -75,7 +76,7 @@ fn command() -> Command {
             "Make a new cluster: its CA, its first region and this node. Once",
         )))
         .subcommand(Command::new("status").about("What the node is and how it is"))
-        .subcommand(listing("node", "The nodes of the cluster"))
+        .subcommand(leave::commands(listing("node", "The nodes of the cluster")))
         .subcommand(listing("region", "The regions of the cluster"))
         .subcommand(listing("shard", "The shards, as the asked node sees them"))
         .subcommand(group())
@@ -190,7 +191,7 @@ async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         Some(("start", args)) => start::start(args).await,
         Some(("init", args)) => start::init(args),
         Some(("status", _)) => views::status(&api).await,
-        Some(("node", _)) => views::nodes(&api).await,
+        Some(("node", args)) => leave::run(&api, args).await,
         Some(("region", _)) => views::regions(&api).await,
         Some(("shard", _)) => views::shards(&api).await,
         Some(("group", args)) => views::group(&api, args).await,

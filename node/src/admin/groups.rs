@@ -265,7 +265,7 @@ async fn read_log(admin: &Admin, group: GroupId, query: &LogQuery) -> Result<Log
     }
 }
 
-fn find_node(admin: &Admin, text: &str) -> Result<NodeId, Fault> {
+pub(super) fn find_node(admin: &Admin, text: &str) -> Result<NodeId, Fault> {
     if text.is_empty() {
         return Ok(NodeId(admin.running.identity.node));
     }

@@ -7,8 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use folkmoot_gossip::MemberState;
-use folkmoot_wire::{Code, Fault, NodeId};
+use folkmoot_wire::{Code, Fault, NodeId, ShardId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,16 +20,6 @@ use crate::ports::{Clock, SystemClock, SystemRandom};
 
 /// A development token of the command line is good for this long.
 const CLIENT_TOKEN_SECONDS: u64 = 24 * 3600;
-
-fn state_name(state: MemberState) -> &'static str {
-    match state {
-        MemberState::Alive => "alive",
-        MemberState::Suspect => "suspect",
-        MemberState::Dead => "dead",
-        MemberState::Left => "left",
-        MemberState::Draining => "draining",
-    }
-}
 
 pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     let node = &admin.running.node;
@@ -94,42 +83,22 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
 
 /// What the cluster as it stands does not survive, in words.
 fn not_survived(placement: &folkmoot_replication::placement::Placement) -> Vec<String> {
-    placement
-        .state()
-        .regions
-        .iter()
-        .filter(|region| region.voters < 3)
-        .map(|region| {
-            format!(
-                "region {}: each shard has one voter, so losing a node stops its shards until it is back",
-                region.name
-            )
-        })
-        .collect()
-}
-
-pub(super) async fn nodes(State(admin): State<Arc<Admin>>) -> Json<Value> {
-    let node = &admin.running.node;
-    let members = node.view.members();
-    let placement = node.view.placement();
-    let nodes: Vec<Value> = placement
-        .nodes()
-        .map(|(id, record)| {
-            let member = members.iter().find(|member| member.node == id);
-            json!({
-                "node": id.0,
-                "name": record.name,
-                "region": record.region,
-                "address": record.quic_addr,
-                "gossip": record.gossip_addr,
-                "admin": record.admin_addr,
-                "state": member.map_or("unknown", |member| state_name(member.state)),
-                "incarnation": member.map_or(0, |member| member.incarnation),
-                "joined_ms": record.joined_ms,
-            })
-        })
-        .collect();
-    Json(json!({ "nodes": nodes }))
+    let meta = placement.shard(ShardId::META).map(|meta| &meta.voters[..]);
+    let meta = match meta {
+        Some([alone]) if placement.nodes().count() > 1 => Some(format!(
+            "the meta shard has one voter, node {alone}: while it is away nobody joins and no voter is replaced"
+        )),
+        _ => None,
+    };
+    let state = placement.state();
+    let regions = state.regions.iter().filter(|region| region.voters < 3);
+    let regions = regions.map(|region| {
+        format!(
+            "region {}: each shard has one voter, so losing a node stops its shards until it is back",
+            region.name
+        )
+    });
+    meta.into_iter().chain(regions).collect()
 }
 
 pub(super) async fn regions(State(admin): State<Arc<Admin>>) -> Json<Value> {
@@ -160,6 +129,8 @@ pub(super) async fn shards(State(admin): State<Arc<Admin>>) -> Json<Value> {
         .shards()
         .map(|shard| {
             let here = status.shards.iter().find(|s| s.shard == shard.id.0);
+            let replica = node.voters.get(shard.id);
+            let membership = replica.map(|replica| replica.raft.membership());
             let upstream = node
                 .followers
                 .get(shard.id)
@@ -169,6 +140,9 @@ pub(super) async fn shards(State(admin): State<Arc<Admin>>) -> Json<Value> {
                 "region": placement.region_name(shard.region).unwrap_or_default(),
                 "slots": format!("{}-{}", shard.slots.0, shard.slots.1),
                 "voters": shard.voters.iter().map(|n| n.0).collect::<Vec<_>>(),
+                "next": shard.next.iter().map(|n| n.0).collect::<Vec<_>>(),
+                "joint": membership.as_ref().is_some_and(|now| now.joint),
+                "learners": membership.map_or_else(Vec::new, |now| now.learners.iter().map(|n| n.0).collect()),
                 "leader": here.map_or(0, |s| s.leader),
                 "term": here.map_or(0, |s| s.term),
                 "applied": here.map_or(0, |s| s.last_applied),

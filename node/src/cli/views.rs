@@ -31,6 +31,8 @@ const NODES: &[Column] = &[
     ("region", "region"),
     ("address", "address"),
     ("state", "state"),
+    ("draining", "draining"),
+    ("replicas", "replicas"),
     ("starts", "incarnation"),
 ];
 
@@ -47,6 +49,9 @@ const SHARDS: &[Column] = &[
     ("region", "region"),
     ("slots", "slots"),
     ("voters", "voters"),
+    ("to be", "next"),
+    ("joint", "joint"),
+    ("learners", "learners"),
     ("leader", "leader"),
     ("term", "term"),
     ("applied", "applied"),
@@ -94,7 +99,7 @@ const COPY: &[Column] = &[
     ("of the profile", "digest_of_profile"),
 ];
 
-fn json_lines(value: &Value) -> anyhow::Result<()> {
+pub(super) fn json_lines(value: &Value) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod failover;
+mod leaving;
 mod log;
 mod node;
 mod one_node;
