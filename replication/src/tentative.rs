@@ -40,6 +40,15 @@ impl Attempt {
     }
 }
 
+/// Whether an append may be tentative: what is said may, under an id that makes
+/// a retry harmless. Edits, recalls and changes of members act on what the home
+/// knows.
+#[must_use]
+pub fn may_be(append: &Append) -> bool {
+    let said = matches!(append.kind(), Kind::Message | Kind::Action | Kind::Notice);
+    said && Cipher::try_from(append.cipher).is_ok() && Attempt::of(append).is_some()
+}
+
 /// One message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tentative {
@@ -52,14 +61,11 @@ pub struct Tentative {
 }
 
 impl Tentative {
-    /// `None` when the append is not one that may be tentative: only what is
-    /// said may, and only under an id that makes a retry harmless.
+    /// `None` when the append is not one that [`may_be`] tentative.
     #[must_use]
     pub fn new(group: GroupId, append: Append) -> Option<Self> {
-        let said = matches!(append.kind(), Kind::Message | Kind::Action | Kind::Notice);
-        let known = Cipher::try_from(append.cipher).is_ok();
         Some(Self {
-            attempt: Attempt::of(&append).filter(|_| said && known)?,
+            attempt: Attempt::of(&append).filter(|_| may_be(&append))?,
             id: MessageId::from_slice(&append.id).ok()?,
             group,
             append,

@@ -1,5 +1,6 @@
 //! What an outcome means to the sender.
 
+use folkmoot_replication::tentative;
 use folkmoot_wire::proto::{Kind, Outcome, command, outcome};
 use folkmoot_wire::{Code, Fault};
 
@@ -15,14 +16,10 @@ pub(super) fn effect_is_awaited(op: &command::Op) -> bool {
     }
 }
 
-/// What may be taken as tentative while the home cannot be reached: what is
-/// said. Edits, recalls and changes of members act on what the home knows.
+/// What may be taken as tentative while the home cannot be reached.
 pub(super) fn may_be_tentative(op: &command::Op) -> bool {
     match op {
-        command::Op::Append(append) => {
-            matches!(append.kind(), Kind::Message | Kind::Action | Kind::Notice)
-                && !append.client_msg_id.is_empty()
-        }
+        command::Op::Append(append) => tentative::may_be(append),
         _ => false,
     }
 }

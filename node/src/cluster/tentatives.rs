@@ -194,12 +194,19 @@ impl Keeper {
         let mut batch = Batch::default();
         let mut outcomes = Vec::with_capacity(said.len());
         let mut news = Vec::new();
+        let mut full = None;
         let written = {
             let (mut known, now) = (self.known.lock(), self.now());
             for tentative in said {
-                let told = known
-                    .take(tentative.clone(), true, now)
-                    .map_err(|full| Fault::new(Code::Unavailable, full.to_string()))?;
+                // Those taken before it are kept, and written: their retry is
+                // told that they are known.
+                let told = match known.take(tentative.clone(), true, now) {
+                    Ok(told) => told,
+                    Err(error) => {
+                        full = Some(Fault::new(Code::Unavailable, error.to_string()));
+                        break;
+                    }
+                };
                 let id = match told {
                     Told::Known(id) => id,
                     Told::New | Told::Kept => tentative.id(),
@@ -233,7 +240,7 @@ impl Keeper {
             Err(_) => return Err(Code::Unavailable.into()),
         }
         self.show(&news, Vec::new());
-        Ok(outcomes)
+        full.map_or(Ok(outcomes), Err)
     }
 
     /// One more node of the region keeps it too. Those that gossip holds for

@@ -38,7 +38,7 @@ use view::View;
 
 pub use directory::directory_place;
 pub use outbox::{Pending, pending};
-pub use sequence::implied_cursor;
+pub use sequence::{implied_cursor, unplaced};
 
 /// What every replica of a shard knows from its making.
 #[derive(Debug, Clone)]

@@ -86,10 +86,6 @@ impl Request {
         M::decode(self.append.body.clone())
             .map_err(|error| Fault::new(Code::Invalid, format!("body: {error}")))
     }
-
-    fn countable(&self) -> bool {
-        matches!(self.kind, Kind::Message | Kind::Action)
-    }
 }
 
 /// The cursor that an entry moves by itself: sending is reading (D3).
@@ -108,6 +104,29 @@ pub fn implied_cursor(header: &EntryHeader) -> Option<(UserId, CursorValue)> {
     Some((sender, cursor))
 }
 
+/// The header of what `append` says under `nick`, before it has a place.
+#[must_use]
+pub fn unplaced(append: &Append, nick: &str) -> EntryHeader {
+    EntryHeader {
+        id: append.id.clone(),
+        kind: append.kind,
+        sender: append.sender.clone(),
+        nick: nick.to_owned(),
+        device: append.device,
+        client_msg_id: append.client_msg_id.clone(),
+        countable: matches!(append.kind(), Kind::Message | Kind::Action),
+        mentions_all: append.mentions_all,
+        mentions: append.mentions.clone(),
+        thread: append.thread,
+        target: append.target,
+        reply_to: append.reply_to,
+        expires_at_ms: append.expires_at_ms,
+        cipher: append.cipher,
+        subject: append.subject.clone(),
+        ..EntryHeader::default()
+    }
+}
+
 impl ShardApply {
     /// Appends the entry of `request`, said under `nick`.
     pub(super) fn commit(
@@ -117,24 +136,7 @@ impl ShardApply {
         nick: &str,
     ) -> Result<EntryHeader, ApplyError> {
         let append = &request.append;
-        let header = EntryHeader {
-            id: append.id.clone(),
-            kind: append.kind,
-            sender: append.sender.clone(),
-            nick: nick.to_owned(),
-            device: append.device,
-            client_msg_id: append.client_msg_id.clone(),
-            countable: request.countable(),
-            mentions_all: append.mentions_all,
-            mentions: append.mentions.clone(),
-            thread: append.thread,
-            target: append.target,
-            reply_to: append.reply_to,
-            expires_at_ms: append.expires_at_ms,
-            cipher: append.cipher,
-            subject: append.subject.clone(),
-            ..EntryHeader::default()
-        };
+        let header = unplaced(append, nick);
         let header = self.place(
             step,
             request.group,

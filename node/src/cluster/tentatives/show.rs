@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use folkmoot_replication::apply::unplaced;
 use folkmoot_replication::tentative::Tentative;
 use folkmoot_wire::GroupId;
-use folkmoot_wire::proto::{EntryHeader, Kind, SealedEntry, Settled, row};
+use folkmoot_wire::proto::{EntryHeader, SealedEntry, Settled, row};
 use folkmoot_wire::row::RowKey;
 use prost::Message;
 
@@ -41,23 +42,8 @@ impl Keeper {
     fn entry(&self, tentative: &Tentative) -> SealedEntry {
         let append = &tentative.append;
         let header = EntryHeader {
-            id: append.id.clone(),
             hlc: tentative.id().hlc.as_u64(),
-            kind: append.kind,
-            sender: append.sender.clone(),
-            nick: self.nick(tentative),
-            device: append.device,
-            client_msg_id: append.client_msg_id.clone(),
-            countable: matches!(append.kind(), Kind::Message | Kind::Action),
-            mentions_all: append.mentions_all,
-            mentions: append.mentions.clone(),
-            thread: append.thread,
-            target: append.target,
-            reply_to: append.reply_to,
-            expires_at_ms: append.expires_at_ms,
-            cipher: append.cipher,
-            subject: append.subject.clone(),
-            ..EntryHeader::default()
+            ..unplaced(append, &self.nick(tentative))
         };
         SealedEntry {
             header: header.encode_to_vec().into(),

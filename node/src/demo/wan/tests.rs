@@ -1,4 +1,5 @@
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -6,7 +7,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::line::{LINE_MAX, line};
-use super::{Carried, Wan};
+use super::{Carried, Proxy, Wan};
 
 fn packet(number: u32) -> Bytes {
     Bytes::copy_from_slice(&number.to_be_bytes())
@@ -61,8 +62,16 @@ async fn heard(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     (buffer[..len].to_vec(), from)
 }
 
-#[tokio::test]
-async fn a_proxy_carries_both_ways_and_counts_between_regions() {
+/// A node of region 0 behind its proxy, a peer in region 1, a neighbour.
+struct Regions {
+    wan: Arc<Wan>,
+    node: UdpSocket,
+    peer: UdpSocket,
+    near: UdpSocket,
+    proxy: Proxy,
+}
+
+async fn regions() -> Regions {
     let wan = Wan::new(2, 0.0);
     let (node, node_addr) = socket().await;
     let (peer, peer_addr) = socket().await;
@@ -73,6 +82,24 @@ async fn a_proxy_carries_both_ways_and_counts_between_regions() {
         .proxy(Carried::Quic, 0, node_addr)
         .await
         .expect("a proxy");
+    Regions {
+        wan,
+        node,
+        peer,
+        near,
+        proxy,
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_carries_both_ways_and_counts_between_regions() {
+    let Regions {
+        wan,
+        node,
+        peer,
+        near,
+        proxy,
+    } = regions().await;
     for number in 0..20u8 {
         peer.send_to(&[number; 10], proxy.addr())
             .await
@@ -133,16 +160,13 @@ async fn packets_of_a_far_region_wait() {
 
 #[tokio::test]
 async fn nothing_gets_into_or_out_of_a_region_that_is_cut_off() {
-    let wan = Wan::new(2, 0.0);
-    let (node, node_addr) = socket().await;
-    let (peer, peer_addr) = socket().await;
-    let (near, near_addr) = socket().await;
-    wan.place(peer_addr, 1);
-    wan.place(near_addr, 0);
-    let proxy = wan
-        .proxy(Carried::Quic, 0, node_addr)
-        .await
-        .expect("a proxy");
+    let Regions {
+        wan,
+        node,
+        peer,
+        near,
+        proxy,
+    } = regions().await;
     let to = proxy.addr();
     peer.send_to(b"before", to).await.expect("sent");
     let (packet, way_back) = heard(&node).await;
