@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
+use folkmoot_replication::apply::departure;
 use folkmoot_replication::placement::Placement;
 use folkmoot_wire::proto::{
-    EntryHeader, Head, Kind, LogSlice, MemberStatus, Outcome, Row, SealedEntry, command,
+    EntryHeader, Head, LogSlice, MemberStatus, Outcome, Row, SealedEntry, command,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, UserId};
@@ -25,16 +26,7 @@ pub fn refusal(status: MemberStatus) -> Code {
 /// Whom an entry puts out of its group, and what such a one is told.
 #[must_use]
 pub fn puts_out(header: &EntryHeader) -> Option<(UserId, Code)> {
-    let code = match header.kind() {
-        Kind::Ban => Code::Banned,
-        Kind::Leave => Code::NotFound,
-        _ => return None,
-    };
-    let subject = match header.subject.is_empty() {
-        true => &header.sender,
-        false => &header.subject,
-    };
-    Some((UserId::from_slice(subject).ok()?, code))
+    departure(header).map(|(user, status)| (user, refusal(status)))
 }
 
 /// A range of a group's log.

@@ -358,12 +358,7 @@ impl Backend for NodeBackend {
         });
         let shard = self.shard(&group)?;
         match self.copies.from_home(&shard, &group, request).await? {
-            None => {
-                if self.copies.rows_may_lag(shard.id) {
-                    self.copies.reads.not_put_out(&group, &range)?;
-                }
-                self.copies.reads.log(&group, range)
-            }
+            None => self.copies.reads.log(&group, range),
             Some(node_reply::Reply::Log(slice)) => Ok(slice),
             Some(_) => Err(Code::Internal.into()),
         }

@@ -70,13 +70,6 @@ impl Copies {
         }
     }
 
-    /// Whether the rows of a copy here may be behind its entries: they come one
-    /// after the other, except to those who apply.
-    #[must_use]
-    pub fn rows_may_lag(&self, shard: ShardId) -> bool {
-        !self.votes(shard)
-    }
-
     /// Whether the replica here speaks for the shard. One that is still
     /// learning, or was left out, does not.
     fn votes(&self, shard: ShardId) -> bool {

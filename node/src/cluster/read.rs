@@ -14,12 +14,7 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
 
-use crate::backend::{LogRange, puts_out, refusal};
-
-/// Entries looked at for one that puts a reader out: a page more, so that a
-/// page costs no more than twice as much. Rows that lag further behind are not
-/// made up for.
-const LOOK_BACK: usize = limits::PAGE_ENTRIES as usize;
+use crate::backend::{LogRange, refusal};
 
 /// Reads what this node's store holds.
 pub struct LocalReads {
@@ -119,7 +114,7 @@ impl LocalReads {
         }
         let gone = after < floor;
         after = after.max(floor);
-        let mut entries = log::read_entries(
+        let entries = log::read_entries(
             &*self.store,
             group,
             after,
@@ -128,12 +123,6 @@ impl LocalReads {
             max_bytes,
         )
         .map_err(storage)?;
-        if let Some(reader) = &range.reader
-            && let Some((at, _)) = put_out(&entries, reader, authority.seq)
-        {
-            // The rows of a copy that catches up may be behind its entries.
-            entries.truncate(at + 1);
-        }
         let to = entries.last().map_or(after, |(seq, _)| *seq);
         Ok(LogSlice {
             group: group.to_bytes(),
@@ -146,33 +135,6 @@ impl LocalReads {
             head: Some(head),
             gone,
         })
-    }
-
-    /// Looks at what comes before a range, in a copy whose rows may be behind
-    /// its entries: a reader who was put out there is told so. As far back as
-    /// [`LOOK_BACK`] entries.
-    ///
-    /// # Errors
-    /// What somebody who was put out is told, or when the store fails.
-    pub fn not_put_out(&self, group: &GroupId, range: &LogRange) -> Result<(), Fault> {
-        let Some(reader) = &range.reader else {
-            return Ok(());
-        };
-        let since = self.authority(group, reader)?.seq;
-        let after = since.max(range.after.saturating_sub(LOOK_BACK as u64));
-        let end = range.after.saturating_add(1);
-        let entries = log::read_entries(
-            &*self.store,
-            group,
-            after,
-            end,
-            LOOK_BACK,
-            limits::PAGE_BYTES,
-        );
-        match put_out(&entries.map_err(storage)?, reader, since) {
-            Some((_, code)) => Err(code.into()),
-            None => Ok(()),
-        }
     }
 
     /// What a member may, by the copy here.
@@ -335,18 +297,6 @@ pub fn storage(error: StoreError) -> Fault {
 
 fn parse(group: &[u8]) -> Result<GroupId, Fault> {
     GroupId::from_slice(group).map_err(|error| Fault::new(Code::Invalid, error.to_string()))
-}
-
-/// The first of these entries, behind `since`, that puts a reader out.
-fn put_out(entries: &[(u64, SealedEntry)], reader: &UserId, since: u64) -> Option<(usize, Code)> {
-    let behind = entries
-        .iter()
-        .enumerate()
-        .filter(|(_, (seq, _))| *seq > since);
-    behind.into_iter().find_map(|(at, (_, sealed))| {
-        let (user, code) = puts_out(&sealed.decode_header().ok()?)?;
-        (user == *reader).then_some((at, code))
-    })
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_wire::proto::{
-    GroupKind, GroupValue, JoinBody, MemberAuthority, MemberSelf, MemberStatus, MuteBody,
-    RenameBody, Role, RoleBody,
+    EntryHeader, GroupKind, GroupValue, JoinBody, Kind, MemberAuthority, MemberSelf, MemberStatus,
+    MuteBody, RenameBody, Role, RoleBody,
 };
-use folkmoot_wire::{Code, Fault, limits};
+use folkmoot_wire::{Code, Fault, UserId, limits};
 
 use super::authority::{Checked, Standing};
 use super::create::named;
@@ -295,6 +295,22 @@ impl ShardApply {
         self.depart(request, &subject, header.seq, MemberStatus::Left)?;
         Self::committed(&header)
     }
+}
+
+/// Whom an entry puts out of its group, and as what. Followers derive the
+/// departure from it, so that no row of theirs lags behind it.
+#[must_use]
+pub fn departure(header: &EntryHeader) -> Option<(UserId, MemberStatus)> {
+    let status = match header.kind() {
+        Kind::Ban => MemberStatus::Banned,
+        Kind::Leave => MemberStatus::Left,
+        _ => return None,
+    };
+    let user = match header.subject.is_empty() {
+        true => &header.sender,
+        false => &header.subject,
+    };
+    Some((UserId::from_slice(user).ok()?, status))
 }
 
 fn check_nick(body: JoinBody) -> Result<JoinBody, Fault> {

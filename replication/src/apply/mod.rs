@@ -37,6 +37,7 @@ use newest::Newest;
 use view::View;
 
 pub use directory::directory_place;
+pub use members::departure;
 pub use outbox::{Pending, pending};
 pub use sequence::{implied_cursor, unplaced};
 

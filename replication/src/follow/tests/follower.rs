@@ -1,6 +1,8 @@
 //! The follower by itself: when it asks, and what it claims.
 
-use folkmoot_wire::proto::{FollowPush, GroupPush};
+use folkmoot_storage::log;
+use folkmoot_wire::proto::{FollowPush, GroupPush, Kind, MemberStatus, MuteBody, row};
+use folkmoot_wire::row::RowKey;
 
 use crate::follow::follower::{Event, Fetch};
 use crate::testing::{Home, SHARD, group, user};
@@ -215,4 +217,48 @@ fn the_target_of_an_open_fetch_only_rises() {
         tail.handle(serve(&home.store, &fetch).expect("an answer"));
     }
     assert_eq!(tail.follower.watermark(), home.index);
+}
+
+/// The simulator found it: a group made active in a copy whose rows were behind
+/// its entries went on being shown to somebody whom one of those put out.
+#[test]
+fn whoever_an_entry_puts_out_is_out_before_the_rows_come() {
+    for kind in [Kind::Leave, Kind::Ban] {
+        let mut home = home();
+        let muted = MuteBody { until_ms: 77 };
+        home.act(group(1), Kind::Mute, user(1), user(2), &muted);
+        let mut tail = Tail::new(true);
+        let drain = |tail: &mut Tail, home: &Home, rows: bool| {
+            while let Some(fetch) = tail.fetches.pop_front() {
+                if rows || matches!(fetch, Fetch::Log { .. }) {
+                    tail.handle(serve(&home.store, &fetch).expect("an answer"));
+                }
+            }
+        };
+        tail.handle(heads(&home, home.index));
+        drain(&mut tail, &home, true);
+        let status = |tail: &Tail| {
+            let row = log::read_row(&*tail.store, &group(1), &RowKey::Member(user(2)));
+            match row.expect("reads").expect("is there").value {
+                Some(row::Value::Member(value)) => value.authority.expect("entries wrote it"),
+                other => panic!("not a member row: {other:?}"),
+            }
+        };
+        assert_eq!(status(&tail).status(), MemberStatus::Member);
+
+        home.act(group(1), kind, user(1), user(2), &());
+        home.say(group(1), user(1));
+        tail.handle(heads(&home, home.index));
+        drain(&mut tail, &home, false);
+        let there = home.member(group(1), user(2)).authority.expect("is there");
+        let here = status(&tail);
+        assert_eq!((here.seq, here.status), (there.seq, there.status));
+        assert_ne!(here, there, "the rest comes with the row");
+
+        tail.handle(Event::FetchFailed { group: group(1) });
+        tail.handle(Event::Tick);
+        drain(&mut tail, &home, true);
+        assert_eq!(status(&tail), there);
+        assert_eq!(tail.follower.watermark(), home.index);
+    }
 }
