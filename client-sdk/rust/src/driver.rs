@@ -1,6 +1,7 @@
 //! The one task of a client: it connects, runs the engine, keeps records, and
 //! connects again.
 
+mod beside;
 pub(crate) mod dial;
 mod link;
 
@@ -20,6 +21,7 @@ use crate::event::Event;
 use crate::feed::Wakers;
 use crate::store::LocalStore;
 use crate::token::TokenProvider;
+use beside::Beside;
 use dial::{Dialed, Dialers};
 use link::Link;
 
@@ -59,6 +61,7 @@ struct Run {
     driver: Driver,
     start: Instant,
     state: State,
+    beside: Beside,
     /// Attempts in a row that led to no session.
     failures: u32,
     /// Which edge comes first.
@@ -74,6 +77,7 @@ impl Driver {
             driver: self,
             start,
             state: State::Waiting(start),
+            beside: Beside::default(),
             failures: 0,
             turn: 0,
             greeted: false,
@@ -96,6 +100,7 @@ impl Run {
             if let Err(error) = self.flush().await {
                 return (error, None);
             }
+            self.look_beside();
             match self.step().await {
                 Step::Go => {}
                 Step::Close(closed) => return (ClientError::Closed, closed),
@@ -122,7 +127,8 @@ impl Run {
     }
 
     async fn step(&mut self) -> Step {
-        let wake_at = self.driver.engine.wake_at().map(|at| self.start + at);
+        let wake_at = self.driver.engine.wake_at(self.now());
+        let wake_at = wake_at.map(|at| self.start + at);
         // Far enough for a client with nothing to do.
         let idle = Instant::now() + Duration::from_secs(3600);
         let timer = tokio::time::sleep_until(wake_at.unwrap_or(idle));
@@ -131,13 +137,11 @@ impl Run {
             biased;
             moved = advance(&mut self.state) => match moved {
                 Moved::Due => {
-                    self.state = self.dial();
+                    self.state = State::Dialing(self.dialing(None));
                     Step::Go
                 }
                 Moved::Dialed(Ok((dialed, token))) => {
-                    let now = self.now();
-                    self.driver.engine.connected(token, now);
-                    self.state = State::Linked(Box::new(Link::new(dialed)));
+                    self.link(dialed, token);
                     Step::Go
                 }
                 Moved::Dialed(Err(reason)) => Step::Lost(End { retry_after_ms: 0, reason }),
@@ -145,6 +149,10 @@ impl Run {
                 Moved::Frame(frame) => self.frame(frame),
                 Moved::Broken(reason) => Step::Lost(End { retry_after_ms: 0, reason }),
             },
+            found = self.beside.advance() => {
+                self.found_beside(found);
+                Step::Go
+            }
             command = driver.commands.recv() => match command {
                 Some(command) => self.command(command),
                 None => Step::Close(None),
@@ -228,24 +236,30 @@ impl Run {
         });
     }
 
-    fn dial(&self) -> State {
+    /// Dials the edges in turn, all but one perhaps.
+    fn dialing(&self, except: Option<String>) -> Dialing {
         let dialers = self.driver.dialers.clone();
         let token = self.driver.token.clone();
         let turn = self.turn;
-        State::Dialing(Box::pin(async move {
+        Box::pin(async move {
             let token = token.token().await.map_err(ClientError::Token)?;
-            Ok((dialers.dial(turn).await?, token))
-        }))
+            Ok((dialers.dial(turn, except.as_deref()).await?, token))
+        })
+    }
+
+    /// Ends the session there is, if any.
+    fn leave(&mut self, reason: &ClientError) {
+        if let State::Linked(link) = &self.state {
+            let code = reason.code().unwrap_or(Code::Unavailable);
+            link.close(code as u32, "the client ended the session");
+        }
+        let now = self.now();
+        self.driver.engine.disconnected(now);
     }
 
     /// The session or attempt ended. Gives the reason when that is final.
     fn lost(&mut self, end: End) -> Option<ClientError> {
-        let now = self.now();
-        if let State::Linked(link) = &self.state {
-            let code = end.reason.code().unwrap_or(Code::Unavailable);
-            link.close(code as u32, "the client ended the session");
-        }
-        self.driver.engine.disconnected(now);
+        self.leave(&end.reason);
         // A first session that is refused for good is for the application to
         // put right. Later the same may pass: tokens are renewed, edges are
         // updated.

@@ -249,8 +249,8 @@ impl Engine {
     }
 
     /// When to call [`Engine::tick`] at the latest.
-    pub(crate) fn wake_at(&self) -> Option<Duration> {
-        let session = self.session.as_ref().map(Session::wake_at);
+    pub(crate) fn wake_at(&self, now: Duration) -> Option<Duration> {
+        let session = self.session.as_ref().map(|session| session.wake_at(now));
         let mut times = vec![session, self.calls.deadline()];
         if self.greeting.is_some() {
             times.extend([
@@ -260,6 +260,12 @@ impl Engine {
             ]);
         }
         times.into_iter().flatten().min()
+    }
+
+    /// Whether the edge is in doubt, so that others are to be tried beside it.
+    pub(crate) fn is_in_doubt(&self, now: Duration) -> bool {
+        let session = self.session.as_ref();
+        session.is_some_and(|session| session.is_in_doubt(now))
     }
 
     /// A session begins: makes the Hello.

@@ -6,8 +6,9 @@ mod support;
 use std::time::Duration;
 
 use folkmoot_client::{
-    Client, ClientError, Code, Entries, Event, MemoryStore, NewGroup, SendOptions, Start,
+    Client, ClientError, Code, Entries, Event, Events, MemoryStore, NewGroup, SendOptions, Start,
 };
+use futures_util::FutureExt;
 use support::{Edge, Fate, Push, group, user};
 
 const LATENCY: Duration = Duration::from_millis(20);
@@ -72,6 +73,51 @@ async fn a_retry_after_a_lost_answer_is_the_same_message() {
             .iter()
             .all(|hello| hello.device == client.device().0)
     );
+}
+
+/// The name of each edge that an event told of.
+fn edges(events: &mut Events) -> Vec<String> {
+    let mut edges = Vec::new();
+    while let Some(Some(event)) = events.next().now_or_never() {
+        if let Event::Connected { edge, .. } = event {
+            edges.push(edge);
+        }
+    }
+    edges
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_edge_is_left_for_one_that_answers() {
+    let edge = Edge::start(LATENCY);
+    let builder = edge.builder(&MemoryStore::default());
+    let client = builder.edge(Edge::address(3)).connect().await;
+    let client = client.expect("the edge is well");
+    let mut events = client.events();
+    edge.state().fates = [Fate::CommitAndStall(Duration::from_secs(60))].into();
+    let start = tokio::time::Instant::now();
+    let sent = client.group(group()).send("heard?").await.expect("sent");
+    assert_eq!((sent.seq, sent.duplicate), (1, true));
+    assert!(start.elapsed() < Duration::from_secs(1), "virtual time");
+    assert_eq!(edges(&mut events), [Edge::address(3)]);
+    // It stays there.
+    client.group(group()).send("yes").await.expect("sent");
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(edges(&mut events), Vec::<String>::new());
+    assert_eq!(edge.texts(), ["heard?", "yes"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edge_that_stalls_is_kept_when_no_other_is_there() {
+    let edge = Edge::start(LATENCY);
+    let builder = edge.builder(&MemoryStore::default());
+    let client = builder.edge(Edge::address(9)).connect().await;
+    let client = client.expect("the edge is well");
+    let mut events = client.events();
+    edge.state().fates = [Fate::CommitAndStall(Duration::from_secs(2))].into();
+    let sent = client.group(group()).send("slow").await.expect("sent");
+    assert_eq!((sent.seq, sent.duplicate), (1, false));
+    assert_eq!(edges(&mut events), Vec::<String>::new());
+    assert_eq!(edge.state().arrived.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

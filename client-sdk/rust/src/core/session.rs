@@ -12,15 +12,27 @@ use std::time::Duration;
 use folkmoot_wire::limits;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::{ClientFrame, Ping};
+use prost::Message;
 
 /// Heartbeats without an answer after which an edge counts as gone.
 const SILENT_HEARTBEATS: u32 = 2;
 /// An edge that says nothing for so long while a request is open is asked
-/// whether it is there...
-const ASK_AFTER: Duration = Duration::from_millis(1_500);
-/// ...and counts as gone when it says nothing for so long after that. Both are
-/// several of the longest round trips.
+/// whether it is there. An answer that goes on being waited for makes it ask
+/// again, after twice as long each time...
+const ASK_AFTER: Duration = Duration::from_millis(300);
+/// ...up to this.
+const ASK_AFTER_MAX: Duration = Duration::from_millis(1_500);
+/// It is in doubt when it has not answered that for so many round trips, so
+/// that others are tried beside it...
+const DOUBT_ROUND_TRIPS: u32 = 4;
+/// ...and for this long at least...
+const DOUBT_MIN: Duration = Duration::from_millis(300);
+/// ...and counts as gone after this, which is several of the longest round
+/// trips.
 const ASKED_WAIT: Duration = Duration::from_millis(2_500);
+/// The slowest way up that is waited for, in bytes a second: before what was
+/// sent has left, an edge can have no answer.
+const SLOWEST_WAY_UP: u64 = 16 * 1024;
 /// Bounds of what an edge may ask for as heartbeat, in milliseconds.
 const HEARTBEAT_MS: std::ops::RangeInclusive<u32> = 100..=300_000;
 
@@ -28,17 +40,33 @@ const HEARTBEAT_MS: std::ops::RangeInclusive<u32> = 100..=300_000;
 #[derive(Debug)]
 pub struct Session<T> {
     next_id: u64,
-    open: BTreeMap<u64, (Duration, T)>,
+    open: BTreeMap<u64, Asked<T>>,
+    /// Bytes of all that is open.
+    bytes: u64,
     deadlines: BTreeSet<(Duration, u64)>,
     heartbeat: Duration,
     heard: Duration,
     pinged: Duration,
     /// Before the Welcome there are no heartbeats.
     is_welcome: bool,
-    /// Since when a request is open and nothing was heard.
+    /// Since when a request is open and nothing was heard, put off by the time
+    /// that what was open then may take to leave.
     waits: Option<Duration>,
     /// When the edge was asked whether it is there; nothing was heard since.
     asked: Option<Duration>,
+    ask_after: Duration,
+    /// The last heartbeat, and when it left.
+    beat: Option<(u64, Duration)>,
+    /// The round trip, smoothed as in RFC 6298.
+    round_trip: Option<Duration>,
+}
+
+/// A request that is open.
+#[derive(Debug)]
+struct Asked<T> {
+    deadline: Duration,
+    bytes: u64,
+    tag: T,
 }
 
 impl<T> Session<T> {
@@ -48,6 +76,7 @@ impl<T> Session<T> {
         Self {
             next_id: 1,
             open: BTreeMap::new(),
+            bytes: 0,
             deadlines: BTreeSet::new(),
             heartbeat: limits::HEARTBEAT,
             heard: now,
@@ -55,6 +84,9 @@ impl<T> Session<T> {
             is_welcome: false,
             waits: None,
             asked: None,
+            ask_after: ASK_AFTER,
+            beat: None,
+            round_trip: None,
         }
     }
 
@@ -77,14 +109,24 @@ impl<T> Session<T> {
         within: Duration,
     ) -> ClientFrame {
         let (id, deadline) = (self.next_id, now + within);
-        self.waits.get_or_insert(now);
         self.next_id += 1;
-        self.open.insert(id, (deadline, tag));
-        self.deadlines.insert((deadline, id));
-        ClientFrame {
+        let frame = ClientFrame {
             id,
             request: Some(request),
+        };
+        let bytes = frame.encoded_len() as u64;
+        self.bytes += bytes;
+        if self.waits.is_none() {
+            self.wait(now);
         }
+        let asked = Asked {
+            deadline,
+            bytes,
+            tag,
+        };
+        self.open.insert(id, asked);
+        self.deadlines.insert((deadline, id));
+        frame
     }
 
     /// Requests not answered yet.
@@ -97,17 +139,36 @@ impl<T> Session<T> {
     pub fn heard(&mut self, now: Duration) {
         self.heard = now;
         self.asked = None;
-        self.waits = (!self.open.is_empty()).then_some(now);
+        self.waits = None;
+        if !self.open.is_empty() {
+            self.wait(now);
+        }
+    }
+
+    fn wait(&mut self, now: Duration) {
+        let leaving = self.bytes * 1_000 / SLOWEST_WAY_UP;
+        self.waits = Some(now + Duration::from_millis(leaving));
     }
 
     /// The request `id` was answered; `None` when it is not open (any more).
-    pub fn answered(&mut self, id: u64) -> Option<T> {
-        let (deadline, tag) = self.open.remove(&id)?;
-        self.deadlines.remove(&(deadline, id));
+    pub fn answered(&mut self, id: u64, now: Duration) -> Option<T> {
+        if let Some((_, left)) = self.beat.take_if(|(beat, _)| *beat == id) {
+            let sample = now.saturating_sub(left);
+            let smoothed = self.round_trip.map(|held| (held * 7 + sample) / 8);
+            self.round_trip = Some(smoothed.unwrap_or(sample));
+        }
+        self.close(id)
+    }
+
+    fn close(&mut self, id: u64) -> Option<T> {
+        let asked = self.open.remove(&id)?;
+        self.deadlines.remove(&(asked.deadline, id));
+        self.bytes -= asked.bytes;
         if self.open.is_empty() {
             self.waits = None;
+            self.ask_after = ASK_AFTER;
         }
-        Some(tag)
+        Some(asked.tag)
     }
 
     /// Takes out the requests whose deadline has passed, oldest first.
@@ -117,7 +178,7 @@ impl<T> Session<T> {
             if deadline > now {
                 break;
             }
-            tags.extend(self.answered(id));
+            tags.extend(self.close(id));
         }
         tags
     }
@@ -131,16 +192,34 @@ impl<T> Session<T> {
             return None;
         }
         self.pinged = now;
-        self.asked = asks.then_some(now).or(self.asked);
+        if asks {
+            self.asked = Some(now);
+            self.ask_after = (self.ask_after * 2).min(ASK_AFTER_MAX);
+        }
         let within = self.heartbeat * SILENT_HEARTBEATS;
-        Some(self.request(Request::Ping(Ping {}), tag, now, within))
+        let frame = self.request(Request::Ping(Ping {}), tag, now, within);
+        self.beat = Some((frame.id, now));
+        Some(frame)
+    }
+
+    /// Whether others should be tried beside this edge: it was asked whether it
+    /// is there, and had time to say so.
+    #[must_use]
+    pub fn is_in_doubt(&self, now: Duration) -> bool {
+        self.doubt_at().is_some_and(|at| at <= now)
+    }
+
+    fn doubt_at(&self) -> Option<Duration> {
+        let round_trip = self.round_trip.unwrap_or_default();
+        let wait = (round_trip * DOUBT_ROUND_TRIPS).clamp(DOUBT_MIN, ASKED_WAIT);
+        Some(self.asked? + wait)
     }
 
     /// When to ask the edge whether it is there.
     fn ask_at(&self) -> Option<Duration> {
         let asks = self.is_welcome && self.asked.is_none();
         let waits = self.waits.filter(|_| asks)?;
-        Some(waits + ASK_AFTER)
+        Some(waits + self.ask_after)
     }
 
     /// Whether nothing was heard for so long that the edge counts as gone.
@@ -155,17 +234,19 @@ impl<T> Session<T> {
             .map_or(silent, |asked| silent.min(asked + ASKED_WAIT))
     }
 
-    /// When to look at this session again.
+    /// When to look at this session again. Doubt is looked at once: it does not
+    /// end by waiting.
     #[must_use]
-    pub fn wake_at(&self) -> Duration {
+    pub fn wake_at(&self, now: Duration) -> Duration {
         let next = self.silent_at().min(self.pinged + self.heartbeat);
         let deadline = self.deadlines.first().map(|&(deadline, _)| deadline);
-        let sooner = [deadline, self.ask_at()].into_iter().flatten();
+        let doubt = self.doubt_at().filter(|at| *at > now);
+        let sooner = [deadline, self.ask_at(), doubt].into_iter().flatten();
         sooner.fold(next, Duration::min)
     }
 
     /// Ends the session: everything still open, in the order of sending.
     pub fn end(self) -> Vec<T> {
-        self.open.into_values().map(|(_, tag)| tag).collect()
+        self.open.into_values().map(|asked| asked.tag).collect()
     }
 }

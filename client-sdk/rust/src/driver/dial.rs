@@ -44,12 +44,14 @@ pub(crate) struct Dialers {
 }
 
 impl Dialers {
-    /// Tries all edges once, beginning with the one whose turn it is; the
-    /// first that is there has it.
-    pub(crate) async fn dial(&self, turn: usize) -> Result<Dialed> {
+    /// Tries all edges `except` one once, beginning with the one whose turn it
+    /// is; the first that is there has it.
+    pub(crate) async fn dial(&self, turn: usize, except: Option<&str>) -> Result<Dialed> {
         let mut last = ClientError::Config("there is no edge to connect to".into());
         let count = self.edges.len();
-        let mut left = (0..count).map(|n| &self.edges[turn.wrapping_add(n) % count]);
+        let edges = (0..count).map(|n| &self.edges[turn.wrapping_add(n) % count]);
+        let edges: Vec<_> = edges.filter(|edge| Some(edge.as_str()) != except).collect();
+        let mut left = edges.into_iter();
         let mut attempts = FuturesUnordered::new();
         loop {
             if attempts.len() < EDGES_AT_ONCE {

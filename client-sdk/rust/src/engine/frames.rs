@@ -23,7 +23,7 @@ impl Engine {
         session.heard(now);
         // A body that this build does not know: a newer edge's push.
         let Some(body) = frame.body else {
-            return match session.answered(frame.id) {
+            return match session.answered(frame.id, now) {
                 Some(open) => self.unanswered(open, now),
                 None => Ok(()),
             };
@@ -35,7 +35,7 @@ impl Engine {
         match self
             .session
             .as_mut()
-            .and_then(|s: &mut Session<Open>| s.answered(frame.id))
+            .and_then(|s: &mut Session<Open>| s.answered(frame.id, now))
         {
             Some(open) => self.answer(open, body, now),
             None => Ok(()),

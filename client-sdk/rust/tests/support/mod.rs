@@ -48,6 +48,9 @@ pub enum Fate {
     Refuse(Code),
     /// Not answered at all, and not done.
     Ignore,
+    /// Committed, and the edge says nothing more for this long, nor closes
+    /// anything.
+    CommitAndStall(Duration),
 }
 
 /// What is pushed in place of an entry.
@@ -91,7 +94,7 @@ impl Edge {
     pub fn start(latency: Duration) -> Self {
         let net = SimNet::new(move |_, _| latency);
         let host = |n| IpAddr::V4(Ipv4Addr::new(10, 0, 0, n));
-        let server = net.host(host(1), None, SimOptions::default());
+        let servers = [1, 3].map(|n| net.host(host(n), None, SimOptions::default()));
         let edge = Self {
             state: Arc::default(),
             grown: watch::Sender::new(0),
@@ -99,15 +102,22 @@ impl Edge {
             client: Arc::new(net.host(host(2), None, SimOptions::default())),
         };
         edge.state().page = 100;
-        let listener = server.listen(PORT).expect("the port is free");
-        let serving = edge.clone();
-        tokio::spawn(async move {
-            let _host = server;
-            while let Some(connection) = listener.accept().await {
-                tokio::spawn(serving.clone().serve(connection));
-            }
-        });
+        for server in servers {
+            let listener = server.listen(PORT).expect("the port is free");
+            let serving = edge.clone();
+            tokio::spawn(async move {
+                let _host = server;
+                while let Some(connection) = listener.accept().await {
+                    tokio::spawn(serving.clone().serve(connection));
+                }
+            });
+        }
         edge
+    }
+
+    /// Another way in. To host 3 there is one; others are not there.
+    pub fn address(host: u8) -> String {
+        SocketAddr::from(([10, 0, 0, host], PORT)).to_string()
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -116,7 +126,7 @@ impl Edge {
 
     pub fn builder(&self, store: &MemoryStore) -> ClientBuilder {
         Client::builder()
-            .edge(SocketAddr::from(([10, 0, 0, 1], PORT)).to_string())
+            .edge(Self::address(1))
             .token("token")
             .dialer(self.client.clone())
             .store(store.clone())
@@ -285,9 +295,9 @@ impl Edge {
         out
     }
 
-    /// The answer to a message; `None`: the connection is cut; `Some(None)`:
-    /// none.
-    fn message(&self, send: &Send) -> Option<Option<Body>> {
+    /// The answer to a message, and after how long; `None`: the connection is
+    /// cut; `Some(None)`: none.
+    fn message(&self, send: &Send) -> Option<Option<(Duration, Body)>> {
         let id = ClientMsgId::from_slice(&send.client_msg_id).expect("an id");
         let fate = {
             let mut state = self.state();
@@ -298,9 +308,10 @@ impl Edge {
             Some(Fate::Cut) => return None,
             Some(Fate::Ignore) => return Some(None),
             Some(Fate::Refuse(code)) => {
-                return Some(Some(Body::Error(Error::from(Fault::from(code)))));
+                let refused = Body::Error(Error::from(Fault::from(code)));
+                return Some(Some((Duration::ZERO, refused)));
             }
-            Some(Fate::CommitAndCut) | None => {}
+            Some(Fate::CommitAndCut | Fate::CommitAndStall(_)) | None => {}
         }
         let known = self.state().dedup.get(&send.client_msg_id).copied();
         let seq = known.unwrap_or_else(|| self.commit(send));
@@ -313,8 +324,9 @@ impl Edge {
             accepted: false,
         });
         match fate {
+            Some(Fate::CommitAndStall(stall)) => Some(Some((stall, answer))),
             Some(_) => None,
-            None => Some(Some(answer)),
+            None => Some(Some((Duration::ZERO, answer))),
         }
     }
 

@@ -51,7 +51,11 @@ impl Edge {
                             }))
                         }
                         Request::Send(send) => match self.message(&send) {
-                            Some(answer) => answer,
+                            Some(Some((stall, answer))) => {
+                                tokio::time::sleep(stall).await;
+                                Some(answer)
+                            }
+                            Some(None) => None,
                             None => return connection.close(Code::Internal as u32, "cut"),
                         },
                         _ => None,

@@ -81,7 +81,7 @@ fn dialers(edges: &[u8]) -> (Dialers, Arc<Network>) {
 async fn a_dead_edge_holds_the_next_up_for_its_head_start_only() {
     let (dialers, _) = dialers(&[9, 1]);
     let start = tokio::time::Instant::now();
-    let dialed = dialers.dial(0).await.expect("one edge is there");
+    let dialed = dialers.dial(0, None).await.expect("one edge is there");
     assert_eq!(dialed.edge, address(1).to_string());
     assert!(start.elapsed() < dialers.deadline, "{:?}", start.elapsed());
 }
@@ -89,15 +89,24 @@ async fn a_dead_edge_holds_the_next_up_for_its_head_start_only() {
 #[tokio::test(start_paused = true)]
 async fn an_edge_that_is_there_is_alone() {
     let (dialers, network) = dialers(&[1, 2, 9]);
-    let dialed = dialers.dial(1).await.expect("the second edge's turn");
+    let dialed = dialers.dial(1, None).await.expect("the second edge's turn");
     assert_eq!(dialed.edge, address(2).to_string());
+    assert_eq!(*network.dialed.lock().expect("kept"), [address(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_in_doubt_is_left_out() {
+    let (dialers, network) = dialers(&[1, 2]);
+    let doubted = address(1).to_string();
+    let dialed = dialers.dial(0, Some(&doubted)).await;
+    assert_eq!(dialed.expect("the other").edge, address(2).to_string());
     assert_eq!(*network.dialed.lock().expect("kept"), [address(2)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn when_none_is_there_each_was_tried_once() {
     let (dialers, network) = dialers(&[9, 9, 9, 9, 9]);
-    let Err(error) = dialers.dial(3).await else {
+    let Err(error) = dialers.dial(3, None).await else {
         panic!("nobody is there");
     };
     assert!(error.to_string().contains("connecting"), "{error}");
@@ -107,7 +116,7 @@ async fn when_none_is_there_each_was_tried_once() {
 #[tokio::test(start_paused = true)]
 async fn without_edges_it_says_so() {
     let (dialers, _) = dialers(&[]);
-    let Err(ClientError::Config(why)) = dialers.dial(0).await else {
+    let Err(ClientError::Config(why)) = dialers.dial(0, None).await else {
         panic!("there is no edge");
     };
     assert!(why.contains("no edge"), "{why}");

@@ -1,0 +1,118 @@
+//! Another edge, tried beside one that is in doubt. The first to say something
+//! has the client: retries keep their ids, so that nothing is said twice by
+//! moving.
+
+use std::time::Duration;
+
+use folkmoot_wire::{Code, Fault};
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::dial::Dialed;
+use super::link::Link;
+use super::{Dialing, Run, State};
+use crate::error::{ClientError, Result};
+use crate::event::Event;
+
+/// Attempts that may follow each other at once. More wait: on a network that
+/// stalls, looking around must not become the load...
+const BURST: u32 = 3;
+/// ...and one more may be made after each of these.
+const REFILL: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub(super) struct Beside {
+    dialing: Option<Dialing>,
+    /// Attempts made that count.
+    made: u32,
+    /// When one of them stops counting.
+    refill: Option<Instant>,
+}
+
+impl Beside {
+    /// Waits for ever when nothing is tried. May be dropped at any point.
+    pub(super) async fn advance(&mut self) -> Result<(Dialed, String)> {
+        match &mut self.dialing {
+            Some(dialing) => dialing.await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether another attempt may be made. Takes it.
+    fn take(&mut self, now: Instant) -> bool {
+        while let Some(at) = self.refill.filter(|at| *at <= now) {
+            self.made -= 1;
+            self.refill = (self.made > 0).then_some(at + REFILL);
+        }
+        if self.made >= BURST {
+            return false;
+        }
+        self.made += 1;
+        self.refill.get_or_insert(now + REFILL);
+        true
+    }
+}
+
+impl Run {
+    /// Begins to look around, or stops, as the edge gives reason to.
+    pub(super) fn look_beside(&mut self) {
+        let now = self.now();
+        let linked = match &self.state {
+            State::Linked(link) => Some(link.edge().to_owned()),
+            State::Waiting(_) | State::Dialing(_) => None,
+        };
+        let doubted = linked.filter(|_| self.driver.engine.is_in_doubt(now));
+        match (doubted, self.beside.dialing.is_some()) {
+            (None, true) => self.beside.dialing = None,
+            (Some(edge), false) => {
+                let others = self.driver.dialers.edges.iter().any(|other| *other != edge);
+                if others && self.beside.take(Instant::now()) {
+                    self.beside.dialing = Some(self.dialing(Some(edge)));
+                }
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+
+    /// What came of looking around.
+    pub(super) fn found_beside(&mut self, found: Result<(Dialed, String)>) {
+        self.beside.dialing = None;
+        let (dialed, token) = match found {
+            Ok(found) => found,
+            Err(reason) => {
+                warn!(%reason, "no other edge is there either");
+                return;
+            }
+        };
+        let silent = "the edge does not answer, and another one does";
+        let reason = ClientError::Fault(Fault::new(Code::IdleTimeout, silent));
+        warn!(from = self.edge(), to = %dialed.edge, "moved to another edge");
+        self.leave(&reason);
+        self.driver.engine.emit(Event::Disconnected {
+            reason,
+            retry_ms: 0,
+        });
+        let edges = &self.driver.dialers.edges;
+        if let Some(at) = edges.iter().position(|edge| *edge == dialed.edge) {
+            self.turn = at;
+        }
+        self.link(dialed, token);
+    }
+
+    fn edge(&self) -> &str {
+        match &self.state {
+            State::Linked(link) => link.edge(),
+            State::Waiting(_) | State::Dialing(_) => "",
+        }
+    }
+
+    /// A session begins.
+    pub(super) fn link(&mut self, dialed: Dialed, token: String) {
+        let now = self.now();
+        self.driver.engine.connected(token, now);
+        self.state = State::Linked(Box::new(Link::new(dialed)));
+    }
+}
+
+#[cfg(test)]
+mod tests;
