@@ -2,7 +2,7 @@
 
 mod chat;
 mod leave;
-pub(crate) mod log;
+pub mod log;
 mod start;
 mod table;
 mod views;

@@ -5,20 +5,21 @@
 //! own lies around them: the wide area between the regions ([`wan`]), the
 //! people ([`script`], [`replay`]), the page and the final check.
 
+pub mod cluster;
 mod compare;
 mod folder;
-mod irc;
+pub mod irc;
 mod options;
 mod orchestra;
 mod page;
 pub mod ports;
 mod progress;
-mod regions;
-mod replay;
-mod report;
-mod script;
-mod verify;
-mod wan;
+pub mod regions;
+pub mod replay;
+pub mod report;
+pub mod script;
+pub mod verify;
+pub mod wan;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,12 +30,14 @@ use anyhow::{Context, bail};
 use clap::ArgMatches;
 use tokio::signal::unix::{SignalKind, signal};
 
+use cluster::Cluster;
 use folder::DemoFolder;
 use options::Options;
-use orchestra::{Cluster, Orchestra, Plan};
+use orchestra::{Orchestra, Plan};
 use progress::Progress;
 use replay::{Observers, Replay};
 use report::{Bytes, Clients, Report, round_trips};
+use verify::Witness;
 use wan::{Sample, Wan};
 
 pub use options::command;
@@ -185,7 +188,15 @@ fn conclude(options: &Options, played: Played) -> anyhow::Result<Report> {
         after,
         mut problems,
     } = played;
-    let verified = verify::offline(&replay, options.export.as_deref(), !options.pipelined)?;
+    let cluster = &replay.cluster;
+    let witnesses: Vec<Witness<'_>> = (0..cluster.regions)
+        .map(|region| Witness {
+            name: regions::NAMES[region],
+            folder: &cluster.of_region(region)[0].place.folder,
+        })
+        .collect();
+    let export = options.export.as_deref();
+    let verified = verify::offline(&replay, &witnesses, export, !options.pipelined)?;
     problems.extend(verified.problems);
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
     for (kind, count) in verified.groups.iter().flat_map(|group| &group.kinds) {

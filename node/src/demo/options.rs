@@ -7,8 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::replay::Log;
-use super::script::Script;
-use super::{irc, orchestra, regions};
+use super::{orchestra, regions};
 
 /// Replayed when no log is named.
 const DEFAULT_NAME: &str = "2010-03-08";
@@ -140,7 +139,7 @@ impl Options {
     /// The logs to replay, as scripts.
     pub(super) fn logs(&self) -> anyhow::Result<Vec<Log>> {
         if self.files.is_empty() {
-            return Ok(vec![log(DEFAULT_NAME.to_owned(), DEFAULT_LOG)]);
+            return Ok(vec![Log::of(DEFAULT_NAME.to_owned(), DEFAULT_LOG)]);
         }
         let mut names = HashSet::new();
         let mut logs = Vec::new();
@@ -156,17 +155,9 @@ impl Options {
                 }
                 name = format!("{stem}-{number}");
             }
-            logs.push(log(name, &bytes));
+            logs.push(Log::of(name, &bytes));
         }
         Ok(logs)
-    }
-}
-
-fn log(name: String, bytes: &[u8]) -> Log {
-    Log {
-        name,
-        lines: irc::events(bytes).count(),
-        script: Script::of(irc::events(bytes)),
     }
 }
 

@@ -4,17 +4,15 @@
 mod child;
 mod ready;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use folkmoot_transport::Fingerprint;
-use folkmoot_wire::NodeId;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use super::cluster::{Cluster, Member, Place};
 use super::ports::Ports;
 use super::regions;
 use super::wan::{Carried, Proxy, Wan};
@@ -38,91 +36,46 @@ pub(super) struct Plan {
     pub(super) folder: PathBuf,
 }
 
-/// Where a node is.
-pub(super) struct Place {
-    /// `eu-1`.
-    pub(super) name: String,
-    pub(super) region: usize,
-    /// Its data folder.
-    pub(super) folder: PathBuf,
-    /// For clients of its region: past the wide area.
-    pub(super) listen: SocketAddr,
-    pub(super) gossip: SocketAddr,
-    pub(super) admin: SocketAddr,
-    pub(super) api: Api,
-    quic_proxy: Proxy,
-    gossip_proxy: Proxy,
-}
-
-/// A node that runs.
-pub(super) struct Member {
-    pub(super) place: Place,
-    pub(super) id: NodeId,
-    /// Of its certificate for clients.
-    pub(super) fingerprint: Fingerprint,
-}
-
-/// The cluster, as its clients need to know it.
-pub(super) struct Cluster {
-    /// The cluster's id, in hex.
-    pub(super) id: String,
-    pub(super) regions: usize,
-    pub(super) per_region: usize,
-    /// By region, then by number.
-    pub(super) members: Vec<Member>,
-}
-
-impl Cluster {
-    /// The nodes of a region.
-    pub(super) fn of_region(&self, region: usize) -> &[Member] {
-        let from = region * self.per_region;
-        &self.members[from..from + self.per_region]
-    }
-
-    /// A token for a client.
-    pub(super) async fn token(&self, member: &Member, subject: &str) -> anyhow::Result<String> {
-        let request = json!({ "subject": subject });
-        let answer = member.place.api.post("/v1/client-token", &request).await?;
-        let token = answer["token"].as_str().context("the node gave no token")?;
-        Ok(token.to_owned())
-    }
+/// A node's place, and the wide area in front of it.
+struct Site {
+    place: Place,
+    quic: Proxy,
+    gossip: Proxy,
 }
 
 /// The processes.
 pub(super) struct Orchestra {
     children: Vec<Child>,
+    /// In front of the nodes, as long as these run.
+    proxies: Vec<Proxy>,
 }
 
 impl Orchestra {
     /// Starts all nodes and waits until each of them knows all of them.
     pub(super) async fn start(plan: &Plan, wan: &Arc<Wan>) -> anyhow::Result<(Self, Cluster)> {
-        let places = places(plan, wan).await?;
+        let sites = sites(plan, wan).await?;
         let mut orchestra = Self {
             children: Vec::new(),
+            proxies: Vec::new(),
         };
-        let members = match orchestra.start_all(plan, places).await {
+        let members = match orchestra.start_all(plan, sites).await {
             Ok(members) => members,
             Err(error) => {
                 let logs = orchestra.last_words();
                 return Err(error.context(format!("the nodes did not start\n{logs}")));
             }
         };
-        let first = members.first().context("a demo has at least one node")?;
-        let status = first.place.api.get("/v1/status").await?;
-        let id = status["cluster"]
-            .as_str()
-            .context("a node without cluster")?;
-        let cluster = Cluster {
-            id: id.to_owned(),
-            regions: plan.regions,
-            per_region: plan.per_region,
-            members,
-        };
+        let cluster = Cluster::of(plan.regions, members).await?;
         Ok((orchestra, cluster))
     }
 
-    async fn start_all(&mut self, plan: &Plan, places: Vec<Place>) -> anyhow::Result<Vec<Member>> {
-        let flags: Vec<Vec<String>> = places.iter().map(|place| flags(plan, place)).collect();
+    async fn start_all(&mut self, plan: &Plan, sites: Vec<Site>) -> anyhow::Result<Vec<Member>> {
+        let flags: Vec<Vec<String>> = sites.iter().map(|site| flags(plan, site)).collect();
+        let mut places = Vec::with_capacity(sites.len());
+        for site in sites {
+            places.push(site.place);
+            self.proxies.extend([site.quic, site.gossip]);
+        }
         let Some((first, _)) = places.split_first() else {
             bail!("a demo has at least one node");
         };
@@ -145,7 +98,7 @@ impl Orchestra {
         }
         let mut members = Vec::with_capacity(places.len());
         for place in places {
-            members.push(ready::member(place).await?);
+            members.push(Member::of(place).await?);
         }
         ready::agreed(plan, &members, &mut self.children).await?;
         Ok(members)
@@ -198,16 +151,16 @@ impl Orchestra {
 }
 
 /// Chooses ports and folders, and puts proxies in front of the nodes.
-async fn places(plan: &Plan, wan: &Arc<Wan>) -> anyhow::Result<Vec<Place>> {
+async fn sites(plan: &Plan, wan: &Arc<Wan>) -> anyhow::Result<Vec<Site>> {
     let mut ports = Ports::new(std::process::id());
-    let mut places = Vec::new();
+    let mut sites = Vec::new();
     for region in 0..plan.regions {
         for number in 1..=plan.per_region {
             let name = format!("{}-{number}", regions::NAMES[region]);
             let (listen, gossip, admin) = (ports.free()?, ports.free()?, ports.free()?);
             wan.place(listen, region);
             wan.place(gossip, region);
-            places.push(Place {
+            let place = Place {
                 folder: plan.folder.join(&name),
                 name,
                 region,
@@ -215,15 +168,19 @@ async fn places(plan: &Plan, wan: &Arc<Wan>) -> anyhow::Result<Vec<Place>> {
                 gossip,
                 admin,
                 api: Api::at(admin, true)?,
-                quic_proxy: wan.proxy(Carried::Quic, region, listen).await?,
-                gossip_proxy: wan.proxy(Carried::Gossip, region, gossip).await?,
+            };
+            sites.push(Site {
+                place,
+                quic: wan.proxy(Carried::Quic, region, listen).await?,
+                gossip: wan.proxy(Carried::Gossip, region, gossip).await?,
             });
         }
     }
-    Ok(places)
+    Ok(sites)
 }
 
-fn flags(plan: &Plan, place: &Place) -> Vec<String> {
+fn flags(plan: &Plan, site: &Site) -> Vec<String> {
+    let place = &site.place;
     let path = |path: &Path| path.display().to_string();
     vec![
         format!("--data={}", path(&place.folder)),
@@ -232,8 +189,8 @@ fn flags(plan: &Plan, place: &Place) -> Vec<String> {
         format!("--listen={}", place.listen),
         format!("--gossip={}", place.gossip),
         format!("--admin={}", place.admin),
-        format!("--advertise={}", place.quic_proxy.addr()),
-        format!("--advertise-gossip={}", place.gossip_proxy.addr()),
+        format!("--advertise={}", site.quic.addr()),
+        format!("--advertise-gossip={}", site.gossip.addr()),
         format!("--shards={}", plan.shards),
         "--follow=full".to_owned(),
     ]

@@ -21,7 +21,7 @@ use folkmoot_transport::{
 use serde_json::{Value, json};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::orchestra::Member;
+use super::cluster::Member;
 use super::regions;
 use super::replay::Replay;
 use super::report::round_trips;

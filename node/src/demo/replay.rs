@@ -12,23 +12,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use folkmoot_client::{GroupId, UserId};
+use folkmoot_client::{Entry, GroupId, UserId};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::orchestra::Cluster;
-use super::regions;
+use super::cluster::Cluster;
 use super::script::{BRIDGE, Script};
-pub(super) use clients::Dialers;
+use super::{irc, regions};
+pub use clients::Dialers;
 pub(super) use measure::{Delays, Quantiles};
-pub(super) use observe::Observers;
+pub use observe::Observers;
 use speaker::Speaker;
 
 /// Subject of the bridge, which owns the groups.
-pub(super) const BRIDGE_SUBJECT: &str = "bridge";
+pub const BRIDGE_SUBJECT: &str = "bridge";
 /// Clients that connect at once.
 const CONNECTING: usize = 48;
 /// With `--pipelined`: speakers that speak at once.
@@ -39,57 +39,75 @@ const AHEAD: usize = 48;
 const VISITORS: usize = 100;
 
 /// A log to replay.
-pub(super) struct Log {
+pub struct Log {
     /// The group's name.
-    pub(super) name: String,
+    pub name: String,
     /// Lines read.
-    pub(super) lines: usize,
-    pub(super) script: Script,
+    pub lines: usize,
+    pub script: Script,
 }
 
+impl Log {
+    /// From the bytes of a file.
+    #[must_use]
+    pub fn of(name: String, bytes: &[u8]) -> Self {
+        Self {
+            name,
+            lines: irc::events(bytes).count(),
+            script: Script::of(irc::events(bytes)),
+        }
+    }
+}
+
+/// Called with region, number of the group and entry, for each entry that the
+/// observer of a region reads.
+pub type Listen = Box<dyn Fn(usize, usize, &Entry) + Send + Sync>;
+
 /// A group with its script.
-pub(super) struct Performance {
-    pub(super) name: String,
-    pub(super) lines: usize,
-    pub(super) script: Script,
-    pub(super) id: GroupId,
+pub struct Performance {
+    pub name: String,
+    pub lines: usize,
+    pub script: Script,
+    pub id: GroupId,
     /// Region.
-    pub(super) home: usize,
+    pub home: usize,
     /// Steps that are committed.
-    pub(super) done: AtomicU64,
+    pub done: AtomicU64,
     /// Ids of the script's users, once they are known.
-    pub(super) users: Mutex<Vec<Option<UserId>>>,
+    pub users: Mutex<Vec<Option<UserId>>>,
 }
 
 impl Performance {
     /// Entries when all is said: the group's creation comes first.
-    pub(super) fn entries(&self) -> u64 {
+    pub fn entries(&self) -> u64 {
         self.script.steps.len() as u64 + 1
     }
 }
 
 /// Everything a replay is and comes to.
-pub(super) struct Replay {
-    pub(super) cluster: Arc<Cluster>,
-    pub(super) dialers: Arc<Dialers>,
-    pub(super) groups: Vec<Arc<Performance>>,
-    pub(super) bridge: UserId,
+pub struct Replay {
+    pub cluster: Arc<Cluster>,
+    pub dialers: Arc<Dialers>,
+    pub groups: Vec<Arc<Performance>>,
+    pub bridge: UserId,
     pub(super) delays: Delays,
     /// Those who came in by the page: what they say is in no script.
-    pub(super) guests: Mutex<BTreeSet<UserId>>,
+    pub guests: Mutex<BTreeSet<UserId>>,
     /// What was refused for good.
-    pub(super) refused: Mutex<Vec<String>>,
+    pub refused: Mutex<Vec<String>>,
     /// Clients over QUIC and over WebSocket.
-    pub(super) clients: [AtomicU64; 2],
+    pub clients: [AtomicU64; 2],
     /// Entries delivered to each region's observer.
-    pub(super) delivered: Vec<AtomicU64>,
+    pub delivered: Vec<AtomicU64>,
+    /// Who else wants to know what the observers read.
+    pub listen: Option<Listen>,
     connecting: Semaphore,
     speaking: Semaphore,
 }
 
 impl Replay {
     /// Makes a group for each log.
-    pub(super) async fn prepare(cluster: Arc<Cluster>, logs: Vec<Log>) -> anyhow::Result<Self> {
+    pub async fn prepare(cluster: Arc<Cluster>, logs: Vec<Log>) -> anyhow::Result<Self> {
         let first = cluster.members.first().context("a demo has nodes")?;
         let mut groups = Vec::with_capacity(logs.len());
         let mut bridge = None;
@@ -127,6 +145,7 @@ impl Replay {
             refused: Mutex::default(),
             clients: Default::default(),
             delivered: (0..regions).map(|_| AtomicU64::new(0)).collect(),
+            listen: None,
             connecting: Semaphore::new(CONNECTING),
             speaking: Semaphore::new(SPEAKING),
             cluster,
@@ -134,7 +153,7 @@ impl Replay {
     }
 
     /// Replays all groups side by side. Returns how long it took.
-    pub(super) async fn run(
+    pub async fn run(
         self: &Arc<Self>,
         observers: &Observers,
         pipelined: bool,
@@ -156,7 +175,7 @@ impl Replay {
     }
 
     /// Steps committed, of how many.
-    pub(super) fn progress(&self) -> (u64, u64) {
+    pub fn progress(&self) -> (u64, u64) {
         let done = self
             .groups
             .iter()

@@ -14,26 +14,26 @@ use super::wan::Sample;
 
 /// The log of a group in one region.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct HeadReport {
-    pub(super) seq: u64,
-    pub(super) chain: String,
+pub struct HeadReport {
+    pub seq: u64,
+    pub chain: String,
 }
 
 /// One group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct GroupReport {
-    pub(super) name: String,
-    pub(super) id: String,
-    pub(super) home: String,
+pub struct GroupReport {
+    pub name: String,
+    pub id: String,
+    pub home: String,
     /// Lines of its file.
-    pub(super) lines: usize,
+    pub lines: usize,
     /// Lines that change nothing and make no entry.
-    pub(super) unchanged: usize,
-    pub(super) kinds: BTreeMap<String, u64>,
+    pub unchanged: usize,
+    pub kinds: BTreeMap<String, u64>,
     /// By region.
-    pub(super) heads: BTreeMap<String, HeadReport>,
+    pub heads: BTreeMap<String, HeadReport>,
     /// Encoded entries of one copy of the log.
-    pub(super) entry_bytes: u64,
+    pub entry_bytes: u64,
 }
 
 /// Clients by transport.

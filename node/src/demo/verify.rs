@@ -14,8 +14,8 @@ use folkmoot_wire::{GroupId, UserId, limits};
 use prost::Message;
 use tokio::time::{Instant, sleep};
 
+use super::cluster::Cluster;
 use super::compare::{Cast, differences};
-use super::orchestra::Cluster;
 use super::regions;
 use super::replay::Replay;
 use super::report::{GroupReport, HeadReport};
@@ -28,68 +28,73 @@ const EVERY: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// With the first difference, when they do not within `within`.
-pub(super) async fn agree(
-    cluster: &Cluster,
-    replay: &Replay,
-    within: Duration,
-) -> anyhow::Result<()> {
-    let deadline = Instant::now() + within;
+pub async fn agree(cluster: &Cluster, replay: &Replay, within: Duration) -> anyhow::Result<()> {
     for group in &replay.groups {
-        loop {
-            let Some(difference) = differs(cluster, group.id, group.entries()).await else {
-                break;
-            };
-            if Instant::now() > deadline {
-                bail!("{}: {difference}", group.name);
-            }
-            sleep(EVERY).await;
-        }
+        let agreed = agree_on(cluster, group.id, group.entries(), within).await;
+        agreed.with_context(|| group.name.clone())?;
     }
     Ok(())
 }
 
-/// What keeps the nodes from agreeing on a group of at least `entries`.
-async fn differs(cluster: &Cluster, group: GroupId, entries: u64) -> Option<String> {
+/// Waits until all nodes show the same chain of a group of at least `entries`;
+/// gives its seq.
+///
+/// # Errors
+/// With a difference, when they do not within `within`.
+pub async fn agree_on(
+    cluster: &Cluster,
+    group: GroupId,
+    entries: u64,
+    within: Duration,
+) -> anyhow::Result<u64> {
+    let deadline = Instant::now() + within;
+    loop {
+        match heads(cluster, group, entries).await {
+            Ok(seq) => return Ok(seq),
+            Err(difference) if Instant::now() > deadline => bail!(difference),
+            Err(_) => sleep(EVERY).await,
+        }
+    }
+}
+
+/// The seq that all nodes agree on, or what keeps them from agreeing.
+async fn heads(cluster: &Cluster, group: GroupId, entries: u64) -> Result<u64, String> {
     let mut first: Option<(u64, String)> = None;
     for member in &cluster.members {
         let name = &member.place.name;
         let head = match member.place.api.get(&format!("/v1/groups/{group}")).await {
             Ok(head) => head,
-            Err(error) => return Some(format!("{name}: {error:#}")),
+            Err(error) => return Err(format!("{name}: {error:#}")),
         };
         let seq = head["seq"].as_u64().unwrap_or(0);
         let chain = head["chain"].as_str().unwrap_or_default().to_owned();
         if seq < entries {
-            return Some(format!("{name} has {seq} of {entries} entries"));
+            return Err(format!("{name} has {seq} of {entries} entries"));
         }
         match &first {
             None => first = Some((seq, chain)),
             Some(other) if *other == (seq, chain.clone()) => {}
             Some((other, _)) => {
-                return Some(format!(
+                return Err(format!(
                     "{name} has another chain at {seq} (elsewhere {other})"
                 ));
             }
         }
     }
-    None
+    Ok(first.map_or(0, |(seq, _)| seq))
 }
 
 /// A group's log, read and proven.
-pub(super) struct Held {
-    pub(super) lines: Vec<EntryLine>,
-    pub(super) chain: String,
+pub struct Held {
+    pub lines: Vec<EntryLine>,
+    pub chain: String,
     /// Encoded entries.
-    pub(super) bytes: u64,
+    pub bytes: u64,
 }
 
 /// Reads a log out of a store and checks that seqs are dense and the chain
 /// follows from the cluster and the group.
-pub(super) fn read_proven(
-    store: &dyn Read,
-    cluster: &[u8; 16],
-    group: &GroupId,
-) -> anyhow::Result<Held> {
+pub fn read_proven(store: &dyn Read, cluster: &[u8; 16], group: &GroupId) -> anyhow::Result<Held> {
     let head = log::read_head(store, group)?.context("the folder holds nothing of it")?;
     let mut chain: Chain = genesis(cluster, group);
     let mut held = Held {
@@ -127,22 +132,36 @@ pub(super) fn read_proven(
 }
 
 /// What the folders hold, and what is wrong with it.
-pub(super) struct Verified {
-    pub(super) groups: Vec<GroupReport>,
+pub struct Verified {
+    pub groups: Vec<GroupReport>,
     /// Encoded entries of all groups that were not replayed: the users' own,
     /// which every region follows in the demo.
-    pub(super) other_entry_bytes: u64,
-    pub(super) problems: Vec<String>,
+    pub other_entry_bytes: u64,
+    pub problems: Vec<String>,
 }
 
-/// Reads the first node's folder of each region, writes each log as
-/// `export/<region>/<group>.jsonl`, and compares.
-pub(super) fn offline(
+/// A folder that is read, under the name that its logs are exported under.
+pub struct Witness<'a> {
+    /// Its region or its node.
+    pub name: &'a str,
+    /// A node's data.
+    pub folder: &'a Path,
+}
+
+/// Reads these folders, writes each log as `export/<witness>/<group>.jsonl`,
+/// and compares.
+///
+/// # Errors
+/// When a folder cannot be read or a file not written. What is wrong with a
+/// log is no error of this.
+pub fn offline(
     replay: &Replay,
+    witnesses: &[Witness<'_>],
     export: Option<&Path>,
     in_order: bool,
 ) -> anyhow::Result<Verified> {
     let cluster = &replay.cluster;
+    let first = witnesses.first().context("nothing to read")?;
     let id = hex::decode(&cluster.id).context("the cluster's id")?;
     let id = <[u8; 16]>::try_from(id.as_slice()).context("the cluster's id")?;
     let mut problems = Vec::new();
@@ -160,11 +179,10 @@ pub(super) fn offline(
             entry_bytes: 0,
         })
         .collect();
-    for region in 0..cluster.regions {
-        let place = &cluster.of_region(region)[0].place;
-        let name = regions::NAMES[region];
+    for witness in witnesses {
+        let name = witness.name;
         let folder = export.map(|export| export.join(name));
-        let store = open_offline(&place.folder)?;
+        let store = open_offline(witness.folder)?;
         for (group, report) in replay.groups.iter().zip(&mut groups) {
             let held = match read_proven(&store, &id, &group.id) {
                 Ok(held) => held,
@@ -214,7 +232,7 @@ pub(super) fn offline(
         }
     }
     let replayed: BTreeSet<GroupId> = replay.groups.iter().map(|group| group.id).collect();
-    let store = open_offline(&cluster.of_region(0)[0].place.folder)?;
+    let store = open_offline(first.folder)?;
     Ok(Verified {
         groups,
         other_entry_bytes: bytes_of_others(&store, &replayed)?,

@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -160,7 +160,7 @@ impl Wan {
         region: usize,
         target: SocketAddr,
     ) -> io::Result<Proxy> {
-        let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
+        let socket = Arc::new(UdpSocket::bind((target.ip(), 0)).await?);
         let addr = socket.local_addr()?;
         let ingress = Ingress {
             wan: Arc::clone(self),
@@ -265,7 +265,7 @@ impl Ingress {
         if self.flows.len() >= FLOWS_MAX {
             return None;
         }
-        let inner = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.ok()?;
+        let inner = UdpSocket::bind((self.target.ip(), 0)).await.ok()?;
         inner.connect(self.target).await.ok()?;
         let inner = Arc::new(inner);
         let from = self.wan.senders.lock().get(&sender).copied();

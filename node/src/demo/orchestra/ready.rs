@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use folkmoot_wire::NodeId;
+use anyhow::bail;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::Plan;
 use super::child::Child;
-use super::{Member, Place, Plan};
+use crate::demo::cluster::{Member, Place};
 
 const EVERY: Duration = Duration::from_millis(100);
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -34,22 +34,6 @@ pub(super) async fn up(place: &Place, children: &mut [Child]) -> anyhow::Result<
 
 fn all_run(children: &mut [Child]) -> anyhow::Result<()> {
     children.iter_mut().try_for_each(Child::must_run)
-}
-
-/// What clients have to know of a node that is up.
-pub(super) async fn member(place: Place) -> anyhow::Result<Member> {
-    let status = place.api.get("/v1/status").await?;
-    let id = status["node"]
-        .as_u64()
-        .and_then(|id| u32::try_from(id).ok());
-    let fingerprint = status["certificate"]
-        .as_str()
-        .context("a node without certificate")?;
-    Ok(Member {
-        id: NodeId(id.context("a node without a number")?),
-        fingerprint: fingerprint.parse().context("a certificate's fingerprint")?,
-        place,
-    })
 }
 
 /// Waits until each node sees all nodes alive, and all shards made and led.

@@ -14,7 +14,7 @@ use folkmoot_transport::{
     WsDialer, WsOptions,
 };
 
-use crate::demo::orchestra::Cluster;
+use crate::demo::cluster::Cluster;
 
 /// QUIC sockets to each node: one alone is one task that all packets of all
 /// clients go through.
@@ -49,20 +49,23 @@ impl Dial for ByAddress {
 }
 
 /// Dialers of both kinds.
-pub(in super::super) struct Dialers {
+pub struct Dialers {
     quic: Arc<ByAddress>,
     websocket: Arc<ByAddress>,
 }
 
 impl Dialers {
-    pub(in super::super) fn new(cluster: &Cluster) -> anyhow::Result<Self> {
+    pub fn new(cluster: &Cluster) -> anyhow::Result<Self> {
         let mut quic = HashMap::new();
         let mut websocket = HashMap::new();
         for member in &cluster.members {
             let trust = Trust::Pinned(member.fingerprint);
             let mut sockets = Vec::with_capacity(SOCKETS);
             for _ in 0..SOCKETS {
-                let bind = (Ipv4Addr::LOCALHOST, 0).into();
+                let bind = match member.place.listen.ip().is_loopback() {
+                    true => (Ipv4Addr::LOCALHOST, 0).into(),
+                    false => (Ipv4Addr::UNSPECIFIED, 0).into(),
+                };
                 let endpoint = QuicEndpoint::bind(QuicConfig::client(trust.clone(), bind))?;
                 sockets.push(endpoint as Arc<dyn Dial>);
             }
@@ -83,7 +86,7 @@ impl Dialers {
     }
 
     /// A client over this carrier.
-    pub(in super::super) fn builder(&self, carrier: Carrier) -> ClientBuilder {
+    pub fn builder(&self, carrier: Carrier) -> ClientBuilder {
         let dialer = match carrier {
             Carrier::WebSocket => Arc::clone(&self.websocket),
             _ => Arc::clone(&self.quic),
@@ -94,7 +97,7 @@ impl Dialers {
     }
 
     /// What dials WebSockets.
-    pub(in super::super) fn websocket(&self) -> Arc<dyn Dial> {
+    pub fn websocket(&self) -> Arc<dyn Dial> {
         Arc::clone(&self.websocket) as Arc<dyn Dial>
     }
 }

@@ -18,7 +18,7 @@ const KNOWN: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The observers.
-pub(in super::super) struct Observers {
+pub struct Observers {
     clients: Vec<Client>,
     /// Entries seen, by region and group.
     seen: Arc<Vec<Vec<AtomicU64>>>,
@@ -27,7 +27,7 @@ pub(in super::super) struct Observers {
 
 impl Observers {
     /// Connects them and begins to read.
-    pub(in super::super) async fn start(replay: &Arc<Replay>) -> anyhow::Result<Self> {
+    pub async fn start(replay: &Arc<Replay>) -> anyhow::Result<Self> {
         let cluster = &replay.cluster;
         let none = || {
             (0..replay.groups.len())
@@ -67,6 +67,9 @@ impl Observers {
                         }
                         replay.delivered[region].fetch_add(1, Ordering::Relaxed);
                         seen[region][number].store(entry.seq(), Ordering::Relaxed);
+                        if let Some(listen) = &replay.listen {
+                            listen(region, number, &entry);
+                        }
                     }
                 });
             }
@@ -80,16 +83,12 @@ impl Observers {
     }
 
     /// The bridge's client in a region.
-    pub(super) fn client(&self, region: usize) -> Client {
+    pub fn client(&self, region: usize) -> Client {
         self.clients[region].clone()
     }
 
     /// Waits until each has seen every group whole.
-    pub(in super::super) async fn all_seen(
-        &self,
-        replay: &Replay,
-        within: Duration,
-    ) -> anyhow::Result<()> {
+    pub async fn all_seen(&self, replay: &Replay, within: Duration) -> anyhow::Result<()> {
         let deadline = Instant::now() + within;
         loop {
             let mut missing = None;
@@ -115,7 +114,7 @@ impl Observers {
     }
 
     /// Ends them.
-    pub(in super::super) async fn close(mut self) {
+    pub async fn close(mut self) {
         self.readers.abort_all();
         for client in self.clients {
             client.close().await;

@@ -1,0 +1,74 @@
+//! A node whose data is damaged: it refuses to run, or repairs; and what the
+//! operator does with one that refuses.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::field::{Field, PATIENCE};
+use super::machine::Machine;
+
+/// What is damaged is found when it is opened, or soon after.
+const FOUND: Duration = Duration::from_secs(8);
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Starts a node on a damaged folder. One that refuses is joined anew with an
+/// empty one, and the cluster forgets the old.
+///
+/// # Errors
+/// When it neither runs nor says why, or cannot be joined anew.
+pub async fn after_damage(
+    field: &Field,
+    machine: &Machine,
+    flipped: &[String],
+) -> anyhow::Result<String> {
+    let before = number_of(field, machine).await?;
+    machine.start(&field.binary(), &[])?;
+    let count = flipped.len();
+    let Some(status) = machine.ends_within(FOUND).await? else {
+        machine.becomes_ready(PATIENCE).await?;
+        return Ok(format!("{count} bytes: it runs with them"));
+    };
+    if status.success() {
+        bail!("{} ended with success on damaged data", machine.name());
+    }
+    let why = machine.last_words();
+    machine.disk.wipe()?;
+    machine.start(&field.binary(), &field.invitation().await?)?;
+    machine.becomes_ready(PATIENCE).await?;
+    forget(field, before).await?;
+    Ok(format!("{count} bytes: refused ({why}), joined anew"))
+}
+
+/// The number that the cluster knows a machine's node by: it is dead or alive
+/// under that name, and has not left.
+async fn number_of(field: &Field, machine: &Machine) -> anyhow::Result<u64> {
+    let api = field.founder()?.place()?.api;
+    let nodes = api.get("/v1/nodes").await?;
+    let nodes = nodes["nodes"].as_array().context("no list of nodes")?;
+    let named = nodes.iter().filter(|node| node["name"] == machine.name());
+    let numbers = named.filter_map(|node| node["node"].as_u64());
+    numbers.max().context("the cluster does not know it")
+}
+
+/// Takes a node that is gone for good out of the cluster: `node decommission`.
+async fn forget(field: &Field, node: u64) -> anyhow::Result<()> {
+    let api = field.founder()?.place()?.api;
+    let end = Instant::now() + PATIENCE;
+    api.post(&format!("/v1/nodes/{node}/drain"), &json!({}))
+        .await
+        .context("draining the old node")?;
+    loop {
+        let path = format!("/v1/nodes/{node}/remove");
+        match api.post(&path, &json!({})).await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > end => {
+                let shards = api.get("/v1/shards").await.unwrap_or(Value::Null);
+                return Err(error).with_context(|| format!("removing the old node: {shards}"));
+            }
+            Err(_) => sleep(LOOK).await,
+        }
+    }
+}

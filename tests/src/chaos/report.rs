@@ -1,0 +1,220 @@
+//! What was injected, what was seen, and what was wrong.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::faults::KINDS;
+use super::ledger::{Ledger, Outcome};
+use super::recovery::{Past, Recovery, STEPS, histogram, of_kind, percentile};
+
+/// The report.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Whether nothing was wrong.
+    pub ok: bool,
+    /// What everything was drawn from.
+    pub seed: u64,
+    /// How to run it again.
+    pub again: String,
+    /// How long faults were injected, in seconds.
+    pub seconds: f64,
+    /// How long all of it took.
+    pub wall_seconds: f64,
+    /// Version of the node, and the one it was restarted with.
+    pub versions: [String; 2],
+    /// Nodes and regions.
+    pub nodes: usize,
+    /// Round trips were so many times the real world's.
+    pub wan: f64,
+    /// By kind of fault.
+    pub faults: Vec<KindReport>,
+    /// Each single one.
+    pub events: Vec<EventReport>,
+    /// From a fault's beginning until every group had a commit.
+    pub histogram: Vec<Step>,
+    /// The publishers' messages.
+    pub messages: Messages,
+    /// The replayed logs.
+    pub replay: Replayed,
+    /// Clients that read, and what they were given.
+    pub listeners: usize,
+    /// Entries that they were given.
+    pub entries_read: u64,
+    /// What was wrong.
+    pub violations: Vec<String>,
+    /// Where the nodes' logs are; none: thrown away.
+    pub evidence: Option<String>,
+}
+
+/// One kind of fault.
+#[derive(Debug, Serialize)]
+pub struct KindReport {
+    /// Its name.
+    pub kind: String,
+    /// How many there were.
+    pub count: usize,
+    /// Milliseconds from its beginning until every group had a commit.
+    pub groups_from_injection: Times,
+    /// Until every publisher had one in every group.
+    pub all_from_injection: Times,
+    /// From its end.
+    pub groups_from_healing: Times,
+    /// From its end.
+    pub all_from_healing: Times,
+}
+
+/// Percentiles, in milliseconds.
+#[derive(Debug, Default, Serialize)]
+pub struct Times {
+    /// Median.
+    pub p50: Option<u64>,
+    /// 90th.
+    pub p90: Option<u64>,
+    /// Longest.
+    pub max: Option<u64>,
+}
+
+/// One fault.
+#[derive(Debug, Serialize)]
+pub struct EventReport {
+    /// Its number.
+    pub number: usize,
+    /// Its kind.
+    pub kind: String,
+    /// Whom it struck.
+    pub whom: String,
+    /// How long it lasted, in milliseconds.
+    pub lasted_ms: u64,
+    /// Until every group had a commit, from its beginning.
+    pub groups_from_injection_ms: Option<u64>,
+    /// Until everybody had, from its end.
+    pub all_from_healing_ms: Option<u64>,
+    /// What came of it.
+    pub note: String,
+}
+
+/// A step of the histogram.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// Up to so many milliseconds; none: longer than all.
+    pub up_to_ms: Option<u64>,
+    /// How many faults.
+    pub count: usize,
+}
+
+/// What became of the publishers' messages.
+#[derive(Debug, Default, Serialize)]
+pub struct Messages {
+    /// All.
+    pub sent: usize,
+    /// Committed.
+    pub acknowledged: usize,
+    /// Refused, by reason.
+    pub refused: BTreeMap<String, usize>,
+    /// May have been committed, by reason.
+    pub unknown: BTreeMap<String, usize>,
+    /// Never settled.
+    pub open: usize,
+}
+
+/// What was replayed.
+#[derive(Debug, Default, Serialize)]
+pub struct Replayed {
+    /// Acts that came to their end.
+    pub acts: usize,
+    /// Logs, each a group.
+    pub logs: usize,
+    /// Their lines.
+    pub lines: usize,
+    /// Their entries.
+    pub entries: u64,
+    /// Clients over QUIC and over WebSocket.
+    pub clients: [u64; 2],
+}
+
+impl Messages {
+    /// Those of a ledger.
+    #[must_use]
+    pub fn of(ledger: &Ledger) -> Self {
+        let mut all = Self::default();
+        for message in ledger.messages() {
+            all.sent += 1;
+            match message.outcome {
+                Outcome::Open => all.open += 1,
+                Outcome::Acknowledged { .. } => all.acknowledged += 1,
+                Outcome::Refused(why) => *all.refused.entry(why).or_default() += 1,
+                Outcome::Unknown(why) => *all.unknown.entry(why).or_default() += 1,
+            }
+        }
+        all
+    }
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Times {
+    fn of(times: &[Duration]) -> Self {
+        let at = |percent| percentile(times, percent).map(ms);
+        Self {
+            p50: at(50),
+            p90: at(90),
+            max: at(100),
+        }
+    }
+}
+
+/// One line for each kind that occurred.
+#[must_use]
+pub fn by_kind(pasts: &[Past]) -> Vec<KindReport> {
+    let mut reports = Vec::new();
+    for (kind, name) in KINDS {
+        let of = |which: fn(&Recovery) -> Option<Duration>| {
+            let times = of_kind(pasts, kind).filter_map(|past| which(&past.recovery));
+            Times::of(&times.collect::<Vec<_>>())
+        };
+        let count = of_kind(pasts, kind).count();
+        if count > 0 {
+            reports.push(KindReport {
+                kind: name.to_owned(),
+                count,
+                groups_from_injection: of(|r| r.groups_from_injection),
+                all_from_injection: of(|r| r.all_from_injection),
+                groups_from_healing: of(|r| r.groups_from_healing),
+                all_from_healing: of(|r| r.all_from_healing),
+            });
+        }
+    }
+    reports
+}
+
+/// Each single fault.
+#[must_use]
+pub fn events(pasts: &[Past]) -> Vec<EventReport> {
+    let event = |past: &Past| EventReport {
+        number: past.fault.number,
+        kind: past.fault.kind.to_string(),
+        whom: past.whom.clone(),
+        lasted_ms: ms(past.struck.healed.duration_since(past.struck.injected)),
+        groups_from_injection_ms: past.recovery.groups_from_injection.map(ms),
+        all_from_healing_ms: past.recovery.all_from_healing.map(ms),
+        note: past.struck.note.clone(),
+    };
+    pasts.iter().map(event).collect()
+}
+
+/// From the faults' beginning until every group had a commit.
+#[must_use]
+pub fn steps(pasts: &[Past]) -> Vec<Step> {
+    let times = pasts
+        .iter()
+        .filter_map(|past| past.recovery.groups_from_injection);
+    let counts = histogram(&times.collect::<Vec<_>>());
+    let bounds = STEPS.iter().copied().map(Some).chain([None]);
+    (bounds.zip(counts))
+        .map(|(up_to_ms, count)| Step { up_to_ms, count })
+        .collect()
+}
