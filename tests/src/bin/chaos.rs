@@ -10,7 +10,17 @@ use folkmoot_tests::chaos::report::Report;
 use folkmoot_tests::chaos::{enclosure, run};
 use tokio::signal::unix::{SignalKind, signal};
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
+    match chaos() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("chaos: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn chaos() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     options.check()?;
     let seed = options.seed.unwrap_or_else(rand::random);
@@ -71,6 +81,9 @@ impl Folder {
             return Ok(Self::Temporary(folder.context("a temporary folder")?));
         };
         std::fs::create_dir_all(path).with_context(|| path.display().to_string())?;
+        if std::fs::read_dir(path)?.next().is_some() {
+            anyhow::bail!("{} is not empty: name a new folder", path.display());
+        }
         Ok(Self::Asked(std::fs::canonicalize(path)?))
     }
 

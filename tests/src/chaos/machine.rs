@@ -193,6 +193,16 @@ impl Machine {
         Ok(())
     }
 
+    /// The binary that its node is.
+    ///
+    /// # Errors
+    /// When none runs.
+    pub fn runs(&self) -> anyhow::Result<PathBuf> {
+        let held = self.process.lock();
+        let child = held.as_ref().context("no node runs")?;
+        Ok(fs::read_link(format!("/proc/{}/exe", child.id()))?)
+    }
+
     /// SIGKILL, and waits until it is gone.
     ///
     /// # Errors

@@ -34,6 +34,8 @@ pub struct Recovery {
     pub groups_from_healing: Option<Duration>,
     /// Until each publisher had one in each group, from its end.
     pub all_from_healing: Option<Duration>,
+    /// Until every node was ready and saw all others, from its end.
+    pub whole: Option<Duration>,
 }
 
 impl Recovery {
@@ -47,6 +49,7 @@ impl Recovery {
             all_from_injection: injection.all,
             groups_from_healing: healing.groups,
             all_from_healing: healing.all,
+            whole: None,
         }
     }
 }

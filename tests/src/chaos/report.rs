@@ -32,7 +32,7 @@ pub struct Report {
     pub faults: Vec<KindReport>,
     /// Each single one.
     pub events: Vec<EventReport>,
-    /// From a fault's beginning until every group had a commit.
+    /// All recovery times.
     pub histogram: Vec<Step>,
     /// The publishers' messages.
     pub messages: Messages,
@@ -63,6 +63,8 @@ pub struct KindReport {
     pub groups_from_healing: Times,
     /// From its end.
     pub all_from_healing: Times,
+    /// From its end until every node was ready and saw all others.
+    pub whole: Times,
 }
 
 /// Percentiles, in milliseconds.
@@ -91,6 +93,8 @@ pub struct EventReport {
     pub groups_from_injection_ms: Option<u64>,
     /// Until everybody had, from its end.
     pub all_from_healing_ms: Option<u64>,
+    /// Until every node was ready and saw all others, from its end.
+    pub whole_ms: Option<u64>,
     /// What came of it.
     pub note: String,
 }
@@ -100,8 +104,14 @@ pub struct EventReport {
 pub struct Step {
     /// Up to so many milliseconds; none: longer than all.
     pub up_to_ms: Option<u64>,
-    /// How many faults.
-    pub count: usize,
+    /// Faults after whose beginning every group had a commit so soon.
+    pub groups_from_injection: usize,
+    /// And every publisher in every group.
+    pub all_from_injection: usize,
+    /// Faults after whose end every group had a commit so soon.
+    pub groups_from_healing: usize,
+    /// And every publisher in every group.
+    pub all_from_healing: usize,
 }
 
 /// What became of the publishers' messages.
@@ -185,6 +195,7 @@ pub fn by_kind(pasts: &[Past]) -> Vec<KindReport> {
                 all_from_injection: of(|r| r.all_from_injection),
                 groups_from_healing: of(|r| r.groups_from_healing),
                 all_from_healing: of(|r| r.all_from_healing),
+                whole: of(|r| r.whole),
             });
         }
     }
@@ -201,20 +212,31 @@ pub fn events(pasts: &[Past]) -> Vec<EventReport> {
         lasted_ms: ms(past.struck.healed.duration_since(past.struck.injected)),
         groups_from_injection_ms: past.recovery.groups_from_injection.map(ms),
         all_from_healing_ms: past.recovery.all_from_healing.map(ms),
+        whole_ms: past.recovery.whole.map(ms),
         note: past.struck.note.clone(),
     };
     pasts.iter().map(event).collect()
 }
 
-/// From the faults' beginning until every group had a commit.
+/// How many faults took how long.
 #[must_use]
 pub fn steps(pasts: &[Past]) -> Vec<Step> {
-    let times = pasts
-        .iter()
-        .filter_map(|past| past.recovery.groups_from_injection);
-    let counts = histogram(&times.collect::<Vec<_>>());
+    let counts = |which: fn(&Recovery) -> Option<Duration>| {
+        let times = pasts.iter().filter_map(|past| which(&past.recovery));
+        histogram(&times.collect::<Vec<_>>())
+    };
+    let groups_from_injection = counts(|r| r.groups_from_injection);
+    let all_from_injection = counts(|r| r.all_from_injection);
+    let groups_from_healing = counts(|r| r.groups_from_healing);
+    let all_from_healing = counts(|r| r.all_from_healing);
     let bounds = STEPS.iter().copied().map(Some).chain([None]);
-    (bounds.zip(counts))
-        .map(|(up_to_ms, count)| Step { up_to_ms, count })
+    (bounds.enumerate())
+        .map(|(at, up_to_ms)| Step {
+            up_to_ms,
+            groups_from_injection: groups_from_injection[at],
+            all_from_injection: all_from_injection[at],
+            groups_from_healing: groups_from_healing[at],
+            all_from_healing: all_from_healing[at],
+        })
         .collect()
 }

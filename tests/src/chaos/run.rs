@@ -184,10 +184,14 @@ impl Run<'_> {
             sleep(LOOK).await;
         }
         self.field.is_whole(PATIENCE).await?;
+        let recovery = Recovery {
+            whole: Some(struck.healed.elapsed()),
+            ..Recovery::of(&self.ledger, &people.lanes, &struck)
+        };
         Ok(Past {
             fault: fault.clone(),
             whom: self.whom(fault),
-            recovery: Recovery::of(&self.ledger, &people.lanes, &struck),
+            recovery,
             struck,
         })
     }
@@ -278,12 +282,13 @@ fn how_far(act: &Act) -> String {
 fn line(past: &Past) -> String {
     let ms = |time: Option<Duration>| time.map_or("-".to_owned(), |t| t.as_millis().to_string());
     format!(
-        "{:>4} {:<16}{:<10} groups {:>6} ms, all {:>6} ms after its end  {}",
+        "{:>4} {:<16}{:<10} groups {:>6} ms; after its end all {:>6} ms, whole {:>6} ms  {}",
         past.fault.number,
         past.fault.kind,
         past.whom,
         ms(past.recovery.groups_from_injection),
         ms(past.recovery.all_from_healing),
+        ms(past.recovery.whole),
         past.struck.note
     )
 }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::faults::{Fault, Kind};
-use super::field::{Field, PATIENCE};
+use super::field::Field;
 use super::lab::{REGIONS, net_of};
 use super::machine::{Machine, SERVICE};
 use super::rules::Rules;
@@ -18,8 +18,6 @@ use crate::sim::draw::Draw;
 /// far beyond the bound.
 const NEAR: i64 = 200;
 const FAR: i64 = 60_000;
-/// Without room a node stops within this time, or it did not need any.
-const STOPS: Duration = Duration::from_secs(10);
 /// A node that cannot start says so within this time.
 const REFUSES: Duration = Duration::from_secs(20);
 const NODE_LOSS: u32 = 33;
@@ -53,9 +51,7 @@ pub async fn strike(field: &Field, fault: &Fault, seed: u64) -> anyhow::Result<S
             String::new()
         }
         Kind::Isolate | Kind::Deaf | Kind::Mute | Kind::Loss | Kind::NoClients => {
-            machine
-                .space
-                .filter(&rules_of(fault.kind, &others(machine)))?;
+            machine.space.filter(&rules_of(fault.kind, &everywhere()))?;
             sleep(fault.hold).await;
             machine.space.filter(&Rules::default())?;
             String::new()
@@ -87,8 +83,8 @@ async fn kill(field: &Field, machine: &Machine, fault: &Fault) -> anyhow::Result
     Ok(String::new())
 }
 
-/// Networks of all other nodes, those of its region included.
-fn others(_: &Machine) -> Vec<String> {
+/// Networks of all nodes.
+fn everywhere() -> Vec<String> {
     (0..REGIONS).map(net_of).collect()
 }
 
@@ -156,49 +152,45 @@ async fn clock(machine: &Machine, fault: &Fault) -> anyhow::Result<String> {
     })
 }
 
+/// A node without room stops as soon as it needs some; started again it needs
+/// some at once.
 async fn full(field: &Field, machine: &Machine, fault: &Fault) -> anyhow::Result<String> {
     machine.disk.fill()?;
-    let ended = machine.ends_within(STOPS).await?;
-    sleep(fault.hold / 4).await;
-    machine.disk.empty()?;
-    match ended {
-        // It stopped, and says why.
-        Some(status) if !status.success() => {
-            let why = machine.last_words();
-            machine.start(&field.binary(), &[])?;
-            Ok(format!("it stopped: {why}"))
-        }
-        Some(status) => bail!("{} ended with {status} on a full disk", machine.name()),
-        None => Ok("it went on with the room it had".to_owned()),
+    let ended = machine.ends_within(fault.hold).await?;
+    let mut note = String::new();
+    if let Some(status) = ended {
+        anyhow::ensure!(!status.success(), "a full disk ended it with success");
+        note = format!("stopped: {}; ", machine.last_words());
     }
+    let refused = cannot_start(field, machine).await;
+    machine.disk.empty()?;
+    machine.start(&field.binary(), &[])?;
+    Ok(format!("{note}did not start: {}", refused?))
 }
 
 async fn read_only(field: &Field, machine: &Machine, fault: &Fault) -> anyhow::Result<String> {
     machine.disk.freeze()?;
     sleep(fault.hold / 2).await;
-    let by_itself = machine.ended()?.is_some();
+    let refused = cannot_start(field, machine).await;
+    machine.disk.thaw()?;
+    machine.start(&field.binary(), &[])?;
+    Ok(format!("did not start: {}", refused?))
+}
+
+/// Kills the node and starts it: it has to end, and to say why.
+async fn cannot_start(field: &Field, machine: &Machine) -> anyhow::Result<String> {
     machine.kill().await?;
     machine.start(&field.binary(), &[])?;
     let ended = machine.ends_within(REFUSES).await?;
     let why = machine.last_words();
-    if ended.is_none() {
-        machine.kill().await?;
-    }
-    machine.disk.thaw()?;
     match ended {
-        Some(status) if !status.success() => {
-            machine.start(&field.binary(), &[])?;
-            let when = if by_itself { "stopped, and " } else { "" };
-            Ok(format!("it {when}did not start: {why}"))
+        Some(status) if !status.success() => Ok(why),
+        _ => {
+            machine.kill().await?;
+            bail!(
+                "{} starts on a disk it cannot write to: {why}",
+                machine.name()
+            )
         }
-        _ => bail!("{} runs on a read-only disk: {why}", machine.name()),
     }
-}
-
-/// Waits until all machines serve.
-///
-/// # Errors
-/// With what does not.
-pub async fn whole_again(field: &Field) -> anyhow::Result<()> {
-    field.is_whole(PATIENCE).await
 }

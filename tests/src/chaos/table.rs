@@ -36,37 +36,66 @@ impl Report {
     fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "Milliseconds to the next commit, p50, p90 and longest. \"groups\": in each group, by"
+            "Milliseconds to the next commit of what was said afterwards (\"groups\": in every group, by\n\
+             anybody; \"all\": of every publisher in every group), and until every node was ready and saw\n\
+             all others (\"whole\"): p50, p90 and longest.\n"
         )?;
-        writeln!(f, "anybody; \"all\": of each publisher in each group.\n")?;
         writeln!(
             f,
-            "{:<16}{:>5}  {:>21}  {:>21}  {:>21}",
-            "fault", "times", "groups, from its start", "groups, from its end", "all, from its end"
+            "{:<16}{:>5}{:>23}{:>23}{:>23}{:>23}{:>23}",
+            "fault",
+            "times",
+            "groups, from start",
+            "all, from start",
+            "groups, from end",
+            "all, from end",
+            "whole, from end"
         )?;
         for kind in &self.faults {
             writeln!(
                 f,
-                "{:<16}{:>5}  {}  {}  {}",
+                "{:<16}{:>5}  {}  {}  {}  {}  {}",
                 kind.kind,
                 kind.count,
                 times(&kind.groups_from_injection),
+                times(&kind.all_from_injection),
                 times(&kind.groups_from_healing),
-                times(&kind.all_from_healing)
+                times(&kind.all_from_healing),
+                times(&kind.whole)
             )?;
         }
         writeln!(f)
     }
 
     fn bars(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "From a fault's start until every group had a commit:\n")?;
-        let most = self.histogram.iter().map(|step| step.count).max();
+        writeln!(
+            f,
+            "Faults by the time to the next commit; bars: all, from end.\n"
+        )?;
+        writeln!(
+            f,
+            "{:>12}{:>20}{:>17}{:>18}{:>15}",
+            "", "groups, from start", "all, from start", "groups, from end", "all, from end"
+        )?;
+        let most = self
+            .histogram
+            .iter()
+            .map(|step| step.all_from_healing)
+            .max();
         for step in &self.histogram {
             let bound = step
                 .up_to_ms
                 .map_or("longer".to_owned(), |ms| format!("<= {ms} ms"));
-            let len = (step.count * BAR).div_ceil(most.unwrap_or(1).max(1));
-            writeln!(f, "{bound:>12} {:>5} {}", step.count, "#".repeat(len))?;
+            let len = (step.all_from_healing * BAR).div_ceil(most.unwrap_or(1).max(1));
+            let line = format!(
+                "{bound:>12}{:>20}{:>17}{:>18}{:>15} {}",
+                step.groups_from_injection,
+                step.all_from_injection,
+                step.groups_from_healing,
+                step.all_from_healing,
+                "#".repeat(len)
+            );
+            writeln!(f, "{}", line.trim_end())?;
         }
         writeln!(f)
     }
