@@ -2,12 +2,13 @@
 # make test    everything that continuous integration runs
 # make sim     the simulator over SEEDS=20 seeds, beginning FROM=0; SIM='--json' and more
 # make sim-mutants  takes out one safeguard at a time and shows that the simulator notices
+# make chaos   nine real nodes under every fault for ten minutes; CHAOS='--seconds 60' and more
 # make audit   known vulnerabilities of the dependencies (needs the network)
 # make help    this
 
 SHELL := /bin/bash
 
-.PHONY: help demo test sim sim-mutants fmt lint rust-tests web-tests deny audit deps deps-web release
+.PHONY: help demo test sim sim-mutants chaos fmt lint rust-tests web-tests deny audit deps deps-web deps-chaos release
 .NOTPARALLEL:
 
 help:
@@ -36,14 +37,23 @@ sim-mutants: deps
 	RUSTFLAGS="--cfg tokio_unstable --cfg folkmoot_mutants" \
 	cargo run --locked --quiet --package folkmoot-tests --bin folkmoot-sim -- --mutants $(MUTANTS)
 
+# In namespaces of its own: as root, or where users may make them.
+chaos: deps deps-chaos
+	@scripts/note-first-build.sh debug
+	cargo build --locked --quiet --package folkmoot-tests --bins
+	"$$(scripts/target-dir.sh)/debug/folkmoot-chaos" $(CHAOS)
+
 # What may be missing is found out first, not after the long builds.
-test: deps deps-web fmt lint deny rust-tests web-tests
+test: deps deps-web deps-chaos fmt lint deny rust-tests web-tests
 
 deps:
 	@scripts/ensure-deps.sh build
 
 deps-web:
 	@scripts/ensure-deps.sh web
+
+deps-chaos:
+	@scripts/ensure-deps.sh chaos
 
 fmt:
 	cargo fmt --all --check
@@ -65,7 +75,7 @@ audit:
 	@scripts/ensure-deny.sh
 	"$$(scripts/target-dir.sh)/tools/bin/cargo-deny" check advisories
 
-rust-tests: deps
+rust-tests: deps deps-chaos
 	@scripts/rust-tests.sh
 
 web-tests: deps-web

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, from Debian's packages, when it may; otherwise
-# says what to do. ensure-deps.sh build|web
+# says what to do. ensure-deps.sh build|web|chaos
 set -euo pipefail
 
 as_root() {
@@ -105,11 +105,41 @@ TEXT
     exit 1
 }
 
+has_faketime() {
+    [ -f "${FOLKMOOT_LIBFAKETIME:-}" ] ||
+        compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null ||
+        compgen -G "/usr/*lib/faketime/libfaketimeMT.so.1" >/dev/null
+}
+
+ensure_chaos() {
+    # They are in sbin, which is not in everybody's PATH.
+    PATH="$PATH:/usr/sbin:/sbin"
+    local wanted=()
+    command -v ip >/dev/null || wanted+=(iproute2)
+    command -v nft >/dev/null || wanted+=(nftables)
+    has_faketime || wanted+=(faketime)
+    { command -v unshare && command -v nsenter; } >/dev/null || wanted+=(util-linux)
+    [ "${#wanted[@]}" -eq 0 ] && return
+    if may_install; then
+        install "${wanted[@]}"
+        return
+    fi
+    cat >&2 <<TEXT
+Missing: ${wanted[*]}. Chaos runs real nodes in networks of their own, drops their packets
+and sets their clocks with them.
+With root:     apt-get install ${wanted[*]}
+Without root:  programs in a folder of PATH will do, and libfaketimeMT.so.1 wherever
+FOLKMOOT_LIBFAKETIME says.
+TEXT
+    exit 1
+}
+
 case "${1:-}" in
     build) ensure_build ;;
     web) ensure_web ;;
+    chaos) ensure_chaos ;;
     *)
-        echo "usage: $0 build|web" >&2
+        echo "usage: $0 build|web|chaos" >&2
         exit 2
         ;;
 esac

@@ -88,20 +88,19 @@ impl Disk {
         shell::run("umount", &["--lazy", &self.at.to_string_lossy()]).map(drop)
     }
 
-    /// Flips bytes in the files of a store that does not run, and says where.
+    /// Flips bytes in one of the files of a store that does not run, and gives
+    /// its name.
     ///
     /// # Errors
     /// When there is nothing to flip.
-    pub fn flip(&self, draw: &mut Draw, times: usize) -> anyhow::Result<Vec<String>> {
+    pub fn flip(&self, draw: &mut Draw, times: usize) -> anyhow::Result<String> {
         let files = store_files(&self.data().join("db"))?;
-        let mut flipped = Vec::new();
+        let path = draw.pick(&files).context("an empty store")?;
         for _ in 0..times {
-            let path = draw.pick(&files).context("an empty store")?;
-            let at = flip_in(path, draw)?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            flipped.push(format!("{name} at {at}"));
+            flip_in(path, draw)?;
         }
-        Ok(flipped)
+        let name = path.file_name().unwrap_or_default();
+        Ok(name.to_string_lossy().into_owned())
     }
 
     /// Removes the node's data, as an operator does who joins it anew.
@@ -114,13 +113,17 @@ impl Disk {
 }
 
 /// What holds records: tables, the log, and the list of both.
-fn store_files(db: &Path) -> anyhow::Result<Vec<PathBuf>> {
+fn store_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(db).with_context(|| db.display().to_string())? {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
+        if path.is_dir() {
+            files.extend(store_files(&path)?);
+            continue;
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let records =
-            name.ends_with(".sst") || name.ends_with(".log") || name.starts_with("MANIFEST");
+        let kinds = [".sst", ".log"];
+        let records = kinds.iter().any(|kind| name.ends_with(kind)) || name.starts_with("MANIFEST");
         if records && path.metadata()?.len() > 0 {
             files.push(path);
         }
@@ -131,7 +134,7 @@ fn store_files(db: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 /// One byte, in the first half: what stands at the end may be a write that was
 /// never acknowledged, which a store may drop.
-fn flip_in(path: &Path, draw: &mut Draw) -> anyhow::Result<u64> {
+fn flip_in(path: &Path, draw: &mut Draw) -> anyhow::Result<()> {
     let mut file = File::options().read(true).write(true).open(path)?;
     let len = file.metadata()?.len();
     if len == 0 {
@@ -143,5 +146,5 @@ fn flip_in(path: &Path, draw: &mut Draw) -> anyhow::Result<u64> {
     file.read_exact(&mut byte)?;
     file.seek(SeekFrom::Start(at))?;
     file.write_all(&[!byte[0]])?;
-    Ok(at)
+    Ok(())
 }

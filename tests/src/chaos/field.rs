@@ -8,11 +8,13 @@ use folkmoot_node::demo::cluster::{Cluster, Member};
 use folkmoot_node::demo::regions;
 use folkmoot_node::demo::wan::Wan;
 use parking_lot::Mutex;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::lab::{self, PER_REGION, REGIONS, Space};
 use super::machine::Machine;
+use super::rules::Rules;
 
 const LOOK: Duration = Duration::from_millis(100);
 /// All of it starts, or is whole again, within this time.
@@ -137,6 +139,23 @@ impl Field {
                 Some(_) => sleep(LOOK).await,
             }
         }
+    }
+
+    /// Undoes whatever a fault that went wrong has left.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn revive(&self) -> anyhow::Result<()> {
+        for machine in &self.machines {
+            machine.space.filter(&Rules::default())?;
+            (0..REGIONS).try_for_each(|to| machine.space.set_route(to, true))?;
+            machine.clock.set(0)?;
+            match machine.ended()? {
+                Some(_) => machine.start(&self.binary(), &[])?,
+                None => machine.signal(Signal::CONT)?,
+            }
+        }
+        Ok(())
     }
 
     async fn lacks(&self) -> Option<String> {

@@ -69,8 +69,8 @@ pub fn offline(
     replays: &[std::sync::Arc<Replay>],
     groups: &[GroupId],
     ledger: &Ledger,
-    cluster: &Cluster,
-    export: Option<&Path>,
+    cluster: &str,
+    export: &Path,
 ) -> anyhow::Result<Vec<String>> {
     let folders: Vec<_> = (field.machines.iter())
         .map(|machine| (machine.name(), machine.disk.data()))
@@ -80,9 +80,9 @@ pub fn offline(
         .collect();
     let mut wrong = Vec::new();
     for replay in replays {
-        wrong.extend(verify::offline(replay, &witnesses, export, false)?.problems);
+        wrong.extend(verify::offline(replay, &witnesses, Some(export), false)?.problems);
     }
-    let id = hex::decode(&cluster.id).context("the cluster's id")?;
+    let id = hex::decode(cluster).context("the cluster's id")?;
     let id = <[u8; 16]>::try_from(id.as_slice()).context("the cluster's id")?;
     for (number, group) in groups.iter().enumerate() {
         let mut first: Option<(String, String)> = None;

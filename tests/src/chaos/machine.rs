@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -46,6 +47,8 @@ pub struct Machine {
     /// Where the certificate for clients is kept, apart from the data.
     certificate: [PathBuf; 2],
     process: Mutex<Option<Child>>,
+    /// Bytes of its data were changed, and it has not been joined anew.
+    damaged: AtomicBool,
 }
 
 impl Machine {
@@ -66,6 +69,7 @@ impl Machine {
             front: Front::open(wan, &space, at(SERVICE), at(GOSSIP))?,
             certificate: [own.join("edge.crt"), own.join("edge.key")],
             process: Mutex::default(),
+            damaged: AtomicBool::new(false),
             space,
         })
     }
@@ -78,6 +82,18 @@ impl Machine {
 
     fn at(&self, port: u16) -> SocketAddr {
         (self.space.ip, port).into()
+    }
+
+    /// Whether bytes of its data were changed.
+    pub fn set_damaged(&self, damaged: bool) {
+        self.damaged.store(damaged, Ordering::Relaxed);
+    }
+
+    /// Whether its node has found changed bytes and ended.
+    #[must_use]
+    pub fn gave_up(&self) -> bool {
+        let failed = |ended: Option<ExitStatus>| ended.is_some_and(|status| !status.success());
+        self.damaged.load(Ordering::Relaxed) && self.ended().is_ok_and(failed)
     }
 
     /// For clients.

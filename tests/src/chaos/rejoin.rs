@@ -14,32 +14,52 @@ use super::machine::Machine;
 const FOUND: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Starts a node on a damaged folder. One that refuses is joined anew with an
-/// empty one, and the cluster forgets the old.
+/// Starts a node on a damaged folder. One that refuses is joined anew.
 ///
 /// # Errors
 /// When it neither runs nor says why, or cannot be joined anew.
 pub async fn after_damage(
     field: &Field,
     machine: &Machine,
-    flipped: &[String],
+    damaged: &str,
 ) -> anyhow::Result<String> {
-    let before = number_of(field, machine).await?;
+    machine.set_damaged(true);
     machine.start(&field.binary(), &[])?;
-    let count = flipped.len();
     let Some(status) = machine.ends_within(FOUND).await? else {
         machine.becomes_ready(PATIENCE).await?;
-        return Ok(format!("{count} bytes: it runs with them"));
+        return Ok(format!("{damaged}: it runs all the same"));
     };
     if status.success() {
         bail!("{} ended with success on damaged data", machine.name());
     }
     let why = machine.last_words();
+    anew(field, machine).await?;
+    Ok(format!("{damaged}: refused ({why}), joined anew"))
+}
+
+/// Joins those anew that have found changed bytes later, when they read them.
+///
+/// # Errors
+/// When one cannot be joined anew.
+pub async fn late(field: &Field) -> anyhow::Result<Vec<String>> {
+    let mut said = Vec::new();
+    for machine in field.machines.iter().filter(|machine| machine.gave_up()) {
+        let why = machine.last_words();
+        anew(field, machine).await?;
+        said.push(format!("{} found the damage ({why})", machine.name()));
+    }
+    Ok(said)
+}
+
+/// What an operator does: an empty folder, joined anew, and the cluster
+/// forgets the old node.
+async fn anew(field: &Field, machine: &Machine) -> anyhow::Result<()> {
+    let before = number_of(field, machine).await?;
     machine.disk.wipe()?;
+    machine.set_damaged(false);
     machine.start(&field.binary(), &field.invitation().await?)?;
     machine.becomes_ready(PATIENCE).await?;
-    forget(field, before).await?;
-    Ok(format!("{count} bytes: refused ({why}), joined anew"))
+    forget(field, before).await
 }
 
 /// The number that the cluster knows a machine's node by: it is dead or alive

@@ -19,9 +19,9 @@ use super::people::People;
 use super::progress::Progress;
 use super::recovery::{Past, Recovery};
 use super::report::{Messages, Replayed, Report, by_kind, events, steps};
-use super::{judge, strike, upgrade};
+use super::{judge, rejoin, strike, upgrade};
 
-/// Before the first fault and between two of them.
+/// Between two faults.
 const CALM: Duration = Duration::from_millis(1_500);
 /// After the last fault all that was said is settled within this time.
 const SETTLED: Duration = Duration::from_secs(90);
@@ -36,6 +36,8 @@ struct Run<'a> {
     field: Field,
     ledger: Arc<Ledger>,
     listeners: Arc<Listeners>,
+    /// The cluster's id, in hex.
+    cluster: String,
     progress: Progress,
     /// Held by what must not meet a fault, and by a fault.
     calm: Mutex<()>,
@@ -56,17 +58,20 @@ pub async fn run(options: &Options, seed: u64, folder: &Path) -> anyhow::Result<
     let versions = [upgrade::version(&binary)?, upgrade::version(&next)?];
     let progress = Progress::show(options.time(), options.json);
     progress.says("nine nodes start");
+    let field = Field::start(folder, [binary, next], options.wan).await?;
+    let cluster = field.cluster().await?;
     let run = Run {
         options,
         seed,
-        field: Field::start(folder, [binary, next], options.wan).await?,
+        field,
+        cluster: cluster.id.clone(),
         ledger: Arc::default(),
         listeners: Arc::default(),
         progress,
         calm: Mutex::new(()),
     };
     let mut library = Library::open(&options.library()?, seed)?;
-    let people = People::start(&run.field.cluster().await?, &run.ledger, &run.listeners).await?;
+    let people = People::start(&cluster, &run.ledger, &run.listeners).await?;
     let began = Instant::now();
     let (struck, played) = tokio::join!(run.strike_all(&people), run.play_all(&mut library));
     let seconds = began.elapsed();
@@ -128,7 +133,6 @@ impl Run<'_> {
         let (mut pasts, mut violations) = (Vec::new(), Vec::new());
         let start = Instant::now();
         for fault in Schedule::of(self.seed, self.options.kinds()) {
-            sleep(CALM).await;
             self.progress.at(start.elapsed());
             if start.elapsed() >= self.options.time() {
                 break;
@@ -149,6 +153,9 @@ impl Run<'_> {
                     );
                     self.progress.line(&what);
                     violations.push(what);
+                    if let Err(error) = self.field.revive() {
+                        violations.push(format!("healing all: {error:#}"));
+                    }
                     // What it broke would be found again and again.
                     break;
                 }
@@ -169,13 +176,15 @@ impl Run<'_> {
     }
 
     async fn one(&self, fault: &Fault, people: &People) -> anyhow::Result<Past> {
-        let struck = strike::strike(&self.field, fault, self.seed).await?;
+        let mut struck = strike::strike(&self.field, fault, self.seed).await?;
+        let mut late = Vec::new();
         let end = struck.healed + PATIENCE;
         loop {
             let recovery = Recovery::of(&self.ledger, &people.lanes, &struck);
             if recovery.all_from_healing.is_some() {
                 break;
             }
+            late.extend(rejoin::late(&self.field).await?);
             anyhow::ensure!(
                 Instant::now() < end,
                 "after {PATIENCE:?} not everybody is served again: {:?}",
@@ -188,6 +197,12 @@ impl Run<'_> {
             whole: Some(struck.healed.elapsed()),
             ..Recovery::of(&self.ledger, &people.lanes, &struck)
         };
+        sleep(CALM).await;
+        late.extend(rejoin::late(&self.field).await?);
+        self.field.is_whole(PATIENCE).await?;
+        struck
+            .note
+            .extend(late.iter().map(|said| format!("; {said}")));
         Ok(Past {
             fault: fault.clone(),
             whom: self.whom(fault),
@@ -246,29 +261,30 @@ impl Run<'_> {
         }
         people.fall_silent(SETTLED).await;
         self.progress.says("all nodes are to agree");
-        let cluster = self.field.cluster().await?;
         let groups = people.groups.clone();
-        violations.extend(judge::online(&cluster, replays, &groups, &self.listeners).await);
+        match self.field.cluster().await {
+            Ok(now) => {
+                let wrong = judge::online(&now, replays, &groups, &self.listeners).await;
+                violations.extend(wrong);
+            }
+            Err(error) => violations.push(format!("the nodes cannot be asked: {error:#}")),
+        }
         people.leave().await;
         self.progress
             .says("the nodes stop, and their folders are read");
         for machine in &self.field.machines {
-            let status = machine.stop().await?;
-            if !status.success() {
+            let ended = match machine.ended()? {
+                Some(status) => status,
+                None => machine.stop().await?,
+            };
+            if !ended.success() {
                 let why = machine.last_words();
-                violations.push(format!("{} ended with {status}: {why}", machine.name()));
+                violations.push(format!("{} ended with {ended}: {why}", machine.name()));
             }
         }
         let export = folder.join("export");
-        let ledger = &self.ledger;
-        let read = judge::offline(
-            &self.field,
-            replays,
-            &groups,
-            ledger,
-            &cluster,
-            Some(&export),
-        );
+        let (ledger, id) = (&self.ledger, &self.cluster);
+        let read = judge::offline(&self.field, replays, &groups, ledger, id, &export);
         violations.extend(read?);
         Ok(violations)
     }
