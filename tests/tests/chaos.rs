@@ -7,7 +7,7 @@ use std::process::Command;
 fn nine_nodes_under_faults_lose_and_double_nothing() {
     let output = Command::new(env!("CARGO_BIN_EXE_folkmoot-chaos"))
         .args(["--node", env!("CARGO_BIN_EXE_folkmoot-under-test")])
-        .args(["--seconds", "25", "--seed", "5", "--json"])
+        .args(["--seconds", "20", "--seed", "5", "--json"])
         .args([
             "--faults",
             "kill,pause,isolate,mute,no-routes,region-cut,clock-far,disk-full",

@@ -40,6 +40,7 @@ pub fn enter() -> anyhow::Result<()> {
         .args(&flags)
         .arg(this)
         .args(std::env::args_os().skip(1))
+        .env("PATH", std::env::join_paths(folders())?)
         .env(INSIDE, "1")
         .exec();
     Err(error).context("running unshare")
@@ -70,10 +71,15 @@ fn refused(error: anyhow::Error) -> anyhow::Error {
     )
 }
 
+/// Where programs are looked for: users often lack the system's folders.
+fn folders() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(system).collect()
+}
+
 fn check_programs() -> anyhow::Result<()> {
-    let folders: Vec<PathBuf> = std::env::var_os("PATH")
-        .map(|path| std::env::split_paths(&path).collect())
-        .unwrap_or_default();
+    let folders = folders();
     for (program, package) in PROGRAMS {
         if !folders.iter().any(|folder| folder.join(program).is_file()) {
             bail!("chaos needs `{program}`, which is not in PATH: apt-get install {package}");

@@ -305,6 +305,23 @@ impl Machine {
         }
     }
 
+    /// Waits until it says that it is not ready, and why.
+    ///
+    /// # Errors
+    /// When it does not within this time.
+    pub async fn becomes_unready(&self, within: Duration) -> anyhow::Result<String> {
+        let end = Instant::now() + within;
+        loop {
+            match self.ready().await {
+                Err(why) => return Ok(why),
+                Ok(()) if Instant::now() > end => {
+                    bail!("{} is ready all the same after {within:?}", self.name());
+                }
+                Ok(()) => sleep(LOOK).await,
+            }
+        }
+    }
+
     /// The last line of its log.
     #[must_use]
     pub fn last_words(&self) -> String {

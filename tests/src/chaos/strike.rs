@@ -18,6 +18,8 @@ use crate::sim::draw::Draw;
 /// far beyond the bound.
 const NEAR: i64 = 200;
 const FAR: i64 = 60_000;
+/// A clock that is a minute off is noticed within this time.
+const NOTICES: Duration = Duration::from_secs(60);
 /// A node that cannot start says so within this time.
 const REFUSES: Duration = Duration::from_secs(20);
 const NODE_LOSS: u32 = 33;
@@ -135,16 +137,18 @@ async fn routes(machine: &Machine, fault: &Fault) -> anyhow::Result<String> {
     Ok(String::new())
 }
 
+/// Beyond the bound a node has to step out of readiness, and to say why.
 async fn clock(machine: &Machine, fault: &Fault) -> anyhow::Result<String> {
-    let off = if fault.kind == Kind::ClockNear {
-        NEAR
-    } else {
-        FAR
-    };
+    let far = fault.kind == Kind::ClockFar;
+    let off = if far { FAR } else { NEAR };
     let off = if fault.back { -off } else { off };
     machine.clock.set(off)?;
-    sleep(fault.hold).await;
-    let said = machine.ready().await;
+    let said = if far {
+        Err(machine.becomes_unready(NOTICES).await?)
+    } else {
+        sleep(fault.hold).await;
+        machine.ready().await
+    };
     machine.clock.set(0)?;
     Ok(match said {
         Ok(()) => format!("{off} ms: it stayed ready"),
