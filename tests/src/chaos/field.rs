@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use folkmoot_node::demo::cluster::{Cluster, Member};
 use folkmoot_node::demo::regions;
 use folkmoot_node::demo::wan::Wan;
@@ -69,7 +69,7 @@ impl Field {
             machine.becomes_ready(PATIENCE).await?;
             machine.keep_certificate()?;
         }
-        self.is_whole(PATIENCE).await
+        self.is_whole(PATIENCE).await.map(drop)
     }
 
     /// What nodes are started from.
@@ -126,19 +126,19 @@ impl Field {
     }
 
     /// Waits until every node is ready, sees all others alive, and every shard
-    /// has its voters.
+    /// has its voters. Gives what was missing last.
     ///
     /// # Errors
     /// With what is missing in the end.
-    pub async fn is_whole(&self, within: Duration) -> anyhow::Result<()> {
+    pub async fn is_whole(&self, within: Duration) -> anyhow::Result<String> {
         let end = Instant::now() + within;
-        loop {
-            match self.lacks().await {
-                None => return Ok(()),
-                Some(why) if Instant::now() > end => bail!("the cluster is not whole: {why}"),
-                Some(_) => sleep(LOOK).await,
-            }
+        let mut last = String::new();
+        while let Some(why) = self.lacks().await {
+            anyhow::ensure!(Instant::now() < end, "the cluster is not whole: {why}");
+            last = why;
+            sleep(LOOK).await;
         }
+        Ok(last)
     }
 
     /// Undoes whatever a fault that went wrong has left.

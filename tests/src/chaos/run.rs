@@ -21,6 +21,8 @@ use super::recovery::{Past, Recovery};
 use super::report::{Messages, Replayed, Report, by_kind, events, steps};
 use super::{judge, rejoin, strike, upgrade};
 
+/// Who is not whole after so long is told of.
+const LONG: Duration = Duration::from_secs(5);
 /// Between two faults.
 const CALM: Duration = Duration::from_millis(1_500);
 /// After the last fault all that was said is settled within this time.
@@ -192,9 +194,13 @@ impl Run<'_> {
             );
             sleep(LOOK).await;
         }
-        self.field.is_whole(PATIENCE).await?;
+        let lacked = self.field.is_whole(PATIENCE).await?;
+        let whole = struck.healed.elapsed();
+        if whole > LONG {
+            late.push(format!("long {lacked}"));
+        }
         let recovery = Recovery {
-            whole: Some(struck.healed.elapsed()),
+            whole: Some(whole),
             ..Recovery::of(&self.ledger, &people.lanes, &struck)
         };
         sleep(CALM).await;
