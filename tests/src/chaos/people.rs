@@ -64,8 +64,8 @@ impl People {
             reading: JoinSet::new(),
         };
         for region in 0..REGIONS {
-            for carrier in CARRIERS {
-                let client = connect(cluster, &dialers, region, carrier).await?;
+            for (first, carrier) in CARRIERS.into_iter().enumerate() {
+                let client = connect(cluster, &dialers, region, first, carrier).await?;
                 people.begin(client, ledger, listeners, &stopped).await?;
             }
         }
@@ -147,14 +147,17 @@ async fn connect(
     cluster: &Cluster,
     dialers: &Dialers,
     region: usize,
+    first: usize,
     carrier: Carrier,
 ) -> anyhow::Result<Client> {
-    let edges = cluster.of_region(region);
-    let first = edges.first().context("a region has nodes")?;
+    // Not all of a region through one node.
+    let (late, early) = cluster.of_region(region).split_at(first);
+    let edges = || early.iter().chain(late);
+    let first = early.first().context("a region has nodes")?;
     let subject = format!("publisher-{}-{carrier:?}", regions::NAMES[region]);
     let client = dialers
         .builder(carrier)
-        .edges(edges.iter().map(|member| member.place.listen.to_string()))
+        .edges(edges().map(|member| member.place.listen.to_string()))
         .backoff(BACKOFF)
         .token(cluster.token(first, &subject).await?)
         .connect()
