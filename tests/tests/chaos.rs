@@ -10,7 +10,7 @@ fn nine_nodes_under_faults_lose_and_double_nothing() {
         .args(["--seconds", "20", "--seed", "5", "--json"])
         .args([
             "--faults",
-            "kill,pause,isolate,mute,no-routes,region-cut,clock-far,disk-full",
+            "kill,pause,deaf,loss,no-routes,region-cut,clock-far,disk-full",
         ])
         .output()
         .expect("chaos runs");
