@@ -268,7 +268,11 @@ fn bytes_of_others(store: &dyn Read, these: &BTreeSet<GroupId>) -> anyhow::Resul
     }
 }
 
-fn write_lines(folder: &Path, group: &str, lines: &[EntryLine]) -> anyhow::Result<()> {
+/// Writes a log as `folder/<group>.jsonl`.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_lines(folder: &Path, group: &str, lines: &[EntryLine]) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let path: PathBuf = folder.join(format!("{group}.jsonl"));
     let file = fs::File::create(&path).with_context(|| path.display().to_string())?;

@@ -9,7 +9,7 @@ use folkmoot_client::GroupId;
 use folkmoot_node::cli::log::open_offline;
 use folkmoot_node::demo::cluster::Cluster;
 use folkmoot_node::demo::replay::Replay;
-use folkmoot_node::demo::verify::{self, Witness, agree_on, read_proven};
+use folkmoot_node::demo::verify::{self, Witness, agree_on, read_proven, write_lines};
 use folkmoot_node::entry_json::EntryLine;
 
 use super::field::Field;
@@ -95,6 +95,8 @@ pub fn offline(
                     continue;
                 }
             };
+            let name_of_group = format!("publishers-{}", number + 1);
+            write_lines(&export.join(name), &name_of_group, &held.lines)?;
             match &first {
                 None => {
                     wrong.extend(of_ledger(ledger, number, &held.lines));
@@ -138,7 +140,10 @@ fn of_ledger(ledger: &Ledger, group: usize, lines: &[EntryLine]) -> Vec<String> 
         if let [one] = seqs.as_slice() {
             let before = last.insert(message.lane, *one);
             if before.is_some_and(|before| before > *one) {
-                wrong.push(format!("{said}, at {one}, overtook the one before it"));
+                let before = before.unwrap_or_default();
+                wrong.push(format!(
+                    "{said}, at {one}, overtook an earlier one of that publisher, at {before}"
+                ));
             }
         }
     }

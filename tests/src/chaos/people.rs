@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use folkmoot_client::{Backoff, Carrier, Client, ClientError, Group, GroupId, Receipt, Start};
+use folkmoot_client::{
+    Backoff, Carrier, Client, ClientError, Entries, Group, GroupId, Receipt, Start,
+};
 use folkmoot_node::demo::cluster::Cluster;
 use folkmoot_node::demo::regions;
 use folkmoot_node::demo::replay::Dialers;
@@ -82,8 +84,7 @@ impl People {
         let publisher = self.clients.len();
         for number in 0..self.groups.len() {
             let group = client.group(self.groups[number]);
-            come_in(&group, &format!("publisher {publisher}")).await?;
-            let mut entries = group.entries_from(Start::Beginning).await?;
+            let mut entries = come_in(&group, &format!("publisher {publisher}")).await?;
             let listener = listeners.add(format!("publisher {publisher}"), group.id());
             let listeners = Arc::clone(listeners);
             self.reading.spawn(async move {
@@ -165,12 +166,16 @@ async fn connect(
     client.with_context(|| format!("{subject} cannot connect"))
 }
 
-/// A region may hear of a new group a moment later.
-async fn come_in(group: &Group, nick: &str) -> anyhow::Result<()> {
+/// An edge may hear of a new group, or that somebody is in it, a moment later.
+async fn come_in(group: &Group, nick: &str) -> anyhow::Result<Entries> {
     let end = Instant::now() + KNOWN;
     loop {
-        match group.join(nick).await {
-            Ok(_) => return Ok(()),
+        let joined = match group.join(nick).await {
+            Ok(_) => group.entries_from(Start::Beginning).await,
+            Err(error) => Err(error),
+        };
+        match joined {
+            Ok(entries) => return Ok(entries),
             Err(error) if Instant::now() > end => {
                 return Err(error).with_context(|| format!("{nick} cannot come in"));
             }
