@@ -10,7 +10,7 @@ use folkmoot_crdt::hlc::Hlc;
 use folkmoot_storage::{Batch, Direction, MemStore, Read, Store, Table, keys, log, value};
 use folkmoot_wire::entry::{self, chain_from};
 use folkmoot_wire::proto::{
-    Append, Command, CommandBatch, CreateBody, GroupKind, GroupPush, GroupValue, Head, Kind,
+    Append, Command, CommandBatch, CreateBody, Floor, GroupKind, GroupPush, GroupValue, Head, Kind,
     MemberValue, Outcome, Row, command, outcome, row,
 };
 use folkmoot_wire::row::RowKey;
@@ -222,6 +222,30 @@ impl Home {
             ..self.fresh(sender, kind)
         };
         self.one(group, append)
+    }
+
+    /// The log keeps nothing up to `floor` any more.
+    pub(crate) fn prune(&mut self, group: GroupId, floor: u64) {
+        let last = log::read_entry(&*self.store, &group, floor).expect("reads");
+        let last = last.expect("is there");
+        let mut head = self.head(group);
+        head.floor = Some(Floor {
+            seq: floor,
+            count: last.decode_header().expect("a header").count,
+            chain: last.chain,
+        });
+        head.version += 1;
+        let mut batch = Batch::new();
+        let (from, to) = (keys::log::key(&group, 0), keys::log::key(&group, floor + 1));
+        batch.delete_range(Table::Log, from, to);
+        batch.put(
+            Table::Heads,
+            keys::heads::key(&group),
+            value::encode_value(&head),
+        );
+        self.store.write(batch).expect("writes");
+        self.apply.reload().expect("reloads");
+        self.index += 1;
     }
 
     pub(crate) fn row(&self, group: GroupId, key: RowKey) -> Option<row::Value> {

@@ -5,7 +5,7 @@ use folkmoot_wire::proto::{FollowPush, GroupPush, Kind, MemberStatus, MuteBody, 
 use folkmoot_wire::row::RowKey;
 
 use crate::follow::follower::{Event, Fetch};
-use crate::testing::{Home, SHARD, group, user};
+use crate::testing::{Home, SHARD, group, head, user};
 
 use super::net::{Net, Tail};
 use super::serve::serve;
@@ -261,4 +261,33 @@ fn whoever_an_entry_puts_out_is_out_before_the_rows_come() {
         assert_eq!(status(&tail), there);
         assert_eq!(tail.follower.watermark(), home.index);
     }
+}
+
+/// Below a floor nobody's departure is read any more.
+#[test]
+fn a_copy_that_begins_at_a_floor_is_not_whole_before_its_rows_are() {
+    let mut home = home();
+    let mut tail = Tail::new(true);
+    tail.handle(heads(&home, home.index));
+    while let Some(fetch) = tail.fetches.pop_front() {
+        tail.handle(serve(&home.store, &fetch).expect("an answer"));
+        tail.handle(Event::Tick);
+    }
+    assert_eq!(head(&*tail.store, group(1)).version, home.index);
+    home.act(group(1), Kind::Leave, user(1), user(2), &());
+    home.say(group(1), user(1));
+    home.prune(group(1), home.head(group(1)).seq - 1);
+    // It was away meanwhile: what it gives on may begin behind a gap.
+    tail.restart();
+    tail.handle(heads(&home, home.index));
+    while let Some(fetch) = tail.fetches.pop_front() {
+        let is_log = matches!(fetch, Fetch::Log { .. });
+        tail.handle(serve(&home.store, &fetch).expect("an answer"));
+        if is_log {
+            let here = head(&*tail.store, group(1));
+            assert_eq!((here.seq, here.version), (home.head(group(1)).seq, 0));
+        }
+    }
+    let here = head(&*tail.store, group(1));
+    assert_eq!(here.version, home.head(group(1)).version);
 }

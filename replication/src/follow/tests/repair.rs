@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use folkmoot_storage::{Batch, Store, Table, keys, log, value};
-use folkmoot_wire::proto::{
-    CursorValue, Floor, FollowPush, GroupPush, Head, Kind, Row, SealedEntry, row,
-};
+use folkmoot_wire::proto::{CursorValue, FollowPush, GroupPush, Head, Kind, Row, SealedEntry, row};
 use folkmoot_wire::row::RowKey;
 
 use crate::follow::follower::Event;
@@ -167,31 +165,8 @@ fn rows_that_are_not_the_homes() {
 fn a_log_that_begins_at_a_floor() {
     for (floor, behind) in [(5, false), (16, false), (5, true), (16, true)] {
         let mut net = settled();
-        let mut batch = Batch::new();
-        let (from, to) = (
-            keys::log::key(&group(1), 0),
-            keys::log::key(&group(1), floor + 1),
-        );
-        let last = log::read_entry(&*net.home.store, &group(1), floor).expect("reads");
-        let last = last.expect("is there");
-        let header = last.decode_header().expect("a header");
-        let mut head = net.home.head(group(1));
-        assert_eq!(head.seq, 16);
-        head.floor = Some(Floor {
-            seq: floor,
-            count: header.count,
-            chain: last.chain,
-        });
-        head.version += 1;
-        batch.delete_range(Table::Log, from, to);
-        batch.put(
-            Table::Heads,
-            keys::heads::key(&group(1)),
-            value::encode_value(&head),
-        );
-        net.home.store.write(batch).expect("writes");
-        net.home.apply.reload().expect("reloads");
-        net.home.index += 1;
+        assert_eq!(net.home.head(group(1)).seq, 16);
+        net.home.prune(group(1), floor);
         let mut old = Batch::new();
         if behind {
             // This follower has the first two entries only.
