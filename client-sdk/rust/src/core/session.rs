@@ -40,7 +40,7 @@ const HEARTBEAT_MS: std::ops::RangeInclusive<u32> = 100..=300_000;
 #[derive(Debug)]
 pub struct Session<T> {
     next_id: u64,
-    open: BTreeMap<u64, Asked<T>>,
+    open: BTreeMap<u64, Waiting<T>>,
     /// Bytes of all that is open.
     bytes: u64,
     deadlines: BTreeSet<(Duration, u64)>,
@@ -63,7 +63,7 @@ pub struct Session<T> {
 
 /// A request that is open.
 #[derive(Debug)]
-struct Asked<T> {
+struct Waiting<T> {
     deadline: Duration,
     bytes: u64,
     tag: T,
@@ -119,12 +119,12 @@ impl<T> Session<T> {
         if self.waits.is_none() {
             self.wait(now);
         }
-        let asked = Asked {
+        let waiting = Waiting {
             deadline,
             bytes,
             tag,
         };
-        self.open.insert(id, asked);
+        self.open.insert(id, waiting);
         self.deadlines.insert((deadline, id));
         frame
     }
@@ -161,14 +161,14 @@ impl<T> Session<T> {
     }
 
     fn close(&mut self, id: u64) -> Option<T> {
-        let asked = self.open.remove(&id)?;
-        self.deadlines.remove(&(asked.deadline, id));
-        self.bytes -= asked.bytes;
+        let waiting = self.open.remove(&id)?;
+        self.deadlines.remove(&(waiting.deadline, id));
+        self.bytes -= waiting.bytes;
         if self.open.is_empty() {
             self.waits = None;
             self.ask_after = ASK_AFTER;
         }
-        Some(asked.tag)
+        Some(waiting.tag)
     }
 
     /// Takes out the requests whose deadline has passed, oldest first.
@@ -247,6 +247,6 @@ impl<T> Session<T> {
 
     /// Ends the session: everything still open, in the order of sending.
     pub fn end(self) -> Vec<T> {
-        self.open.into_values().map(|asked| asked.tag).collect()
+        self.open.into_values().map(|waiting| waiting.tag).collect()
     }
 }
