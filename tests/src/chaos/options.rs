@@ -64,6 +64,30 @@ impl Options {
         Duration::from_secs(self.seconds)
     }
 
+    /// The command that runs it once more with this seed.
+    #[must_use]
+    pub fn again(&self, seed: u64) -> String {
+        let mut words = format!(
+            "--seed {seed} --seconds {} --wan {}",
+            self.seconds, self.wan
+        );
+        if !self.faults.is_empty() {
+            let names: Vec<String> = self.faults.iter().map(Kind::to_string).collect();
+            words.push_str(&format!(" --faults {}", names.join(",")));
+        }
+        let paths = [
+            ("--node", &self.node),
+            ("--next", &self.next),
+            ("--logs", &self.logs),
+        ];
+        for (flag, path) in paths {
+            if let Some(path) = path {
+                words.push_str(&format!(" {flag} {}", path.display()));
+            }
+        }
+        format!("make chaos CHAOS='{words}'")
+    }
+
     /// The kinds of faults.
     #[must_use]
     pub fn kinds(&self) -> Vec<Kind> {
@@ -100,5 +124,32 @@ impl Options {
         let bundled = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/irc");
         let path = self.logs.clone().unwrap_or_else(|| PathBuf::from(bundled));
         std::fs::canonicalize(&path).with_context(|| path.display().to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_it_again_means_the_same_run() {
+        let asked = Options::parse_from([
+            "folkmoot-chaos",
+            "--seconds=30",
+            "--wan=1.5",
+            "--faults=kill,deaf",
+            "--logs=some/logs",
+            "--next=other/folkmoot",
+        ]);
+        let again = asked.again(7);
+        let words = again.strip_prefix("make chaos CHAOS='");
+        let words = words.and_then(|words| words.strip_suffix('\''));
+        let words = words.expect("a command of make").split(' ');
+        let then = Options::parse_from(["folkmoot-chaos"].into_iter().chain(words));
+        let expected = Options {
+            seed: Some(7),
+            ..asked
+        };
+        assert_eq!(format!("{then:?}"), format!("{expected:?}"));
     }
 }

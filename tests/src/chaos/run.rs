@@ -86,7 +86,7 @@ pub async fn run(options: &Options, seed: u64, folder: &Path) -> anyhow::Result<
     Ok(Report {
         ok: violations.is_empty(),
         seed,
-        again: again(options, seed),
+        again: options.again(seed),
         seconds: seconds.as_secs_f64(),
         wall_seconds: start.elapsed().as_secs_f64(),
         versions,
@@ -102,15 +102,6 @@ pub async fn run(options: &Options, seed: u64, folder: &Path) -> anyhow::Result<
         violations,
         evidence: None,
     })
-}
-
-fn again(options: &Options, seed: u64) -> String {
-    let mut words = format!("--seed {seed} --seconds {}", options.seconds);
-    if !options.faults.is_empty() {
-        let names: Vec<String> = options.faults.iter().map(Kind::to_string).collect();
-        words.push_str(&format!(" --faults {}", names.join(",")));
-    }
-    format!("make chaos CHAOS='{words}'")
 }
 
 fn replayed(replays: &[Arc<Replay>]) -> Replayed {
