@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::faults::{Fault, Kind};
@@ -22,18 +23,37 @@ pub struct Past {
     pub recovery: Recovery,
 }
 
-/// From the fault's beginning and from its end to what was committed next. A
+/// From a fault's beginning and from its end to what was committed next. A
 /// message counts that was sent after that moment.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Spans<T> {
+    /// Until each group had one, from its beginning.
+    pub groups_from_injection: T,
+    /// Until each publisher had one in each group, from its beginning.
+    pub all_from_injection: T,
+    /// Until each group had one, from its end.
+    pub groups_from_healing: T,
+    /// Until each publisher had one in each group, from its end.
+    pub all_from_healing: T,
+}
+
+impl<T> Spans<T> {
+    /// What `of` makes of each.
+    pub fn each<'a, U>(&'a self, of: impl Fn(&'a T) -> U) -> Spans<U> {
+        Spans {
+            groups_from_injection: of(&self.groups_from_injection),
+            all_from_injection: of(&self.all_from_injection),
+            groups_from_healing: of(&self.groups_from_healing),
+            all_from_healing: of(&self.all_from_healing),
+        }
+    }
+}
+
+/// How long a fault was felt.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recovery {
-    /// Until each group had one, from its beginning.
-    pub groups_from_injection: Option<Duration>,
-    /// Until each publisher had one in each group, from its beginning.
-    pub all_from_injection: Option<Duration>,
-    /// Until each group had one, from its end.
-    pub groups_from_healing: Option<Duration>,
-    /// Until each publisher had one in each group, from its end.
-    pub all_from_healing: Option<Duration>,
+    /// Until messages were committed again.
+    pub spans: Spans<Option<Duration>>,
     /// Until every node was ready and saw all others, from its end.
     pub whole: Option<Duration>,
 }
@@ -45,10 +65,12 @@ impl Recovery {
         let from = |since| Since::of(ledger, lanes, since);
         let (injection, healing) = (from(struck.injected), from(struck.healed));
         Self {
-            groups_from_injection: injection.groups,
-            all_from_injection: injection.all,
-            groups_from_healing: healing.groups,
-            all_from_healing: healing.all,
+            spans: Spans {
+                groups_from_injection: injection.groups,
+                all_from_injection: injection.all,
+                groups_from_healing: healing.groups,
+                all_from_healing: healing.all,
+            },
             whole: None,
         }
     }
@@ -103,6 +125,20 @@ pub fn percentile(times: &[Duration], percent: usize) -> Option<Duration> {
     sorted.sort_unstable();
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied()
+}
+
+/// The spans of all these, each with its own.
+#[must_use]
+pub fn spans<'a>(pasts: impl Iterator<Item = &'a Past>) -> Spans<Vec<Duration>> {
+    let mut all = Spans::<Vec<Duration>>::default();
+    for past in pasts {
+        let one = past.recovery.spans;
+        all.groups_from_injection.extend(one.groups_from_injection);
+        all.all_from_injection.extend(one.all_from_injection);
+        all.groups_from_healing.extend(one.groups_from_healing);
+        all.all_from_healing.extend(one.all_from_healing);
+    }
+    all
 }
 
 /// Those of one kind.

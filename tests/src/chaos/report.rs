@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::faults::KINDS;
 use super::ledger::{Ledger, Outcome};
-use super::recovery::{Past, Recovery, STEPS, histogram, of_kind, percentile};
+use super::recovery::{Past, STEPS, Spans, histogram, of_kind, percentile, spans};
 
 /// The report.
 #[derive(Debug, Serialize)]
@@ -55,14 +55,9 @@ pub struct KindReport {
     pub kind: String,
     /// How many there were.
     pub count: usize,
-    /// Milliseconds from its beginning until every group had a commit.
-    pub groups_from_injection: Times,
-    /// Until every publisher had one in every group.
-    pub all_from_injection: Times,
-    /// From its end.
-    pub groups_from_healing: Times,
-    /// From its end.
-    pub all_from_healing: Times,
+    /// Until messages were committed again.
+    #[serde(flatten)]
+    pub spans: Spans<Times>,
     /// From its end until every node was ready and saw all others.
     pub whole: Times,
 }
@@ -104,14 +99,9 @@ pub struct EventReport {
 pub struct Step {
     /// Up to so many milliseconds; none: longer than all.
     pub up_to_ms: Option<u64>,
-    /// Faults after whose beginning every group had a commit so soon.
-    pub groups_from_injection: usize,
-    /// And every publisher in every group.
-    pub all_from_injection: usize,
-    /// Faults after whose end every group had a commit so soon.
-    pub groups_from_healing: usize,
-    /// And every publisher in every group.
-    pub all_from_healing: usize,
+    /// Faults after which messages were committed again so soon.
+    #[serde(flatten)]
+    pub spans: Spans<usize>,
 }
 
 /// What became of the publishers' messages.
@@ -182,20 +172,14 @@ impl Times {
 pub fn by_kind(pasts: &[Past]) -> Vec<KindReport> {
     let mut reports = Vec::new();
     for (kind, name) in KINDS {
-        let of = |which: fn(&Recovery) -> Option<Duration>| {
-            let times = of_kind(pasts, kind).filter_map(|past| which(&past.recovery));
-            Times::of(&times.collect::<Vec<_>>())
-        };
         let count = of_kind(pasts, kind).count();
         if count > 0 {
+            let whole = of_kind(pasts, kind).filter_map(|past| past.recovery.whole);
             reports.push(KindReport {
                 kind: name.to_owned(),
                 count,
-                groups_from_injection: of(|r| r.groups_from_injection),
-                all_from_injection: of(|r| r.all_from_injection),
-                groups_from_healing: of(|r| r.groups_from_healing),
-                all_from_healing: of(|r| r.all_from_healing),
-                whole: of(|r| r.whole),
+                spans: spans(of_kind(pasts, kind)).each(|times| Times::of(times)),
+                whole: Times::of(&whole.collect::<Vec<_>>()),
             });
         }
     }
@@ -210,8 +194,8 @@ pub fn events(pasts: &[Past]) -> Vec<EventReport> {
         kind: past.fault.kind.to_string(),
         whom: past.whom.clone(),
         lasted_ms: ms(past.struck.healed.duration_since(past.struck.injected)),
-        groups_from_injection_ms: past.recovery.groups_from_injection.map(ms),
-        all_from_healing_ms: past.recovery.all_from_healing.map(ms),
+        groups_from_injection_ms: past.recovery.spans.groups_from_injection.map(ms),
+        all_from_healing_ms: past.recovery.spans.all_from_healing.map(ms),
         whole_ms: past.recovery.whole.map(ms),
         note: past.struck.note.clone(),
     };
@@ -221,22 +205,12 @@ pub fn events(pasts: &[Past]) -> Vec<EventReport> {
 /// How many faults took how long.
 #[must_use]
 pub fn steps(pasts: &[Past]) -> Vec<Step> {
-    let counts = |which: fn(&Recovery) -> Option<Duration>| {
-        let times = pasts.iter().filter_map(|past| which(&past.recovery));
-        histogram(&times.collect::<Vec<_>>())
-    };
-    let groups_from_injection = counts(|r| r.groups_from_injection);
-    let all_from_injection = counts(|r| r.all_from_injection);
-    let groups_from_healing = counts(|r| r.groups_from_healing);
-    let all_from_healing = counts(|r| r.all_from_healing);
+    let counts = spans(pasts.iter()).each(|times| histogram(times));
     let bounds = STEPS.iter().copied().map(Some).chain([None]);
     (bounds.enumerate())
         .map(|(at, up_to_ms)| Step {
             up_to_ms,
-            groups_from_injection: groups_from_injection[at],
-            all_from_injection: all_from_injection[at],
-            groups_from_healing: groups_from_healing[at],
-            all_from_healing: all_from_healing[at],
+            spans: counts.each(|counts| counts[at]),
         })
         .collect()
 }

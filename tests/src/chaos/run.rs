@@ -174,7 +174,7 @@ impl Run<'_> {
         let end = struck.healed + PATIENCE;
         loop {
             let recovery = Recovery::of(&self.ledger, &people.lanes, &struck);
-            if recovery.all_from_healing.is_some() {
+            if recovery.spans.all_from_healing.is_some() {
                 break;
             }
             late.extend(rejoin::late(&self.field).await?);
@@ -299,8 +299,8 @@ fn line(past: &Past) -> String {
         past.fault.number,
         past.fault.kind,
         past.whom,
-        ms(past.recovery.groups_from_injection),
-        ms(past.recovery.all_from_healing),
+        ms(past.recovery.spans.groups_from_injection),
+        ms(past.recovery.spans.all_from_healing),
         ms(past.recovery.whole),
         past.struck.note
     )

@@ -57,10 +57,10 @@ impl Report {
                 "{:<16}{:>5}  {}  {}  {}  {}  {}",
                 kind.kind,
                 kind.count,
-                times(&kind.groups_from_injection),
-                times(&kind.all_from_injection),
-                times(&kind.groups_from_healing),
-                times(&kind.all_from_healing),
+                times(&kind.spans.groups_from_injection),
+                times(&kind.spans.all_from_injection),
+                times(&kind.spans.groups_from_healing),
+                times(&kind.spans.all_from_healing),
                 times(&kind.whole)
             )?;
         }
@@ -80,19 +80,19 @@ impl Report {
         let most = self
             .histogram
             .iter()
-            .map(|step| step.all_from_healing)
+            .map(|step| step.spans.all_from_healing)
             .max();
         for step in &self.histogram {
             let bound = step
                 .up_to_ms
                 .map_or("longer".to_owned(), |ms| format!("<= {ms} ms"));
-            let len = (step.all_from_healing * BAR).div_ceil(most.unwrap_or(1).max(1));
+            let len = (step.spans.all_from_healing * BAR).div_ceil(most.unwrap_or(1).max(1));
             let line = format!(
                 "{bound:>12}{:>20}{:>17}{:>18}{:>15} {}",
-                step.groups_from_injection,
-                step.all_from_injection,
-                step.groups_from_healing,
-                step.all_from_healing,
+                step.spans.groups_from_injection,
+                step.spans.all_from_injection,
+                step.spans.groups_from_healing,
+                step.spans.all_from_healing,
                 "#".repeat(len)
             );
             writeln!(f, "{}", line.trim_end())?;

@@ -48,9 +48,15 @@ async fn a_group_is_back_with_its_first_lane_and_all_with_the_last() {
         note: String::new(),
     };
     let recovery = Recovery::of(&ledger, &lanes, &struck);
-    assert_eq!(recovery.groups_from_injection, None);
+    assert_eq!(recovery.spans.groups_from_injection, None);
     let recovery = Recovery::of(&ledger, &lanes[..2], &struck);
-    assert_eq!(recovery.groups_from_injection, Some(Duration::from_secs(1)));
-    assert_eq!(recovery.all_from_injection, Some(Duration::from_secs(2)));
-    assert_eq!(recovery.all_from_healing, None);
+    assert_eq!(
+        recovery.spans.groups_from_injection,
+        Some(Duration::from_secs(1))
+    );
+    assert_eq!(
+        recovery.spans.all_from_injection,
+        Some(Duration::from_secs(2))
+    );
+    assert_eq!(recovery.spans.all_from_healing, None);
 }
