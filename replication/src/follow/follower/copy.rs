@@ -122,7 +122,8 @@ impl Copies {
             return Ok(());
         }
         let covers = Covers {
-            from: head.seq + 1 - taken.len() as u64,
+            // In this order: a liar's last entry may have the last seq of all.
+            from: head.seq - (taken.len() as u64 - 1),
             to: head.seq,
         };
         self.write_head(group, head, out);

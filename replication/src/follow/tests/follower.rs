@@ -277,8 +277,6 @@ fn a_copy_that_begins_at_a_floor_is_not_whole_before_its_rows_are() {
     home.act(group(1), Kind::Leave, user(1), user(2), &());
     home.say(group(1), user(1));
     home.prune(group(1), home.head(group(1)).seq - 1);
-    // It was away meanwhile: what it gives on may begin behind a gap.
-    tail.restart();
     tail.handle(heads(&home, home.index));
     while let Some(fetch) = tail.fetches.pop_front() {
         let is_log = matches!(fetch, Fetch::Log { .. });
