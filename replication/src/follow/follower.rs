@@ -6,6 +6,7 @@
 //! its own feed.
 
 mod copy;
+mod derived;
 mod fetch;
 mod pushes;
 mod repair;

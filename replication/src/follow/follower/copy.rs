@@ -7,14 +7,13 @@ use bytes::Bytes;
 use folkmoot_storage::{Batch, Read, Table, keys, value};
 use folkmoot_wire::entry::{self, Chain};
 use folkmoot_wire::proto::{
-    Covers, EntryHeader, Floor, GroupPush, Head, HeadMark, MemberAuthority, MemberStatus,
-    MemberValue, Row, SealedEntry, row,
+    Covers, EntryHeader, Floor, GroupPush, Head, HeadMark, Row, SealedEntry,
 };
 use folkmoot_wire::row::{self as row_key, RowKey};
-use folkmoot_wire::{GroupId, UserId, without};
+use folkmoot_wire::{GroupId, without};
 
 use super::Output;
-use crate::apply::{ApplyError, departure, implied_cursor};
+use crate::apply::ApplyError;
 use crate::follow::lean;
 use crate::rows::{digest_of, fingerprint};
 
@@ -89,8 +88,7 @@ impl Copies {
         let mut head = self.head(&group)?;
         let before = head.chain.clone();
         let mut taken: Vec<SealedEntry> = Vec::new();
-        let mut implied = Vec::new();
-        let mut departed = Vec::new();
+        let mut headers = Vec::new();
         let mut first = true;
         for sealed in entries {
             let Ok(header) = sealed.decode_header() else {
@@ -108,8 +106,6 @@ impl Copies {
             let Some(chain) = follows(&sealed, &head) else {
                 break;
             };
-            implied.extend(implied_cursor(&header));
-            departed.extend(departure(&header).map(|(user, status)| (user, status, header.seq)));
             advance(&mut head, &header, &chain);
             out.batch.put(
                 Table::Log,
@@ -117,6 +113,7 @@ impl Copies {
                 value::encode_value(&sealed),
             );
             taken.push(sealed);
+            headers.push(header);
         }
         if taken.is_empty() {
             return Ok(());
@@ -127,14 +124,7 @@ impl Copies {
             to: head.seq,
         };
         self.write_head(group, head, out);
-        let cursors = implied.into_iter().map(|(user, cursor)| Row {
-            key: RowKey::Cursor(user).to_bytes(),
-            value: Some(row::Value::Cursor(cursor)),
-        });
-        let mut rows: Vec<Row> = cursors.collect();
-        for (user, status, seq) in departed {
-            rows.extend(self.departed(&group, user, status, seq)?);
-        }
+        let rows = self.derived(&group, &headers)?;
         // The rows are derived again downstream, so they are not pushed on.
         self.merge_rows(group, rows, out)?;
         out.pushes.push(GroupPush {
@@ -147,35 +137,6 @@ impl Copies {
             mark: None,
         });
         Ok(())
-    }
-
-    /// The row of a member whom entry `seq` puts out. Rows may come later than
-    /// entries, and until then the copy must not take one who is out for a
-    /// member. It knows less than the home's row of that seq and is less by
-    /// the merge law, so that one stands once it comes.
-    fn departed(
-        &self,
-        group: &GroupId,
-        user: UserId,
-        status: MemberStatus,
-        seq: u64,
-    ) -> Result<Option<Row>, ApplyError> {
-        let key = RowKey::Member(user);
-        if self.row(group, &key)?.is_none() {
-            return Ok(None);
-        }
-        let authority = MemberAuthority {
-            seq,
-            status: status as i32,
-            ..MemberAuthority::default()
-        };
-        Ok(Some(Row {
-            key: key.to_bytes(),
-            value: Some(row::Value::Member(MemberValue {
-                authority: Some(authority),
-                self_: None,
-            })),
-        }))
     }
 
     /// Appends entries that came without their chains, if our log then ends as
@@ -272,7 +233,7 @@ impl Copies {
         Ok(changed)
     }
 
-    fn row(&self, group: &GroupId, key: &RowKey) -> Result<Option<Row>, ApplyError> {
+    pub(super) fn row(&self, group: &GroupId, key: &RowKey) -> Result<Option<Row>, ApplyError> {
         if let Some(row) = self.fresh.get(&(*group, *key)) {
             return Ok(row.clone());
         }
