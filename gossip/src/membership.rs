@@ -18,9 +18,11 @@ use crate::seal::{Refused, Seal};
 use crate::stats::GossipStats;
 use crate::swim::{SwimCodec, SwimConfig, SwimConfigError, SwimRng};
 
+mod doubts;
 mod event;
 mod member;
 
+use doubts::Doubts;
 pub use event::{Action, Event, Timer};
 pub use member::{Member, MemberState};
 use member::{own_state, state_of};
@@ -30,8 +32,14 @@ pub const SEEDS_MAX: usize = 64;
 /// Addresses of former members kept for finding them again. More: new ones
 /// are not kept.
 const LOST_MAX: usize = 4_096;
-/// Announces of one round while alone.
+/// Announces of one round while alone, or while others come back.
 const ANNOUNCES_AT_ONCE: usize = 8;
+/// Where one came back from the dead the others will: for so long all of them
+/// are looked for at once. After a cut each side holds each node of the other
+/// for dead, and each has to hear of it to come back.
+const RETURNS_FOR: Duration = Duration::from_secs(10);
+/// Between two rounds meanwhile.
+const RETURNS_EVERY: Duration = Duration::from_millis(500);
 /// Sources of refused packets of which one was reported. More: only counted.
 const SOURCES_MAX: usize = 256;
 
@@ -48,6 +56,10 @@ pub struct Membership {
     /// Where the round through seeds and lost members goes on.
     next_announce: usize,
     announced_at: Option<Duration>,
+    /// Whether one came back just now, be it this node.
+    returned: bool,
+    returned_at: Option<Duration>,
+    doubts: Doubts,
     connected: bool,
     left: bool,
     warned: BTreeSet<(SocketAddr, Refused)>,
@@ -79,6 +91,9 @@ impl Membership {
             lost: BTreeMap::new(),
             next_announce: 0,
             announced_at: None,
+            returned: false,
+            returned_at: None,
+            doubts: Doubts::default(),
             connected: false,
             left: false,
             warned: BTreeSet::new(),
@@ -132,7 +147,10 @@ impl Membership {
                 let result = self.foca.handle_timer(timer, &mut self.runtime);
                 self.count(result);
             }
-            Event::Tick => self.tick(now),
+            Event::Tick => {
+                self.announce_if_due(now);
+                self.doubt_anew(now);
+            }
             Event::Announce(seeds) => {
                 self.seeds = seeds;
                 self.seeds.truncate(SEEDS_MAX);
@@ -148,6 +166,11 @@ impl Membership {
         self.collect(&mut actions);
         if self.refresh_view() {
             actions.push(Action::Changed);
+        }
+        if std::mem::take(&mut self.returned) && !self.left {
+            self.returned_at = Some(now);
+            self.announce_if_due(now);
+            self.collect(&mut actions);
         }
         actions
     }
@@ -185,8 +208,13 @@ impl Membership {
         }
     }
 
-    fn tick(&mut self, now: Duration) {
-        let (every, many) = if self.connected {
+    fn announce_if_due(&mut self, now: Duration) {
+        let returning = self
+            .returned_at
+            .is_some_and(|at| now.saturating_sub(at) < RETURNS_FOR);
+        let (every, many) = if returning {
+            (RETURNS_EVERY, ANNOUNCES_AT_ONCE)
+        } else if self.connected {
             (self.config.announce_every, 1)
         } else {
             (self.config.announce_alone_every, ANNOUNCES_AT_ONCE)
@@ -221,6 +249,17 @@ impl Membership {
             let to = away[self.next_announce % away.len()];
             self.next_announce = self.next_announce.wrapping_add(1);
             let result = self.foca.announce(Identity::seed(to), &mut self.runtime);
+            self.count(result);
+        }
+    }
+
+    fn doubt_anew(&mut self, now: Duration) {
+        let limit = self.config.suspect_for + self.config.probe_period;
+        let members = self.foca.iter_membership_state();
+        let overdue = self.doubts.look(members, limit, now);
+        if !overdue.is_empty() {
+            let overdue = overdue.into_iter();
+            let result = self.foca.apply_many(overdue, true, &mut self.runtime);
             self.count(result);
         }
     }
@@ -272,6 +311,7 @@ impl Membership {
                     self.stats.rejoins += 1;
                     self.connected = false;
                     self.announced_at = None;
+                    self.returned = true;
                     self.reconnect();
                 }
                 // The view is compared with the last one instead: a suspicion
@@ -327,6 +367,11 @@ impl Membership {
                 continue;
             }
             changed = true;
+            let was_away = match self.view.get(&node) {
+                Some(member) => member.state == MemberState::Dead,
+                None => self.lost.contains_key(&node),
+            };
+            self.returned |= was_away && state.is_active();
             match state {
                 MemberState::Left => {
                     self.lost.remove(&node);

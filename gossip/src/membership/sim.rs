@@ -49,6 +49,10 @@ pub(super) struct Net {
     next: u64,
     /// Nodes on this side hear only each other.
     cut: BTreeSet<u32>,
+    /// Of these nothing is heard,
+    mute: BTreeSet<u32>,
+    /// and these hear nothing.
+    deaf: BTreeSet<u32>,
     pub(super) warned: Vec<(u32, Refused)>,
     /// Everything that was sent and seen, for comparing runs.
     pub(super) trace: Vec<String>,
@@ -66,6 +70,8 @@ impl Net {
             queue: BTreeMap::new(),
             next: 0,
             cut: BTreeSet::new(),
+            mute: BTreeSet::new(),
+            deaf: BTreeSet::new(),
             warned: Vec::new(),
             trace: Vec::new(),
             seen: Vec::new(),
@@ -111,8 +117,20 @@ impl Net {
         self.cut = nodes.into_iter().collect();
     }
 
+    /// What these send is lost.
+    pub(super) fn mute(&mut self, nodes: impl IntoIterator<Item = u32>) {
+        self.mute = nodes.into_iter().collect();
+    }
+
+    /// What is sent to these is lost.
+    pub(super) fn deafen(&mut self, nodes: impl IntoIterator<Item = u32>) {
+        self.deaf = nodes.into_iter().collect();
+    }
+
     pub(super) fn heal(&mut self) {
         self.cut.clear();
+        self.mute.clear();
+        self.deaf.clear();
     }
 
     fn push(&mut self, after: Duration, node: u32, life: Option<u64>, due: Due) {
@@ -156,7 +174,8 @@ impl Net {
         self.trace
             .push(format!("{:?} {from}->{target} {}", self.now, packet.len()));
         let crosses = self.cut.contains(&from) != self.cut.contains(&target);
-        if crosses || self.rng.random_range(0..100) < self.loss {
+        let unheard = self.mute.contains(&from) || self.deaf.contains(&target);
+        if crosses || unheard || self.rng.random_range(0..100) < self.loss {
             return;
         }
         let latency = Duration::from_millis(self.rng.random_range(20..60));

@@ -1,3 +1,5 @@
+mod cuts;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -81,48 +83,6 @@ fn a_late_restart_comes_back_from_the_dead() {
     net.until(secs(20), "dead", |net| net.all_see(4, MemberState::Dead));
     net.start(4, 2);
     net.until(secs(15), "back", Net::whole);
-}
-
-#[test]
-fn an_isolated_node_comes_back_by_itself() {
-    for seed in 0..10 {
-        // Node 1 is the seed of all: cutting it off tests finding lost
-        // members, cutting off another tests the seeds.
-        for alone in [1, 3] {
-            let mut net = Net::started(seed, 5);
-            net.until(secs(15), "whole", Net::whole);
-            net.cut([alone]);
-            net.until(secs(60), "alone", |net| {
-                net.all_see(alone, MemberState::Dead) && !net.machine(alone).connected()
-            });
-            net.run(secs(60));
-            net.heal();
-            net.until(secs(30), "whole again", Net::whole);
-        }
-    }
-}
-
-#[test]
-fn lost_members_are_found_when_no_seed_is_left() {
-    let mut net = Net::started(1, 4);
-    net.until(secs(15), "whole", Net::whole);
-    net.kill(1);
-    net.cut([2]);
-    net.run(secs(1_000));
-    assert_eq!(net.sees(2, 3), None, "longer than the dead are remembered");
-    net.heal();
-    net.until(secs(60), "whole again without the seed", Net::whole);
-}
-
-#[test]
-fn halves_that_forgot_each_other_meet_again() {
-    let mut net = Net::started(3, 6);
-    net.until(secs(15), "whole", Net::whole);
-    net.cut([1, 2, 3]);
-    net.run(secs(1_000));
-    assert_eq!(net.sees(5, 1), None, "longer than the dead are remembered");
-    net.heal();
-    net.until(secs(60), "whole again", Net::whole);
 }
 
 #[test]
