@@ -3,7 +3,15 @@
 //!
 //! A node *keeps* what its own clients said and what a neighbour gave it to
 //! keep; it only *shows* what a neighbour told of. Both are put in order by the
-//! message id, which begins with the HLC of the edge that took the message.
+//! message id, which begins with the HLC of the edge that took the message. Of
+//! a message that several edges took the smallest id counts. An edge stamps
+//! what one device says in rising order, and a device that comes to another
+//! edge says there all that waits, in order, before anything new: so the
+//! smallest ids rise too, however far the clocks of the edges are apart.
+//!
+//! What one device says never comes before what it said earlier. Therefore
+//! whoever is given a message is given all that is kept of its group up to it
+//! ([`Tentatives::owed`]), as it may be the next to hand over.
 //! What is kept stays until the home has answered; what is shown alone goes by
 //! itself when nobody tells of it any more.
 
@@ -14,7 +22,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use folkmoot_wire::proto::{Append, Cipher, Kind};
-use folkmoot_wire::{ClientMsgId, DeviceId, GroupId, MessageId, UserId};
+use folkmoot_wire::{ClientMsgId, DeviceId, GroupId, MessageId, NodeId, UserId};
 use prost::Message;
 
 /// What a retry is recognised by (D9).
@@ -96,6 +104,16 @@ pub struct Bounds {
     pub silence: Duration,
 }
 
+/// The bounds of what is given or handed over at once. One message always
+/// fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of their appends.
+    pub bytes: usize,
+}
+
 /// There is no room: the sender is answered `unavailable`, as it would be
 /// without tentatives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -109,8 +127,13 @@ pub enum Told {
     New,
     /// It was shown alone, and is to be kept now.
     Kept,
-    /// It was known. The id is that under which it was taken first.
-    Known(MessageId),
+    /// It was kept under this larger id.
+    Renamed {
+        /// The id it had.
+        from: MessageId,
+    },
+    /// It was known.
+    Known,
 }
 
 #[derive(Debug, Clone)]
@@ -118,6 +141,8 @@ struct Held {
     tentative: Tentative,
     /// `None`: kept. Else when it was told of last.
     told: Option<Duration>,
+    /// Who said last that it keeps it too.
+    also: Option<NodeId>,
     bytes: usize,
 }
 
@@ -149,12 +174,12 @@ impl Tentatives {
     pub fn take(&mut self, tentative: Tentative, keep: bool, now: Duration) -> Result<Told, Full> {
         let at = (tentative.group, tentative.attempt);
         if let Some(id) = self.attempts.get(&at).copied() {
-            return Ok(self.again(&tentative.group, id, keep, now));
+            return Ok(self.again(&tentative, id, keep, now));
         }
         let group = self.groups.get(&tentative.group);
         if group.is_some_and(|messages| messages.contains_key(&tentative.id)) {
             // Stamps are made once: whoever sends this again means the same.
-            return Ok(Told::Known(tentative.id));
+            return Ok(Told::Known);
         }
         let bytes = tentative.append.encoded_len();
         if self.attempts.len() >= self.bounds.messages || self.bytes + bytes > self.bounds.bytes {
@@ -164,6 +189,7 @@ impl Tentatives {
         self.attempts.insert(at, tentative.id);
         let held = Held {
             told: (!keep).then_some(now),
+            also: None,
             bytes,
             tentative,
         };
@@ -172,19 +198,39 @@ impl Tentatives {
         Ok(Told::New)
     }
 
-    fn again(&mut self, group: &GroupId, id: MessageId, keep: bool, now: Duration) -> Told {
-        let held = self.groups.get_mut(group).and_then(|g| g.get_mut(&id));
-        match held.map(|held| &mut held.told) {
-            Some(told @ Some(_)) if keep => {
-                *told = None;
-                Told::Kept
-            }
-            Some(Some(told)) => {
-                *told = now;
-                Told::Known(id)
-            }
-            _ => Told::Known(id),
+    fn again(&mut self, said: &Tentative, id: MessageId, keep: bool, now: Duration) -> Told {
+        let messages = self.groups.get_mut(&said.group);
+        let Some((messages, mut held)) = messages.and_then(|messages| {
+            let held = messages.remove(&id)?;
+            Some((messages, held))
+        }) else {
+            return Told::Known;
+        };
+        let kept = held.told.is_none();
+        // Keepers write down what they are given to keep, and nothing else.
+        let renamed = said.id < id && (keep || !kept) && !messages.contains_key(&said.id);
+        if renamed {
+            held.tentative.id = said.id;
+            held.tentative.append.id.clone_from(&said.append.id);
+            // Who keeps it too knows it by its old id.
+            held.also = None;
+            self.attempts.insert((said.group, said.attempt), said.id);
         }
+        held.told = (!kept && !keep).then_some(now);
+        messages.insert(held.tentative.id, held);
+        match (kept, keep) {
+            (false, true) => Told::Kept,
+            (true, _) if renamed => Told::Renamed { from: id },
+            _ => Told::Known,
+        }
+    }
+
+    /// What is known of an attempt.
+    #[must_use]
+    pub fn get(&self, group: GroupId, attempt: Attempt) -> Option<&Tentative> {
+        let id = self.attempts.get(&(group, attempt))?;
+        let held = self.groups.get(&group)?.get(id)?;
+        Some(&held.tentative)
     }
 
     /// Takes a message out that the home has answered.
@@ -225,35 +271,41 @@ impl Tentatives {
     }
 
     /// The kept messages of the groups that `wanted` says, in the order of
-    /// their ids, at most `limit` and about `bytes` bytes: what is handed over
-    /// next.
+    /// their ids, at most `page`: what is handed over next.
     #[must_use]
-    pub fn kept(
-        &self,
-        wanted: impl Fn(&GroupId) -> bool,
-        limit: usize,
-        bytes: usize,
-    ) -> Vec<Tentative> {
-        let mut first: BTreeMap<MessageId, &Held> = BTreeMap::new();
+    pub fn kept(&self, wanted: impl Fn(&GroupId) -> bool, page: Page) -> Vec<Tentative> {
         let groups = self.groups.iter().filter(|(group, _)| wanted(group));
-        for held in groups.flat_map(|(_, messages)| messages.values()) {
-            if held.told.is_none() {
-                first.insert(held.tentative.id, held);
-                if first.len() > limit {
-                    first.pop_last();
-                }
+        first(groups.flat_map(|(_, messages)| messages.values()), page)
+    }
+
+    /// What `node` has to be given before it is given anything newer of the
+    /// group: what is kept and what it has not said to keep too, up to `last`,
+    /// in order, at most `page`.
+    #[must_use]
+    pub fn owed(
+        &self,
+        group: &GroupId,
+        node: NodeId,
+        last: MessageId,
+        page: Page,
+    ) -> Vec<Tentative> {
+        let messages = self.groups.get(group);
+        let upto = messages.into_iter().flat_map(|m| m.range(..=last));
+        first(
+            upto.map(|(_, held)| held)
+                .filter(|held| held.also != Some(node)),
+            page,
+        )
+    }
+
+    /// `node` keeps these too.
+    pub fn given(&mut self, node: NodeId, said: &[Tentative]) {
+        for tentative in said {
+            let messages = self.groups.get_mut(&tentative.group);
+            if let Some(held) = messages.and_then(|m| m.get_mut(&tentative.id)) {
+                held.also = Some(node);
             }
         }
-        let mut sum = 0;
-        first
-            .into_values()
-            .take_while(|held| {
-                let room = sum == 0 || sum + held.bytes <= bytes;
-                sum += held.bytes;
-                room
-            })
-            .map(|held| held.tentative.clone())
-            .collect()
     }
 
     /// Groups of which something is kept.
@@ -284,4 +336,25 @@ impl Tentatives {
     pub fn is_empty(&self) -> bool {
         self.attempts.is_empty()
     }
+}
+
+/// The first kept ones by their ids.
+fn first<'a>(all: impl Iterator<Item = &'a Held>, page: Page) -> Vec<Tentative> {
+    let mut first: BTreeMap<MessageId, &Held> = BTreeMap::new();
+    for held in all.filter(|held| held.told.is_none()) {
+        first.insert(held.tentative.id, held);
+        if first.len() > page.messages {
+            first.pop_last();
+        }
+    }
+    let mut sum = 0;
+    first
+        .into_values()
+        .take_while(|held| {
+            let room = sum == 0 || sum + held.bytes <= page.bytes;
+            sum += held.bytes;
+            room
+        })
+        .map(|held| held.tentative.clone())
+        .collect()
 }

@@ -9,6 +9,7 @@
 //! for, and whatever happens twice is harmless: the home knows a message by
 //! its `(user, device, client_msg_id)`.
 
+mod give;
 mod handover;
 mod show;
 
@@ -17,12 +18,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use folkmoot_replication::placement::Shard;
-use folkmoot_replication::relay::rendezvous;
-use folkmoot_replication::tentative::{Attempt, Bounds, Tentative, Tentatives, Told};
+use folkmoot_replication::tentative::{Attempt, Bounds, Page, Tentative, Tentatives, Told};
 use folkmoot_storage::{Batch, Commit, Direction, Store, StoreError, Table, keys, value};
 use folkmoot_wire::proto::{
     Accepted, Append, Command, Held, MemberStatus, Outcome, Role, SealedEntry, Settled,
-    TentativeNews, command, node_reply, node_request, outcome, row,
+    TentativeNews, command, outcome, row,
 };
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits};
@@ -30,13 +30,16 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::peers::{Class, Peers};
+use super::peers::Peers;
 use super::read::{LocalReads, storage};
 use super::router::Router;
 use super::view::ClusterView;
 
-/// A second keeper has to answer within this time.
-const KEEP_DEADLINE: Duration = Duration::from_secs(1);
+/// Messages given to a keeper or handed over in one call.
+const PAGE: Page = Page {
+    messages: limits::BATCH_COMMANDS / 4,
+    bytes: limits::BATCH_BYTES / 2,
+};
 
 /// Shows messages, and what became of others, to this edge's clients.
 pub type Show = Box<dyn Fn(GroupId, Vec<SealedEntry>, Vec<Settled>) + Send + Sync>;
@@ -164,7 +167,7 @@ impl Keeper {
             );
         }
         let outcomes = self.keep(&said).await?;
-        self.second_copy(shard, &said).await?;
+        self.second_copy(shard, group, &said).await?;
         self.work.notify_one();
         Ok(outcomes)
     }
@@ -207,14 +210,16 @@ impl Keeper {
                         break;
                     }
                 };
-                let id = match told {
-                    Told::Known(id) => id,
-                    Told::New | Told::Kept => tentative.id(),
-                };
-                if told != Told::Known(id) {
+                let (group, attempt) = (tentative.group, tentative.attempt());
+                let tentative = known.get(group, attempt).unwrap_or(tentative);
+                let id = tentative.id();
+                if let Told::Renamed { from } = told {
+                    batch.delete(Table::Node, keys::node::tentative(&group, &from));
+                }
+                if told != Told::Known {
                     batch.put(
                         Table::Node,
-                        keys::node::tentative(&tentative.group, &tentative.id()),
+                        keys::node::tentative(&group, &id),
                         value::encode_value(&command_of(tentative)),
                     );
                 }
@@ -241,43 +246,6 @@ impl Keeper {
         }
         self.show(&news, Vec::new());
         full.map_or(Ok(outcomes), Err)
-    }
-
-    /// One more node of the region keeps it too. Those that gossip holds for
-    /// living are asked in turn; when none of them answers, the message is not
-    /// accepted, and stays here all the same: it is handed over, and the
-    /// client's retry is harmless.
-    async fn second_copy(&self, shard: &Shard, said: &[Tentative]) -> Result<(), Fault> {
-        let mut others = self.neighbours();
-        let mut last = None;
-        while let Some(node) = rendezvous(&self.region(), shard.id, others.iter().copied()) {
-            others.remove(&node);
-            match self.give(node, said, KEEP_DEADLINE).await {
-                Ok(()) => return Ok(()),
-                Err(fault) => last = Some(fault),
-            }
-        }
-        last.map_or(Ok(()), |fault| {
-            Err(Fault::new(Code::Unavailable, fault.to_string()).retry_after(limits::BUSY_RETRY_MS))
-        })
-    }
-
-    async fn give(&self, to: NodeId, said: &[Tentative], within: Duration) -> Result<(), Fault> {
-        let news = TentativeNews {
-            held: said.iter().map(command_of).collect(),
-            keep: true,
-            settled: Vec::new(),
-        };
-        self.tell(to, news, within).await
-    }
-
-    async fn tell(&self, to: NodeId, news: TentativeNews, within: Duration) -> Result<(), Fault> {
-        let request = node_request::Request::Tentative(news);
-        let peers = &self.parts.peers;
-        match peers.call_living(to, Class::Live, request, within).await? {
-            node_reply::Reply::Held(_) => Ok(()),
-            _ => Err(Code::Internal.into()),
-        }
     }
 
     fn region(&self) -> String {

@@ -1,3 +1,5 @@
+mod order;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use folkmoot_wire::proto::{Append, Kind};
 use folkmoot_wire::{ClientMsgId, GroupId, MessageId, NodeId, RegionId, Slot, UserId};
 use proptest::prelude::*;
 
-use super::{Bounds, Full, Tentative, Tentatives, Told};
+use super::{Bounds, Full, Page, Tentative, Tentatives, Told};
 
 const BOUNDS: Bounds = Bounds {
     messages: 40,
@@ -39,6 +41,10 @@ fn said(in_group: u8, who: u8, number: u64, ms: u64, node: u32) -> Tentative {
         ..Append::default()
     };
     Tentative::new(group(in_group), append).expect("a message may be tentative")
+}
+
+fn page(messages: usize, bytes: usize) -> Page {
+    Page { messages, bytes }
 }
 
 fn ids(tentatives: &[Tentative]) -> Vec<u64> {
@@ -75,10 +81,45 @@ fn a_retry_finds_the_first_attempt_whatever_edge_took_it() {
     assert_eq!(all.take(first.clone(), true, Duration::ZERO), Ok(Told::New));
     let retry = said(1, 1, 1, 9, 2);
     let told = all.take(retry, true, Duration::ZERO);
-    assert_eq!(told, Ok(Told::Known(first.id())));
+    assert_eq!(told, Ok(Told::Known));
     assert_eq!(all.len(), 1);
     assert_eq!(all.settle(group(1), first.attempt()), Some(first));
     assert!(all.is_empty() && !all.keeps(&group(1)));
+}
+
+#[test]
+fn of_several_ids_the_smallest_counts() {
+    let mut all = Tentatives::new(BOUNDS);
+    let at = Duration::ZERO;
+    let (late, early) = (said(1, 1, 1, 9, 1), said(1, 1, 1, 5, 2));
+    all.take(late.clone(), true, at).unwrap();
+    assert_eq!(all.take(early.clone(), false, at), Ok(Told::Known));
+    assert_eq!(ids(&all.kept(|_| true, page(9, 9_999))), [9], "not kept");
+    let renamed = Told::Renamed { from: late.id() };
+    assert_eq!(all.take(early.clone(), true, at), Ok(renamed));
+    assert_eq!(all.take(late.clone(), true, at), Ok(Told::Known));
+    assert_eq!(all.get(group(1), late.attempt()), Some(&early));
+    assert_eq!(all.settle(group(1), late.attempt()), Some(early));
+    assert!(all.is_empty());
+}
+
+#[test]
+fn a_node_is_owed_all_before_what_it_is_given_once() {
+    let mut all = Tentatives::new(BOUNDS);
+    let (one, two) = (NodeId(1), NodeId(2));
+    let messages: Vec<Tentative> = (1..=4).map(|n| said(1, 1, n, n * 10, 1)).collect();
+    for message in &messages {
+        all.take(message.clone(), true, Duration::ZERO).unwrap();
+    }
+    let owed = |all: &Tentatives, node, upto: usize, limit| {
+        ids(&all.owed(&group(1), node, messages[upto - 1].id(), page(limit, 9_999)))
+    };
+    assert_eq!(owed(&all, one, 3, 2), [10, 20]);
+    all.given(one, &messages[..2]);
+    assert_eq!(owed(&all, one, 3, 2), [30]);
+    assert_eq!(owed(&all, two, 3, 9), [10, 20, 30]);
+    all.given(two, &messages[..1]);
+    assert_eq!(owed(&all, one, 4, 9), [10, 30, 40], "the last one said it");
 }
 
 #[test]
@@ -88,7 +129,7 @@ fn what_is_shown_alone_goes_after_a_silence_and_what_is_kept_stays() {
     let (seen, kept) = (said(1, 1, 1, 5, 1), said(1, 2, 1, 6, 1));
     all.take(seen.clone(), false, at(0)).unwrap();
     all.take(kept.clone(), true, at(0)).unwrap();
-    assert_eq!(ids(&all.kept(|_| true, 9, 9_999)), [6]);
+    assert_eq!(ids(&all.kept(|_| true, page(9, 9_999))), [6]);
     all.take(seen.clone(), false, at(15)).unwrap();
     assert_eq!(all.expire(at(30)), []);
     assert_eq!(all.expire(at(35)), [seen]);
@@ -103,7 +144,7 @@ fn what_was_shown_alone_may_be_given_to_keep() {
     assert!(!all.keeps(&group(1)));
     assert_eq!(all.take(one.clone(), true, Duration::ZERO), Ok(Told::Kept));
     let told = all.take(one.clone(), false, Duration::ZERO);
-    assert_eq!(told, Ok(Told::Known(one.id())), "it stays kept");
+    assert_eq!(told, Ok(Told::Known), "it stays kept");
     assert!(all.keeps(&group(1)));
     assert_eq!(all.expire(Duration::from_secs(99)), []);
 }
@@ -119,7 +160,7 @@ fn a_full_book_takes_no_more_and_loses_nothing() {
     assert_eq!(all.take(more.clone(), true, Duration::ZERO), Err(Full));
     all.settle(group(1), said(1, 1, 0, 0, 1).attempt()).unwrap();
     assert_eq!(all.take(more, true, Duration::ZERO), Ok(Told::New));
-    assert_eq!(all.kept(|_| true, 100, usize::MAX).len(), 40);
+    assert_eq!(all.kept(|_| true, page(100, usize::MAX)).len(), 40);
 }
 
 #[test]
@@ -130,8 +171,8 @@ fn a_page_is_the_oldest_of_the_groups_asked_for() {
             .unwrap();
     }
     let wanted = |id: &GroupId| *id != group(3);
-    assert_eq!(ids(&all.kept(wanted, 3, usize::MAX)), [10, 20, 30]);
-    assert_eq!(ids(&all.kept(wanted, 9, 1)), [10], "one always fits");
+    assert_eq!(ids(&all.kept(wanted, page(3, usize::MAX))), [10, 20, 30]);
+    assert_eq!(ids(&all.kept(wanted, page(9, 1))), [10], "one always fits");
 }
 
 proptest! {
@@ -156,7 +197,7 @@ proptest! {
             }
         }
         for number in 0..3 {
-            let of: Vec<_> = all.kept(|id| *id == group(number), 99, usize::MAX);
+            let of: Vec<_> = all.kept(|id| *id == group(number), page(99, usize::MAX));
             let mut expected: Vec<_> =
                 kept.values().filter(|t| t.group == group(number)).cloned().collect();
             expected.sort_by_key(Tentative::id);

@@ -12,15 +12,13 @@ use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Keeper, command_of};
+use super::{Keeper, PAGE, command_of};
 use crate::cluster::outcome::judged;
 
 /// Between two rounds while something is kept.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Between two rounds while nothing is.
 const IDLE: Duration = Duration::from_secs(5);
-/// Messages handed over in one call.
-const CALL: usize = limits::BATCH_COMMANDS / 4;
 
 /// When what was done last.
 #[derive(Default)]
@@ -114,28 +112,9 @@ impl Keeper {
         self.hand_over(shard, &groups).await;
     }
 
-    fn next(&self, groups: &[GroupId]) -> Vec<Tentative> {
+    pub(super) fn next(&self, groups: &[GroupId]) -> Vec<Tentative> {
         let known = self.known.lock();
-        known.kept(
-            |group| groups.contains(group),
-            CALL,
-            limits::BATCH_BYTES / 2,
-        )
-    }
-
-    /// Gives the relay what it will hand over. It may have done so before and
-    /// told of it in vain: then it learns it again.
-    async fn give_all(&self, relay: NodeId, groups: &[GroupId]) {
-        let kept = self.next(groups);
-        if let Err(fault) = self.give(relay, &kept, limits::RPC_DEADLINE).await {
-            tracing::debug!(relay = relay.0, %fault, "the relay was not given what is kept");
-        }
-    }
-
-    /// Tells the neighbours. What does not arrive is told again.
-    async fn tell_all(&self, news: &TentativeNews) {
-        let tell = |node| self.tell(node, news.clone(), super::KEEP_DEADLINE);
-        join_all(self.neighbours().into_iter().map(tell)).await;
+        known.kept(|group| groups.contains(group), PAGE)
     }
 
     /// Proposes what is kept, in order, until nothing is left or the home
