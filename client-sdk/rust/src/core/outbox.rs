@@ -13,10 +13,9 @@
 //! Order within a group: with a window of 1, message n+1 is sent only when n
 //! is settled, so the log has the order of the calls. With a larger window
 //! several are in flight on one session, in order, and the edge proposes them
-//! in that order; but when n fails for the moment, later ones that are in
-//! flight may be committed before n's retry. From the first failure on the
-//! window is closed until that message is settled. So the order in a pipelined
-//! group is "as committed", and differs from the calls' only around failures.
+//! in that order. When n fails for the moment, the edge refuses later ones that
+//! are in flight until n comes again, and the window is closed until n is
+//! settled. So the order is that of the calls here too.
 
 mod accepted;
 mod lane;

@@ -3,14 +3,14 @@
 //! one before has returned.
 //!
 //! When one fails for now, those behind it fail alike, those queued and those
-//! that come before the client can have heard of it: otherwise a retry of the
-//! first would come after them.
+//! that come before its retry: otherwise the retry would come after them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use folkmoot_wire::proto::{Outcome, Sent, command, outcome, server_frame};
+use bytes::Bytes;
+use folkmoot_wire::proto::{Kind, Outcome, Sent, command, outcome, server_frame};
 use folkmoot_wire::{Code, Fault, GroupId, limits};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -21,8 +21,13 @@ use super::{Asked, Session};
 const CALL_COMMANDS: usize = 256;
 /// Bytes of commands in one call, unless one alone is larger.
 const CALL_BYTES: usize = limits::BATCH_BYTES / 2;
-/// After a failure a group's sends are refused at most this long.
-const SHUT_MAX: Duration = Duration::from_secs(1);
+/// A client that does not repeat what failed is refused in its group for so
+/// long. A frame that is under way for longer belongs to a session that both
+/// sides have given up.
+const SHUT_FOR: Duration = Duration::from_secs(5);
+/// What is asked for and not queued may never be repeated: behind it a client
+/// is refused as long as it was asked to wait, at most for this time.
+const SHUT_BRIEFLY: Duration = Duration::from_secs(1);
 /// Shut lanes that are kept before old ones are cleared away.
 const SHUT_LANES: usize = 1_024;
 
@@ -36,13 +41,43 @@ pub(in crate::edge) struct Job {
 struct Lane {
     waiting: VecDeque<Job>,
     running: bool,
-    shut: Option<(Instant, Fault)>,
+    shut: Option<Shut>,
+}
+
+/// A lane in which a command failed for now.
+struct Shut {
+    until: Instant,
+    fault: Fault,
+    /// Of what failed first: its retry opens the lane.
+    retry: Option<Bytes>,
 }
 
 impl Lane {
-    fn refusal(&self, now: Instant) -> Option<Fault> {
-        let (until, fault) = self.shut.as_ref()?;
-        (now < *until).then(|| fault.clone())
+    fn is_shut(&self, now: Instant) -> bool {
+        self.shut.as_ref().is_some_and(|shut| now < shut.until)
+    }
+
+    /// Why a command may not come in now.
+    fn refusal(&mut self, op: &command::Op, now: Instant) -> Option<Fault> {
+        let shut = self.shut.take()?;
+        let is_retry = shut.retry.is_some() && shut.retry == repeated_as(op);
+        if is_retry || now >= shut.until {
+            return None;
+        }
+        let fault = shut.fault.clone();
+        self.shut = Some(shut);
+        Some(fault)
+    }
+}
+
+/// What a retry is recognised by, if clients queue commands of this kind and
+/// repeat them until they pass.
+fn repeated_as(op: &command::Op) -> Option<Bytes> {
+    match op {
+        command::Op::Append(append) if append.kind() != Kind::Profile => {
+            Some(append.client_msg_id.clone())
+        }
+        _ => None,
     }
 }
 
@@ -72,7 +107,7 @@ impl Lanes {
         }
         if jobs.is_empty() {
             lane.running = false;
-            if lane.refusal(Instant::now()).is_none() {
+            if !lane.is_shut(Instant::now()) {
                 lanes.remove(group);
             }
         }
@@ -80,13 +115,20 @@ impl Lanes {
     }
 
     /// Shuts a lane; gives back what waited in it.
-    fn shut(&self, group: &GroupId, fault: &Fault) -> VecDeque<Job> {
+    fn shut(&self, group: &GroupId, retry: Option<Bytes>, fault: Fault) -> VecDeque<Job> {
         let mut lanes = self.0.lock();
         let Some(lane) = lanes.get_mut(group) else {
             return VecDeque::new();
         };
-        let time = Duration::from_millis(fault.retry_after_ms).min(SHUT_MAX);
-        lane.shut = Some((Instant::now() + time, fault.clone()));
+        let time = match retry {
+            Some(_) => SHUT_FOR,
+            None => Duration::from_millis(fault.retry_after_ms).min(SHUT_BRIEFLY),
+        };
+        lane.shut = Some(Shut {
+            until: Instant::now() + time,
+            fault,
+            retry,
+        });
         std::mem::take(&mut lane.waiting)
     }
 }
@@ -98,10 +140,10 @@ impl Session {
         let refused = {
             let mut lanes = self.lanes.0.lock();
             if lanes.len() > SHUT_LANES {
-                lanes.retain(|_, lane| lane.running || lane.refusal(now).is_some());
+                lanes.retain(|_, lane| lane.running || lane.is_shut(now));
             }
             let lane = lanes.entry(group).or_default();
-            match lane.refusal(now) {
+            match lane.refusal(&job.op, now) {
                 Some(fault) => Some((job, fault)),
                 None => {
                     lane.waiting.push_back(job);
@@ -125,15 +167,16 @@ impl Session {
             }
             let (asked, ops): (Vec<_>, Vec<_>) =
                 jobs.into_iter().map(|job| (job.asked, job.op)).unzip();
+            let retries: Vec<Option<Bytes>> = ops.iter().map(repeated_as).collect();
             let backend = &self.core.backend;
             let mut results = backend.propose_many(group, ops, self.link.tentative).await;
             results.resize_with(asked.len(), || Err(Code::Internal.into()));
-            let failed = results.iter().find_map(|result| match result {
-                Err(fault) if holds_up(fault) => Some(fault.clone()),
-                _ => None,
+            let failed = results.iter().zip(retries).find_map(|(result, retry)| {
+                let fault = result.as_ref().err()?;
+                holds_up(fault).then(|| (retry, fault.clone()))
             });
             let behind = match &failed {
-                Some(fault) => self.lanes.shut(&group, fault),
+                Some((retry, fault)) => self.lanes.shut(&group, retry.clone(), fault.clone()),
                 None => VecDeque::new(),
             };
             let read = read_by_sending(&results);
@@ -141,7 +184,8 @@ impl Session {
                 asked.reply(result.and_then(answer)).await;
             }
             for job in behind {
-                let fault = failed.clone().unwrap_or_else(|| Code::Internal.into());
+                let fault = failed.as_ref().map(|(_, fault)| fault.clone());
+                let fault = fault.unwrap_or_else(|| Code::Internal.into());
                 job.asked.reply(Err(fault)).await;
             }
             self.read_own(group, read).await;

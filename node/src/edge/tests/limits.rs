@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
-use folkmoot_wire::proto::{Goodbye, History, Kind, Ping};
+use folkmoot_wire::proto::{Goodbye, History, Kind, Ping, Send};
 use folkmoot_wire::{Code, Fault, limits};
 
 use super::client::{Client, error, said, text};
@@ -183,6 +183,13 @@ async fn a_session_has_a_bounded_number_of_open_requests() {
     );
 }
 
+fn seq_of(body: Body) -> u64 {
+    match body {
+        Body::Sent(sent) => sent.seq,
+        other => panic!("it was to be sent, got {other:?}"),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn behind_a_send_that_failed_for_now_none_overtakes() {
     let world = World::new();
@@ -190,10 +197,12 @@ async fn behind_a_send_that_failed_for_now_none_overtakes() {
     let group = ann.create("tea", |_| {}).await;
     *world.latency.lock() = Duration::from_millis(50);
     *world.fail.lock() = Some(Fault::from(Code::Busy).retry_after(200));
+    let sends: Vec<Send> = (0..5)
+        .map(|i| ann.entry(group, Kind::Message, text(&i.to_string())))
+        .collect();
     let mut ids = Vec::new();
-    for i in 0..5 {
-        let send = ann.entry(group, Kind::Message, text(&i.to_string()));
-        ids.push(ann.ask(Request::Send(send)).await);
+    for send in &sends {
+        ids.push(ann.ask(Request::Send(send.clone())).await);
         // The first is proposed alone; the others queue behind it.
         tokio::task::yield_now().await;
     }
@@ -202,12 +211,33 @@ async fn behind_a_send_that_failed_for_now_none_overtakes() {
         assert_eq!(code, Code::Busy);
         assert_eq!(told.retry_after_ms, 200);
     }
-    // In flight when the failure was told: refused as well.
+    // In flight when the failure was told: refused as well, however long the
+    // network held it back.
     let early = ann.entry(group, Kind::Message, text("early"));
-    let (code, _) = error(ann.call(Request::Send(early)).await);
-    assert_eq!(code, Code::Busy);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(ann.say(group, "after").await, 2);
+    for wait in [0, 200, 2_000] {
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        let (code, _) = error(ann.call(Request::Send(early.clone())).await);
+        assert_eq!(code, Code::Busy);
+    }
+    for (send, seq) in sends.into_iter().chain([early]).zip(2..) {
+        assert_eq!(seq_of(ann.call(Request::Send(send)).await), seq);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_what_failed_is_heard_again_after_a_while() {
+    let world = World::new();
+    let mut ann = Client::connect(&world, "ann").await;
+    let group = ann.create("tea", |_| {}).await;
+    *world.fail.lock() = Some(Code::Unavailable.into());
+    let given_up = ann.entry(group, Kind::Message, text("given up"));
+    error(ann.call(Request::Send(given_up)).await);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let next = ann.entry(group, Kind::Message, text("next"));
+    let (code, _) = error(ann.call(Request::Send(next.clone())).await);
+    assert_eq!(code, Code::Unavailable);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(seq_of(ann.call(Request::Send(next)).await), 2);
 }
 
 #[tokio::test(start_paused = true)]
