@@ -1,8 +1,5 @@
 //! A slice of `make chaos`: real nodes in namespaces of their own. Without the
 //! privileges for that this fails, and says what to do.
-//!
-//! `isolate` and `mute` are left out until gossip heals faster after them: it
-//! took up to more than the 90 s that are waited. `make chaos` has them.
 
 use std::process::Command;
 
@@ -13,7 +10,7 @@ fn nine_nodes_under_faults_lose_and_double_nothing() {
         .args(["--seconds", "20", "--seed", "5", "--json"])
         .args([
             "--faults",
-            "kill,pause,deaf,loss,no-routes,region-cut,clock-far,disk-full",
+            "kill,pause,isolate,mute,loss,no-routes,region-cut,clock-far,disk-full",
         ])
         .output()
         .expect("chaos runs");
