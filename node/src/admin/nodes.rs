@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use folkmoot_gossip::MemberState;
-use folkmoot_replication::placement::plan::{View, lost_without};
 use folkmoot_wire::proto::{DrainNode, MetaCommand, RemoveNode, meta_command::Op};
 use folkmoot_wire::{Code, Fault, NodeId};
 use serde::Deserialize;
@@ -100,19 +99,7 @@ pub(super) async fn remove(
 }
 
 fn check_survival(admin: &Admin, node: NodeId) -> Result<(), Fault> {
-    let running = &admin.running.node;
-    let placement = running.view.placement();
-    let seen = |node| running.seen.health(node);
-    let lost = lost_without(
-        &View {
-            placement: &placement,
-            health: &seen,
-            leaders: &Default::default(),
-            replace_after_ms: u64::MAX,
-            lead_after_ms: 0,
-        },
-        node,
-    );
+    let lost = admin.running.node.lost_without(node);
     if lost.is_empty() {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use folkmoot_consensus::Sequencer;
 use folkmoot_replication::placement::Placement;
-use folkmoot_replication::placement::plan::{Action, Health, View, plan};
+use folkmoot_replication::placement::plan::{Action, Health, View, lost_without, plan};
 use folkmoot_wire::proto::{
     LeadShard, MetaCommand, MoveShard, NodeStatus, NodeStatusRequest, meta_command, node_reply,
     node_request,
@@ -116,6 +116,22 @@ impl Node {
                 tracing::info!(shard = shard.0, %fault, "placement goes on later");
             }
         }
+    }
+
+    /// What would be lost without a node, in words: nothing, if the rest of
+    /// the cluster can do without it.
+    #[must_use]
+    pub fn lost_without(&self, node: NodeId) -> Vec<String> {
+        let placement = self.view.placement();
+        let health = |node| self.seen.health(node);
+        let view = View {
+            placement: &placement,
+            health: &health,
+            leaders: &BTreeMap::new(),
+            replace_after_ms: u64::MAX,
+            lead_after_ms: 0,
+        };
+        lost_without(&view, node)
     }
 
     /// What each living node tells of itself.

@@ -44,6 +44,11 @@ pub enum Fault {
     SlowLink { from: usize, to: usize, by_ms: u64 },
     /// A machine's clock is off, and then set right again.
     Step { machine: usize, by_ms: i64 },
+    /// A machine that was not there joins the cluster, and stays.
+    Join { machine: usize },
+    /// Everything is moved off a machine's node, unless something would be
+    /// lost by it, and then it may have its share again.
+    Drain { machine: usize },
 }
 
 impl Fault {
@@ -71,6 +76,8 @@ impl Fault {
                 (true, true) => "clock step far ahead",
                 (true, false) => "clock step far back",
             },
+            Self::Join { .. } => "a node joins",
+            Self::Drain { .. } => "a node is drained",
         }
     }
 }
@@ -102,6 +109,8 @@ impl fmt::Display for Fault {
                 write!(f, "regions {from} and {to} are {by_ms} ms further apart")
             }
             Self::Step { machine, by_ms } => write!(f, "machine {machine} steps {by_ms} ms"),
+            Self::Join { machine } => write!(f, "machine {machine} joins"),
+            Self::Drain { machine } => write!(f, "machine {machine} is drained"),
         }
     }
 }

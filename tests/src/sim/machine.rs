@@ -43,6 +43,8 @@ pub const ISSUER: &str = "simulator";
 pub const AUDIENCE: &str = "folkmoot";
 /// Shards of each region.
 const SHARDS: u32 = 2;
+/// A voter that is gone for longer is replaced, where there is another node.
+const REPLACE_AFTER: Duration = Duration::from_secs(4);
 /// Milliseconds that a crash waits for its moment.
 const MOMENTS: u64 = 2_000;
 /// Key id and gossip key.
@@ -260,6 +262,7 @@ impl Machine {
         };
         let node = Node::start(parts, joining.port()).await?;
         joining.connect(&node);
+        node.keep_shape(REPLACE_AFTER);
         self.watch(&node, &commit);
         self.node = Some(node);
         Ok(())

@@ -34,7 +34,8 @@ pub mod moderation;
 #[cfg(folkmoot_mutants)]
 pub mod mutants;
 pub mod net;
-pub mod oracle;
+pub mod operator;
+mod oracle;
 pub mod person;
 pub mod plan;
 pub mod quiet;

@@ -20,16 +20,20 @@ pub struct Shape {
     pub follow_all: bool,
     /// A replica's log is cut so short that one that was away gets a snapshot.
     pub short_logs: bool,
+    /// The last node of this region joins while the history runs.
+    pub joins: Option<usize>,
 }
 
 /// Each seed has one of them, in turn.
-const SHAPES: [Shape; 6] = [
+const SHAPES: [Shape; 8] = [
     shape([1, 1, 1], [1, 1, 1]).follow_all(),
     shape([3, 1, 1], [3, 1, 1]).short_logs(),
     shape([1, 2, 1], [1, 1, 1]).follow_all(),
     shape([3, 3, 1], [3, 3, 1]),
     shape([1, 1, 1], [1, 1, 1]).short_logs(),
     shape([1, 3, 2], [1, 3, 1]).short_logs(),
+    shape([4, 1, 1], [3, 1, 1]).joined(0),
+    shape([1, 4, 1], [1, 3, 1]).short_logs().joined(1),
 ];
 
 const fn shape(nodes: [usize; 3], voters: [u32; 3]) -> Shape {
@@ -38,6 +42,7 @@ const fn shape(nodes: [usize; 3], voters: [u32; 3]) -> Shape {
         voters,
         follow_all: false,
         short_logs: false,
+        joins: None,
     }
 }
 
@@ -50,6 +55,18 @@ impl Shape {
     const fn short_logs(mut self) -> Self {
         self.short_logs = true;
         self
+    }
+
+    const fn joined(mut self, region: usize) -> Self {
+        self.joins = Some(region);
+        self
+    }
+
+    /// The machine that joins while the history runs.
+    #[must_use]
+    pub fn late(&self) -> Option<usize> {
+        let region = self.joins?;
+        Some(self.nodes.iter().take(region + 1).sum::<usize>() - 1)
     }
 }
 
@@ -102,7 +119,6 @@ impl Plan {
     pub fn of(seed: u64) -> Self {
         let shape = SHAPES[(seed % SHAPES.len() as u64) as usize];
         let people = 3;
-        let machines = shape.nodes.iter().sum();
         Self {
             seed,
             cut: Cut::default(),
@@ -110,7 +126,7 @@ impl Plan {
             people,
             steps: STEPS,
             groups: groups(seed, people),
-            faults: schedule::draw(&mut Draw::of(seed, "faults"), machines),
+            faults: schedule::draw(&mut Draw::of(seed, "faults"), &shape),
         }
     }
 

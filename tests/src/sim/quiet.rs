@@ -66,7 +66,17 @@ fn unsettled(
             return Some(format!("person {} has messages not settled", person.id));
         }
     }
-    unread(world, people, book, heads).or_else(|| behind(world, people, book, heads))
+    moving(world)
+        .or_else(|| unread(world, people, book, heads))
+        .or_else(|| behind(world, people, book, heads))
+}
+
+/// A shard whose voters are being changed.
+fn moving(world: &World) -> Option<String> {
+    let placement = placement(world)?;
+    let shard = placement.shards().find(|shard| !shard.next.is_empty())?;
+    let (id, from, to) = (shard.id.0, &shard.voters, &shard.next);
+    Some(format!("shard {id} changes from {from:?} to {to:?}"))
 }
 
 /// What somebody has not read.

@@ -7,6 +7,7 @@ use folkmoot_storage::Crash;
 use super::draw::Draw;
 use super::faults::{DiskFault, Fault, Planned};
 use super::net::REGIONS;
+use super::plan::Shape;
 
 /// Faults begin within so many milliseconds of the people.
 const BUSY: (u64, u64) = (1_000, 22_000);
@@ -14,7 +15,8 @@ const BUSY: (u64, u64) = (1_000, 22_000);
 /// Three crashes, two cuts, and one of each other kind or two; at any time,
 /// over each other as they come. In order of time, and all is over in the end.
 #[must_use]
-pub fn draw(draw: &mut Draw, machines: usize) -> Vec<Planned> {
+pub fn draw(draw: &mut Draw, shape: &Shape) -> Vec<Planned> {
+    let machines = shape.nodes.iter().sum();
     let mut planned = Vec::new();
     let mut add = |at: Duration, length: Duration, fault: Fault| {
         planned.push(Planned { at, length, fault });
@@ -72,6 +74,15 @@ pub fn draw(draw: &mut Draw, machines: usize) -> Vec<Planned> {
         let by_ms = step(draw, far);
         let (at, length) = (at(draw), draw.between(1_000, 9_000));
         add(at, length, Fault::Step { machine, by_ms });
+    }
+    // The founder, machine 0, cannot be drained.
+    if machines > REGIONS.len() {
+        let machine = 1 + draw.below(machines - 1);
+        let (at, length) = (at(draw), draw.between(3_000, 12_000));
+        add(at, length, Fault::Drain { machine });
+    }
+    if let Some(machine) = shape.late() {
+        add(at(draw), Duration::from_millis(1), Fault::Join { machine });
     }
     planned.sort_by_key(|planned| planned.at);
     planned

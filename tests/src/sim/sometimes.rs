@@ -70,6 +70,10 @@ states! {
     AcceptedRefused = "accepted, and then refused";
     /// A log goes on under another leader.
     NewEpoch = "a log goes on in another epoch";
+    /// A shard has other voters than it had.
+    VotersChanged = "a shard got other voters";
+    /// A node may not be drained, as something would be lost.
+    DrainRefused = "a drain refused: the node is needed";
 }
 
 /// Kinds of fault that a sufficient number of seeds has to have.
@@ -88,6 +92,8 @@ pub const FAULTS: &[&str] = &[
     "clock step within the bound",
     "clock step far ahead",
     "clock step far back",
+    "a node joins",
+    "a node is drained",
 ];
 
 /// Counts, by name.

@@ -13,6 +13,7 @@ use super::faults::{Fault, Planned};
 use super::invariants::bounds;
 use super::machine::Failed;
 use super::net::{client_ip, node_ip, raw_ip};
+use super::operator::Operator;
 use super::oracle::Oracle;
 use super::sometimes::State;
 use super::weather::pairs;
@@ -22,6 +23,7 @@ use super::world::World;
 pub struct Suffering<'a> {
     world: &'a mut World,
     oracle: &'a Oracle,
+    operator: Operator<'a>,
     /// Faults that have begun and are not over.
     now: Vec<Fault>,
     /// Machines whose disk was made to fail.
@@ -38,6 +40,7 @@ impl<'a> Suffering<'a> {
         Self {
             world,
             oracle,
+            operator: Operator::new(oracle),
             now: Vec::new(),
             disks: BTreeSet::new(),
             cut: BTreeSet::new(),
@@ -60,8 +63,20 @@ impl<'a> Suffering<'a> {
                 false => self.end(fault).await,
             };
             done.with_context(|| fault.to_string())?;
+            self.operate().await?;
+        }
+        let over = Instant::now();
+        while !self.operator.rests(over).await? {
+            self.operate().await?;
         }
         Ok(())
+    }
+
+    async fn operate(&mut self) -> anyhow::Result<()> {
+        match self.operator.look(self.world).await? {
+            Some(machine) => self.start(machine).await,
+            None => Ok(()),
+        }
     }
 
     /// Counts what replicas refused since they were looked at last.
@@ -142,6 +157,8 @@ impl<'a> Suffering<'a> {
                 self.world.machines[machine].slower(Duration::from_millis(by_ms));
             }
             Fault::Step { machine, by_ms } => self.world.machines[machine].clock.step(by_ms),
+            Fault::Join { machine } => self.operator.join(self.world, machine)?,
+            Fault::Drain { machine } => self.operator.drain(machine, true),
             _ => self.links(),
         }
         Ok(())
@@ -164,6 +181,7 @@ impl<'a> Suffering<'a> {
                 self.world.machines[machine].slower(Duration::ZERO);
             }
             Fault::Step { machine, by_ms } => self.world.machines[machine].clock.step(-by_ms),
+            Fault::Drain { machine } => self.operator.drain(machine, false),
             _ => self.links(),
         }
         Ok(())
@@ -176,7 +194,8 @@ impl<'a> Suffering<'a> {
             _ => false,
         };
         let machine = &mut self.world.machines[index];
-        if machine.node.is_none() && !self.now.iter().any(down) {
+        let installed = machine.id().is_some();
+        if installed && machine.node.is_none() && !self.now.iter().any(down) {
             machine.start().await?;
         }
         Ok(())

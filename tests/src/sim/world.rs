@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use folkmoot_node::cluster::joiner::{Numeric, ask, create_token};
+use folkmoot_node::cluster::joiner::{JoinToken, Numeric, ask, create_token};
 use folkmoot_node::cluster::start::Node;
 use folkmoot_node::ports::SeededRandom;
 use folkmoot_transport::sim::{SIM_CA, SimNet, SimOptions};
 use folkmoot_wire::limits;
-use folkmoot_wire::proto::JoinRequest;
+use folkmoot_wire::proto::{JoinReply, JoinRequest};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
@@ -34,6 +34,8 @@ pub struct World {
     /// When the history began.
     pub start: Instant,
     pub(super) plan: Plan,
+    /// Lets the machine in that joins later.
+    pub(super) token: Option<JoinToken>,
     /// Processes that cannot go on.
     pub(super) failed: mpsc::UnboundedReceiver<Failed>,
 }
@@ -59,11 +61,16 @@ impl World {
             weather: parts.weather,
             start: parts.start,
             plan: plan.clone(),
+            token: None,
             failed,
         };
         world.machines[0].found();
         world.machines[0].start().await.context("machine 0")?;
         for index in 1..world.machines.len() {
+            if plan.shape.late() == Some(index) {
+                world.token = Some(world.token(index).await?);
+                continue;
+            }
             world
                 .join(index)
                 .await
@@ -73,15 +80,34 @@ impl World {
         Ok(world)
     }
 
+    async fn token(&self, index: usize) -> anyhow::Result<JoinToken> {
+        let founder = self.machines[0].node.as_ref().context("no founder")?;
+        let random = SeededRandom::new(draw::fork(self.plan.seed, &format!("token {index}")));
+        let region = REGIONS[self.machines[index].region];
+        Ok(create_token(founder, &random, SIM_CA, region, limits::JOIN_TOKEN_TTL).await?)
+    }
+
     /// With a token of the founder, through whichever node joined last: one
     /// that holds no CA key passes the request on.
     async fn join(&mut self, index: usize) -> anyhow::Result<()> {
-        let founder = self.machines[0].node.clone().context("no founder")?;
-        let random = SeededRandom::new(draw::fork(self.plan.seed, &format!("token {index}")));
-        let region = REGIONS[self.machines[index].region];
-        let token = create_token(&founder, &random, SIM_CA, region, limits::JOIN_TOKEN_TTL).await?;
-        let through = self.machines[index - 1].addr().to_string();
+        let token = self.token(index).await?;
+        let mut installed = self.machines.iter().take(index);
+        let last = installed.rfind(|machine| machine.id().is_some());
+        let through = last.context("nobody to join through")?.addr().to_string();
+        let reply = self.ask(index, token, vec![through]).await?;
         let machine = &mut self.machines[index];
+        machine.joined(reply)?;
+        machine.start().await
+    }
+
+    /// Asks to let a machine in. What is returned needs the world no more.
+    pub(super) fn ask(
+        &self,
+        index: usize,
+        token: JoinToken,
+        through: Vec<String>,
+    ) -> impl Future<Output = anyhow::Result<JoinReply>> + Send + use<> {
+        let machine = &self.machines[index];
         let host = self.net.host(machine.ip, None, SimOptions::default());
         let request = JoinRequest {
             token: token.secret().to_owned(),
@@ -90,9 +116,7 @@ impl World {
             shards: machine.shards(),
             voters: machine.voters(),
         };
-        let reply = ask(&host, &Numeric, &[through], token.ca, &request).await?;
-        machine.joined(reply)?;
-        machine.start().await
+        async move { ask(&host, &Numeric, &through, token.ca, &request).await }
     }
 
     /// Waits until every node knows every other, and every shard is placed.
@@ -110,8 +134,9 @@ impl World {
     fn sees_all(&self, node: &Node) -> bool {
         let placement = node.view.placement();
         let shards = REGIONS.len() * self.machines[0].shards() as usize;
-        node.view.members().len() == self.machines.len()
-            && placement.nodes().count() == self.machines.len()
+        let installed = self.machines.iter().filter(|m| m.id().is_some()).count();
+        node.view.members().len() == installed
+            && placement.nodes().count() == installed
             && placement.shards().count() == shards
     }
 

@@ -1,0 +1,145 @@
+//! What an operator does while the history runs: lets a node in, and moves
+//! everything off another. What does not work at once is tried again, as long
+//! as it takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use folkmoot_node::cluster::start::Node;
+use folkmoot_wire::proto::{DrainNode, JoinReply, MetaCommand, meta_command};
+use folkmoot_wire::{NodeId, ShardId};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::oracle::Oracle;
+use super::sometimes::State;
+use super::world::World;
+
+/// An answer is waited for this long.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// When all faults are over, everything is done within this time.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// What is to be done, and was not yet.
+pub struct Operator<'a> {
+    oracle: &'a Oracle,
+    joining: Option<(usize, JoinHandle<anyhow::Result<JoinReply>>)>,
+    /// Machines that are to be drained, or no longer.
+    drains: BTreeMap<usize, bool>,
+    /// Voters that shards were seen to have.
+    voters: BTreeSet<(ShardId, Vec<NodeId>)>,
+}
+
+impl<'a> Operator<'a> {
+    /// Nothing is to be done.
+    pub fn new(oracle: &'a Oracle) -> Self {
+        Self {
+            oracle,
+            joining: None,
+            drains: BTreeMap::new(),
+            voters: BTreeSet::new(),
+        }
+    }
+
+    /// Lets a machine in.
+    ///
+    /// # Errors
+    /// When it has no token.
+    pub fn join(&mut self, world: &World, machine: usize) -> anyhow::Result<()> {
+        let token = world.token.clone().context("it has no token")?;
+        let installed = world.machines.iter().filter(|m| m.id().is_some());
+        let through = installed.map(|m| m.addr().to_string()).collect();
+        let asked = tokio::spawn(world.ask(machine, token, through));
+        self.joining = Some((machine, asked));
+        Ok(())
+    }
+
+    /// Has a machine drained, or no longer.
+    pub fn drain(&mut self, machine: usize, draining: bool) {
+        self.drains.insert(machine, draining);
+    }
+
+    /// Goes on with everything. Gives a machine that was let in and is to be
+    /// started.
+    ///
+    /// # Errors
+    /// When the cluster's answer to the join is not one of this cluster.
+    pub async fn look(&mut self, world: &mut World) -> anyhow::Result<Option<usize>> {
+        for (machine, draining) in std::mem::take(&mut self.drains) {
+            if !self.try_drain(world, machine, draining).await {
+                self.drains.insert(machine, draining);
+            }
+        }
+        self.see(world);
+        let Some((machine, asked)) = self.joining.take_if(|(_, asked)| asked.is_finished()) else {
+            return Ok(None);
+        };
+        match asked.await? {
+            Ok(reply) => {
+                world.machines[machine].joined(reply)?;
+                Ok(Some(machine))
+            }
+            Err(_) => {
+                self.join(world, machine)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether nothing is left to be done.
+    ///
+    /// # Errors
+    /// When that is so for too long.
+    pub async fn rests(&self, since: Instant) -> anyhow::Result<bool> {
+        if self.joining.is_none() && self.drains.is_empty() {
+            return Ok(true);
+        }
+        if since.elapsed() > WITHIN {
+            let (joins, drains) = (self.joining.is_some(), &self.drains);
+            bail!("{WITHIN:?} after the faults, joining: {joins}, to drain: {drains:?}");
+        }
+        sleep(Duration::from_millis(500)).await;
+        Ok(false)
+    }
+
+    /// Whether it is done, or need not be.
+    async fn try_drain(&self, world: &World, machine: usize, draining: bool) -> bool {
+        let Some(id) = world.machines[machine].id() else {
+            return true;
+        };
+        let Some((_, node)) = world.nodes().next() else {
+            return false;
+        };
+        if draining && !node.lost_without(id).is_empty() {
+            self.oracle.sometimes.saw(State::DrainRefused);
+            return true;
+        }
+        command(node, id, draining).await
+    }
+
+    fn see(&mut self, world: &World) {
+        let Some((_, node)) = world.nodes().next() else {
+            return;
+        };
+        for shard in node.view.placement().shards() {
+            let before = self.voters.iter().any(|(id, _)| *id == shard.id);
+            let new = self.voters.insert((shard.id, shard.voters.clone()));
+            if before && new {
+                self.oracle.sometimes.saw(State::VotersChanged);
+            }
+        }
+    }
+}
+
+async fn command(node: &Node, id: NodeId, draining: bool) -> bool {
+    let command = MetaCommand {
+        now_ms: node.stamps.wall_ms(),
+        op: Some(meta_command::Op::DrainNode(DrainNode {
+            node: id.0,
+            draining,
+        })),
+    };
+    let done = timeout(PATIENCE, node.router.meta(&node.meta, command)).await;
+    matches!(done, Ok(Ok(_)))
+}
