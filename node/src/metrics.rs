@@ -1,5 +1,6 @@
 //! Every metric's name, in one place, and how it is observed.
 
+use folkmoot_wire::ShardId;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 use crate::cluster::parts::StatusSource;
@@ -10,6 +11,10 @@ const SHARD_APPLIED: &str = "folkmoot_shard_applied_index";
 const SHARD_WATERMARK: &str = "folkmoot_shard_watermark";
 const SHARD_FOLLOWERS: &str = "folkmoot_shard_followers";
 const SHARD_LEADS: &str = "folkmoot_shard_leads";
+const SHARD_TERM: &str = "folkmoot_shard_term";
+const SHARD_LEADERS: &str = "folkmoot_shard_leader_changes_total";
+const STALE_APPENDS: &str = "folkmoot_shard_stale_appends_refused_total";
+const VOTER_LAG: &str = "folkmoot_shard_voter_lag";
 const PUSHES_LOST: &str = "folkmoot_follow_pushes_lost_total";
 const COPIES_DIVERGED: &str = "folkmoot_copies_diverged_total";
 const FOLLOW_STREAMS: &str = "folkmoot_follow_streams_total";
@@ -21,6 +26,7 @@ const GOSSIP_PACKETS: &str = "folkmoot_gossip_packets_total";
 const GOSSIP_REFUSED: &str = "folkmoot_gossip_refused_total";
 const CLOCK_OFF: &str = "folkmoot_clock_off_seconds";
 const TENTATIVE: &str = "folkmoot_tentative_messages";
+const TENTATIVE_DONE: &str = "folkmoot_tentative_messages_total";
 const STORE_BYTES: &str = "folkmoot_store_bytes";
 
 /// Says what each metric means.
@@ -39,6 +45,19 @@ pub fn describe() {
         "nodes that follow a shard through this one"
     );
     describe_gauge!(SHARD_LEADS, "1 where this node sequences the shard");
+    describe_gauge!(SHARD_TERM, "Raft term of a shard voted on here: its epoch");
+    describe_counter!(
+        SHARD_LEADERS,
+        "times that a shard voted on here had another leader, or the same one in a later term"
+    );
+    describe_counter!(
+        STALE_APPENDS,
+        "messages refused because they came from a leader that is none any more"
+    );
+    describe_gauge!(
+        VOTER_LAG,
+        "entries of the Raft log that a voter of a shard led here is behind; 0 where it is not led"
+    );
     describe_counter!(
         PUSHES_LOST,
         "pushes that followers lost to full queues and fetched"
@@ -68,6 +87,10 @@ pub fn describe() {
         TENTATIVE,
         "messages that wait here for a home that cannot be reached"
     );
+    describe_counter!(
+        TENTATIVE_DONE,
+        "such messages accepted here, and committed or refused by the home in the end"
+    );
     describe_gauge!(STORE_BYTES, "bytes of the store on disk, about");
 }
 
@@ -78,6 +101,9 @@ pub fn observe(node: &Node) {
     gauge!(SESSIONS, "transport" => "websocket").set(status.sessions_ws as f64);
     gauge!(STORE_BYTES).set(node.store.approximate_bytes() as f64);
     gauge!(TENTATIVE).set(node.keeper.waiting() as f64);
+    for (what, count) in node.keeper.counts() {
+        counter!(TENTATIVE_DONE, "what" => what).absolute(count);
+    }
     for shard in &status.shards {
         let label = shard.shard.to_string();
         gauge!(SHARD_WATERMARK, "shard" => label.clone()).set(shard.followed as f64);
@@ -86,8 +112,10 @@ pub fn observe(node: &Node) {
             let leads = f64::from(u8::from(shard.leader == status.node));
             gauge!(SHARD_APPLIED, "shard" => label.clone()).set(shard.last_applied as f64);
             gauge!(SHARD_LEADS, "shard" => label.clone()).set(leads);
+            gauge!(SHARD_TERM, "shard" => label.clone()).set(shard.term as f64);
+            observe_voter(node, ShardId(shard.shard), &label);
         }
-        observe_feed(node, folkmoot_wire::ShardId(shard.shard), label);
+        observe_feed(node, ShardId(shard.shard), label);
     }
     if let Some(off) = node.clocks.off() {
         gauge!(CLOCK_OFF).set(off as f64 / 1_000.0);
@@ -95,7 +123,20 @@ pub fn observe(node: &Node) {
     observe_gossip(node);
 }
 
-fn observe_feed(node: &Node, shard: folkmoot_wire::ShardId, label: String) {
+fn observe_voter(node: &Node, shard: ShardId, label: &str) {
+    let Some(voter) = node.voters.get(shard) else {
+        return;
+    };
+    let label = || label.to_owned();
+    counter!(SHARD_LEADERS, "shard" => label()).absolute(voter.leadership.changes());
+    counter!(STALE_APPENDS, "shard" => label()).absolute(voter.raft.stale_appends());
+    for (node, behind) in voter.behind() {
+        let voter = node.0.to_string();
+        gauge!(VOTER_LAG, "shard" => label(), "voter" => voter).set(behind as f64);
+    }
+}
+
+fn observe_feed(node: &Node, shard: ShardId, label: String) {
     if let Some(feed) = node.feeds.get(shard) {
         counter!(PUSHES_LOST, "shard" => label.clone()).absolute(feed.status().borrow().lost);
     }

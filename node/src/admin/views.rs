@@ -76,6 +76,8 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "shards_led": led,
         "sessions": { "quic": status.sessions_quic, "websocket": status.sessions_ws },
         "clock_off_ms": running.node.clocks.off(),
+        "leader_changes": running.node.voters.all().iter().map(|voter| voter.leadership.changes()).sum::<u64>(),
+        "tentative": running.node.keeper.waiting(),
         "meta_version": placement.state().version,
         "not_survived": not_survived(&placement),
     }))
@@ -130,6 +132,7 @@ pub(super) async fn shards(State(admin): State<Arc<Admin>>) -> Json<Value> {
         .map(|shard| {
             let here = status.shards.iter().find(|s| s.shard == shard.id.0);
             let replica = node.voters.get(shard.id);
+            let behind = replica.as_ref().and_then(|replica| replica.behind().into_values().max());
             let membership = replica.map(|replica| replica.raft.membership());
             let upstream = node
                 .followers
@@ -146,6 +149,7 @@ pub(super) async fn shards(State(admin): State<Arc<Admin>>) -> Json<Value> {
                 "leader": here.map_or(0, |s| s.leader),
                 "term": here.map_or(0, |s| s.term),
                 "applied": here.map_or(0, |s| s.last_applied),
+                "behind": behind.unwrap_or(0),
                 "watermark": here.map_or(0, |s| s.followed),
                 "followers": here.map_or(0, |s| s.followers),
                 "upstream": upstream.map_or(0, |NodeId(n)| n),

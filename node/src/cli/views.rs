@@ -22,6 +22,8 @@ const STATUS: &[Column] = &[
     ("of them led", "shards_led"),
     ("sessions", "sessions"),
     ("clock off by (ms)", "clock_off_ms"),
+    ("changes of leaders seen", "leader_changes"),
+    ("messages waiting for their home", "tentative"),
     ("not survived", "not_survived"),
 ];
 
@@ -55,6 +57,7 @@ const SHARDS: &[Column] = &[
     ("leader", "leader"),
     ("term", "term"),
     ("applied", "applied"),
+    ("slowest voter behind by", "behind"),
     ("watermark", "watermark"),
     ("upstream", "upstream"),
     ("followers", "followers"),

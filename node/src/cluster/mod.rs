@@ -10,6 +10,7 @@ pub mod follow;
 pub mod gossip;
 pub mod join;
 pub mod joiner;
+pub mod leadership;
 pub mod machine;
 pub mod meta;
 mod movers;

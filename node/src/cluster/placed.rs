@@ -9,8 +9,10 @@ use folkmoot_replication::placement::Shard;
 use folkmoot_storage::keys;
 use folkmoot_wire::ShardId;
 use folkmoot_wire::proto::MetaCommand;
+use tokio_util::sync::CancellationToken;
 
 use super::follow::{self, FollowParts};
+use super::leadership::Leadership;
 use super::machine::MetaMachine;
 use super::meta::MetaHost;
 use super::parts::StartError;
@@ -41,7 +43,7 @@ impl Node {
             self.raft_options(ShardId::META),
         )
         .await?;
-        self.heed(&raft);
+        self.heed(&raft, self.stop.child_token());
         self.meta.set_raft(raft);
         if let Some(command) = found {
             self.router
@@ -98,11 +100,13 @@ impl Node {
         Ok(())
     }
 
-    /// A replica that stopped after a fault stops the node: it would answer
-    /// nothing more and still be counted on.
-    pub(super) fn heed(&self, raft: &RaftShard) {
+    /// Follows who leads. And a replica that stopped after a fault stops the
+    /// node: it would answer nothing more and still be counted on.
+    pub(super) fn heed(&self, raft: &Arc<RaftShard>, stop: CancellationToken) -> Arc<Leadership> {
         let (mut failed, fatal) = (raft.failed(), self.fatal.clone());
-        let stop = self.stop.clone();
+        let leadership = Arc::<Leadership>::default();
+        let watch = Arc::clone(&leadership).run(self.me, Arc::clone(raft), stop.clone());
+        self.tasks.spawn(watch);
         self.tasks.spawn(async move {
             let why = tokio::select! {
                 biased;
@@ -114,6 +118,7 @@ impl Node {
             };
             let _ = fatal.send(why).await;
         });
+        leadership
     }
 
     async fn start_follower(&self, shard: &Shard) -> Result<(), StartError> {

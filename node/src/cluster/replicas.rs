@@ -147,9 +147,10 @@ impl Node {
             options,
         )
         .await?;
-        self.heed(&raft);
         let stop = self.stop.child_token();
-        let voter = VoterShard::start(shard.id, raft, Arc::clone(&self.stamps), stop.clone());
+        let leadership = self.heed(&raft, stop.clone());
+        let stamps = Arc::clone(&self.stamps);
+        let voter = VoterShard::start(shard.id, raft, leadership, stamps, stop.clone());
         let outbox = Outbox {
             voter: voter.clone(),
             published: feed.status(),

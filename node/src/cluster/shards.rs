@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::commands::{Commands, payload};
+use super::leadership::Leadership;
 use crate::ports::Stamps;
 
 /// Payloads of one shard under way at once.
@@ -47,6 +48,8 @@ pub struct VoterShard {
     pub id: ShardId,
     /// Its replica here.
     pub raft: Arc<RaftShard>,
+    /// How often its leader changed.
+    pub leadership: Arc<Leadership>,
     queue: mpsc::Sender<Waiting>,
     /// Ends what runs beside it.
     stop: CancellationToken,
@@ -58,6 +61,7 @@ impl VoterShard {
     pub fn start(
         id: ShardId,
         raft: Arc<RaftShard>,
+        leadership: Arc<Leadership>,
         stamps: Arc<Stamps>,
         stop: CancellationToken,
     ) -> Self {
@@ -67,6 +71,7 @@ impl VoterShard {
         Self {
             id,
             raft,
+            leadership,
             queue,
             stop,
         }
@@ -76,6 +81,19 @@ impl VoterShard {
     pub async fn end(&self) {
         self.stop.cancel();
         self.raft.shutdown().await;
+    }
+
+    /// How many entries of the log each voter is behind, by what its leader
+    /// knows; 0 where that is not known.
+    #[must_use]
+    pub fn behind(&self) -> BTreeMap<NodeId, u64> {
+        let (status, now) = (self.raft.status(), self.raft.membership());
+        let known = |node: &NodeId| match now.matched.get(node) {
+            Some(matched) if status.is_leader => status.last_log.saturating_sub(*matched),
+            _ => 0,
+        };
+        let voters = status.voters.iter();
+        voters.map(|node| (*node, known(node))).collect()
     }
 
     /// Puts commands in order and waits for their outcomes.

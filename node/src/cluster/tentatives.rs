@@ -14,6 +14,7 @@ mod handover;
 mod show;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -63,6 +64,15 @@ pub struct Keeper {
     began: Instant,
     work: Notify,
     show: OnceLock<Show>,
+    counts: Counts,
+}
+
+/// What became of messages here since the start.
+#[derive(Debug, Default)]
+struct Counts {
+    accepted: AtomicU64,
+    committed: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl Keeper {
@@ -103,6 +113,7 @@ impl Keeper {
             began: Instant::now(),
             work: Notify::new(),
             show: OnceLock::new(),
+            counts: Counts::default(),
         })
     }
 
@@ -128,6 +139,22 @@ impl Keeper {
     /// Messages that wait for a home here, or are shown.
     pub fn waiting(&self) -> usize {
         self.known.lock().len()
+    }
+
+    /// Since the start: messages accepted from this edge's clients, and what
+    /// the home made of those that were kept here, by name.
+    pub fn counts(&self) -> [(&'static str, u64); 3] {
+        let Counts {
+            accepted,
+            committed,
+            refused,
+        } = &self.counts;
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [
+            ("accepted", of(accepted)),
+            ("committed", of(committed)),
+            ("refused", of(refused)),
+        ]
     }
 
     /// Takes what was said while the home cannot be reached. Answers once it
@@ -169,6 +196,8 @@ impl Keeper {
         let outcomes = self.keep(&said).await?;
         self.second_copy(shard, group, &said).await?;
         self.work.notify_one();
+        let accepted = outcomes.len() as u64;
+        self.counts.accepted.fetch_add(accepted, Ordering::Relaxed);
         Ok(outcomes)
     }
 
@@ -312,6 +341,11 @@ impl Keeper {
             if let Some(tentative) = self.known.lock().settle(group, attempt) {
                 let key = keys::node::tentative(&group, &tentative.id());
                 batch.delete(Table::Node, key);
+                let count = match settled.error {
+                    None => &self.counts.committed,
+                    Some(_) => &self.counts.refused,
+                };
+                count.fetch_add(1, Ordering::Relaxed);
                 shown.push((group, settled));
             }
         }

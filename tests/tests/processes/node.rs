@@ -95,6 +95,18 @@ impl Running {
             .is_some_and(|(status, _)| status == 200)
     }
 
+    /// The sum of a metric's values, of those series whose labels have all of
+    /// these in them. `None`: there are none.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> Option<f64> {
+        let (_, metrics) = self.http("GET /metrics", "")?;
+        let series = metrics.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let named = rest.starts_with(['{', ' ']) && labels.iter().all(|l| rest.contains(l));
+            rest.rsplit(' ').next().filter(|_| named)?.parse().ok()
+        });
+        series.fold(None, |sum, value: f64| Some(sum.unwrap_or(0.0) + value))
+    }
+
     /// A token for a client.
     pub fn token(&self, subject: &str) -> String {
         let body = format!("{{\"subject\":\"{subject}\"}}");

@@ -40,6 +40,19 @@ fn voters(node: &Node) -> Vec<BTreeSet<u64>> {
         .collect()
 }
 
+/// What the node that leads tells of another's death.
+fn shown_to_operators(node: &Node, dead: usize) {
+    let changes = node.at.metric("folkmoot_shard_leader_changes_total", &[]);
+    assert!(changes.is_some_and(|changes| changes >= 3.0), "{changes:?}");
+    let status = node.json(&["status"]);
+    assert_eq!(status["leader_changes"].as_f64(), changes);
+    let dead = format!("voter=\"{dead}\"");
+    let behind = node.at.metric("folkmoot_shard_voter_lag", &[&dead]);
+    assert!(behind.is_some_and(|behind| behind > 0.0), "{behind:?}");
+    let log = node.log();
+    assert!(log.contains("this node leads the shard"), "{log}");
+}
+
 #[test]
 fn two_of_three_go_on_and_the_third_catches_up() {
     let flags = ["--shards", "2", "--voters", "3", "--follow", "full"];
@@ -85,7 +98,9 @@ fn two_of_three_go_on_and_the_third_catches_up() {
         .filter(|(at, _)| *at != dead)
         .map(|(_, node)| node)
         .collect();
-    assert_ne!(leader(&left, &group) - 1, dead);
+    let leads = leader(&left, &group) - 1;
+    assert_ne!(leads, dead);
+    shown_to_operators(&cluster.nodes[leads], dead + 1);
     cluster.nodes[dead].again();
     // Its client carries on by itself.
     let sent = runtime.block_on(clients[dead].group(id).send("back again"));
