@@ -16,6 +16,7 @@ use crate::log::ShardLog;
 use crate::stage::Stage;
 use crate::types::{Types, Vote};
 use crate::wire::{Kind, decode, decode_append, decode_part, encode};
+use crate::{Mark, RaftLink};
 
 /// The receiving end of one replica.
 pub(crate) struct Inbound {
@@ -24,6 +25,7 @@ pub(crate) struct Inbound {
     stage: Arc<Stage>,
     /// Appends refused because they were of an older term.
     stale: AtomicU64,
+    link: Arc<dyn RaftLink>,
     pub(crate) log: ShardLog,
 }
 
@@ -45,12 +47,14 @@ impl Inbound {
         raft: Raft<Types, Applier>,
         store: Arc<dyn Store>,
         log: ShardLog,
+        link: Arc<dyn RaftLink>,
     ) -> Self {
         Self {
             shard,
             raft,
             stage: Stage::new(shard, store),
             stale: AtomicU64::new(0),
+            link,
             log,
         }
     }
@@ -76,6 +80,7 @@ impl Inbound {
             shard: self.shard.0,
             kind: kind as u32,
             payload,
+            held: 0,
         }
     }
 
@@ -94,6 +99,11 @@ impl Inbound {
             Kind::Append => {
                 let request = decode_append(bytes)?;
                 check_sender(from, &request.vote)?;
+                if message.held > 0 {
+                    let term = request.vote.leader_id.term;
+                    let index = message.held;
+                    self.link.saw(from, self.shard, Mark { term, index });
+                }
                 without!(EpochCheck => {
                     let mut request = request;
                     let now = raft.with_raft_state(|state| *state.vote_ref()).await;

@@ -8,6 +8,7 @@
 //! [`RaftLink`]. Terms have at most one leader, so `(term)` is an epoch.
 
 mod applier;
+mod check;
 mod codec;
 mod inbound;
 mod install;
@@ -17,6 +18,7 @@ mod network;
 mod options;
 mod pages;
 mod port;
+mod promise;
 mod retired;
 mod shard;
 mod stage;
@@ -24,13 +26,15 @@ mod tail;
 mod types;
 mod wire;
 
+pub use check::check;
 pub use codec::entry_author;
 pub use membership::Membership;
 pub use options::{ConsensusError, RaftOptions};
 pub use port::{
-    LinkError, Machine, MachineError, Position, ProposeError, Proposed, RaftLink, Range, Room,
-    Sequencer, Status,
+    LinkError, Machine, MachineError, Mark, Position, ProposeError, Proposed, RaftLink, Range,
+    Room, Sequencer, Status,
 };
+pub use promise::{LastEntry, Promise, promise, remember};
 pub use retired::{holds, retire};
 pub use shard::RaftShard;
 

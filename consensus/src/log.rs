@@ -36,6 +36,7 @@ struct Inner {
     commit: Arc<dyn Commit>,
     append_bytes: usize,
     tail: Mutex<Tail>,
+    /// The last one that is on disk.
     vote: Mutex<Option<Vote>>,
     /// The last append that is durable, or why there will be no more.
     durable: watch::Sender<Result<u64, StoreError>>,
@@ -110,6 +111,19 @@ impl ShardLog {
     /// Whether this log itself does.
     pub(crate) fn lacks_retired(&self) -> bool {
         self.is_short(lock(&self.0.tail).last().as_ref())
+    }
+
+    /// Up to which index the log is on disk, if the vote of `term` is too: then
+    /// all that was appended and cut off before has settled.
+    pub(crate) fn held_in(&self, term: u64) -> u64 {
+        let vote = *lock(&self.0.vote);
+        let voted = vote.filter(|vote| vote.leader_id.term == term);
+        voted.map_or(0, |_| lock(&self.0.tail).held())
+    }
+
+    /// The last log id that was here, on disk or on its way there.
+    pub(crate) fn last_ever(&self) -> Option<LogId> {
+        lock(&self.0.tail).last().max(self.0.retired)
     }
 
     /// Whether this shard never had a vote or an entry here.
@@ -324,6 +338,7 @@ impl RaftLogStorage<Types> for ShardLog {
             let key = keys::entry(self.0.shard, entry.log_id.index);
             batch.put(Table::Raft, key, encode_entry(entry)?);
         }
+        let last = entries.last().map_or(0, |entry| entry.log_id.index);
         let number = {
             let mut tail = lock(&self.0.tail);
             if let Some(committed) = tail.take_committed() {
@@ -348,7 +363,9 @@ impl RaftLogStorage<Types> for ShardLog {
             batch,
             Box::new(move |result| {
                 if result.is_ok() {
-                    lock(&log.tail).stored(number);
+                    let mut tail = lock(&log.tail);
+                    tail.stored(number);
+                    tail.hold(last);
                 }
                 let durable = result.clone().map(|()| number);
                 log.durable.send_modify(|last| *last = durable);

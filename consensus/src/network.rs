@@ -21,10 +21,11 @@ use serde::de::DeserializeOwned;
 
 use crate::applier::{Snapshot, SnapshotData};
 use crate::codec::damaged;
+use crate::log::ShardLog;
 use crate::pages::{PageReader, to_wire};
-use crate::types::{Types, Vote};
+use crate::types::{LogId, Types, Vote};
 use crate::wire::{Kind, PartHeader, decode, encode, encode_append, encode_part};
-use crate::{LinkError, RaftLink, RaftOptions};
+use crate::{LinkError, Mark, RaftLink, RaftOptions};
 
 type RpcError = RPCError<Types>;
 
@@ -34,6 +35,7 @@ pub(crate) struct Network {
     shard: ShardId,
     me: NodeId,
     link: Arc<dyn RaftLink>,
+    log: ShardLog,
     call_deadline: Duration,
     install_deadline: Duration,
     part_bytes: usize,
@@ -46,12 +48,14 @@ impl Network {
         shard: ShardId,
         me: NodeId,
         link: Arc<dyn RaftLink>,
+        log: ShardLog,
         options: &RaftOptions,
     ) -> Self {
         Self {
             shard,
             me,
             link,
+            log,
             call_deadline: options.call_deadline,
             install_deadline: options.install_deadline,
             part_bytes: options.part_bytes,
@@ -77,16 +81,28 @@ pub(crate) struct Way {
     to: NodeId,
 }
 
+/// The last entry of a log that took these.
+fn last_of(request: &AppendEntriesRequest<Types>) -> Option<LogId> {
+    let last = request.entries.last().map(|entry| entry.log_id);
+    last.or(request.prev_log_id)
+}
+
 fn broken(error: &io::Error) -> RpcError {
     NetworkError::new(error).into()
 }
 
 impl Way {
+    fn saw(&self, term: u64, index: u64) {
+        let (to, shard) = (self.to, self.network.shard);
+        self.network.link.saw(to, shard, Mark { term, index });
+    }
+
     async fn call(
         &self,
         kind: Kind,
         action: RPCTypes,
         payload: Bytes,
+        held: u64,
         deadline: Duration,
     ) -> Result<Bytes, RpcError> {
         let timed_out = || {
@@ -101,6 +117,7 @@ impl Way {
             shard: self.network.shard.0,
             kind: kind as u32,
             payload,
+            held,
         };
         // The link keeps the deadline too; this one holds whatever it does.
         let call = self.network.link.call(self.to, message, deadline);
@@ -131,8 +148,19 @@ impl Way {
         payload: io::Result<Bytes>,
         deadline: Duration,
     ) -> Result<T, RpcError> {
+        self.ask_holding(kind, action, payload, 0, deadline).await
+    }
+
+    async fn ask_holding<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        action: RPCTypes,
+        payload: io::Result<Bytes>,
+        held: u64,
+        deadline: Duration,
+    ) -> Result<T, RpcError> {
         let payload = payload.map_err(|error| broken(&error))?;
-        let answer = self.call(kind, action, payload, deadline).await?;
+        let answer = self.call(kind, action, payload, held, deadline).await?;
         decode(&answer).map_err(|error| broken(&error))
     }
 
@@ -193,8 +221,21 @@ impl RaftNetworkV2<Types> for Way {
             self.network.call_deadline
         };
         let payload = encode_append(&request);
-        self.ask(Kind::Append, RPCTypes::AppendEntries, payload, deadline)
-            .await
+        let action = RPCTypes::AppendEntries;
+        let term = request.vote.leader_id.term;
+        let held = self.network.log.held_in(term);
+        let answer = self
+            .ask_holding(Kind::Append, action, payload, held, deadline)
+            .await?;
+        let last = match &answer {
+            AppendEntriesResponse::Success => Some(last_of(&request)),
+            AppendEntriesResponse::PartialSuccess(last) => Some(*last),
+            _ => None,
+        };
+        if let Some(last) = last {
+            self.saw(term, last.map_or(0, |last| last.index));
+        }
+        Ok(answer)
     }
 
     async fn vote(
@@ -203,8 +244,13 @@ impl RaftNetworkV2<Types> for Way {
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RpcError> {
         let payload = encode(&request);
-        self.ask(Kind::Vote, RPCTypes::Vote, payload, option.soft_ttl())
-            .await
+        let answer: VoteResponse<Types> = self
+            .ask(Kind::Vote, RPCTypes::Vote, payload, option.soft_ttl())
+            .await?;
+        if answer.vote_granted && answer.vote == request.vote {
+            self.saw(request.vote.leader_id.term, 0);
+        }
+        Ok(answer)
     }
 
     async fn pre_vote(

@@ -135,6 +135,9 @@ impl RaftOptions {
             // A restarted leader asks for a new term: an epoch is one run of
             // one leader.
             enable_leader_restore: Some(false),
+            // A follower whose folder was put back begins anew where it ends;
+            // that it helps nobody to forget is kept elsewhere (`promise`).
+            allow_log_reversion: Some(true),
             ..Config::default()
         }
         .validate()

@@ -98,9 +98,26 @@ pub enum LinkError {
     Broken(String),
 }
 
+/// What a replica was heard to have on disk: a vote in a term, and in that term
+/// all entries up to an index. A replica never goes back behind it, unless its
+/// disk does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Mark {
+    /// The term.
+    pub term: u64,
+    /// Index of the entry; 0: only the vote.
+    pub index: u64,
+}
+
 /// How replicas reach each other.
 #[async_trait]
 pub trait RaftLink: Send + Sync {
+    /// Node `of` said that it has this of the shard on disk. Called often; must
+    /// not block.
+    fn saw(&self, of: NodeId, shard: ShardId, mark: Mark) {
+        let _ = (of, shard, mark);
+    }
+
     /// Sends `message` to the [`Sequencer::handle`] of the same shard on node
     /// `to` and returns its answer.
     async fn call(

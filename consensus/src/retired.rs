@@ -14,6 +14,7 @@ use crate::ConsensusError;
 use crate::codec::encode_record;
 use crate::install::{read_applied, read_marker};
 use crate::log::{last_stored, make_durable, record};
+use crate::promise::last_ever;
 use crate::types::{LogId, Vote};
 
 /// The last log id that was here before the log was forgotten.
@@ -49,15 +50,7 @@ pub async fn retire(
     // What the replica appended last may still be on its way.
     make_durable(commit, Batch::new()).await.map_err(broken)?;
     let vote: Option<Vote> = record(store, "the vote", &keys::vote(shard))?;
-    let purged: Option<LogId> = record(store, "the purge mark", &keys::purged(shard))?;
-    let applied = read_applied(shard, store).map_err(broken)?;
-    let last = [
-        read(shard, store)?,
-        last_stored(shard, store)?,
-        purged,
-        applied.and_then(|applied| applied.last_log_id),
-    ];
-    let last = last.into_iter().max().flatten();
+    let last = last_ever(shard, store)?;
     let (from, to) = keys::shard_range(shard);
     batch.delete_range(Table::Raft, from, to);
     if let Some(vote) = vote {

@@ -22,7 +22,8 @@ use crate::log::ShardLog;
 use crate::network::Network;
 use crate::types::{Command, Runtime, Types};
 use crate::{
-    ConsensusError, Machine, ProposeError, Proposed, RaftLink, RaftOptions, Sequencer, Status,
+    ConsensusError, Machine, Promise, ProposeError, Proposed, RaftLink, RaftOptions, Sequencer,
+    Status,
 };
 
 /// One replica of one shard, on openraft.
@@ -73,7 +74,7 @@ impl RaftShard {
         .await?;
         let pristine = log.is_pristine() && applier.is_pristine();
         let (kept, gate) = (log.clone(), applier.gate());
-        let network = Network::new(shard, me, link, &options);
+        let network = Network::new(shard, me, Arc::clone(&link), log.clone(), &options);
         // Every node and shard draws its own election timeouts, the same ones
         // in every run with the same seed.
         let seed = options.seed ^ (u64::from(me.0) << 32) ^ u64::from(shard.0);
@@ -101,7 +102,7 @@ impl RaftShard {
         let this = Arc::new(Self {
             shard,
             me,
-            inbound: Inbound::new(shard, raft.clone(), store, kept),
+            inbound: Inbound::new(shard, raft.clone(), store, kept, link),
             raft,
             status,
             failed,
@@ -149,6 +150,20 @@ impl RaftShard {
     /// Set, with the cause, when the replica stopped after a fault.
     pub fn failed(&self) -> watch::Receiver<Option<String>> {
         self.failed.clone()
+    }
+
+    /// What this replica must not go back behind, on disk or on its way there.
+    pub fn promise(&self) -> Promise {
+        let term = self.raft.metrics().borrow_watched().current_term;
+        Promise::new(term, self.inbound.log.last_ever())
+    }
+
+    /// The last entry that was here once and is not here again yet. Until it
+    /// is, this replica neither stands for election nor helps a shorter log.
+    pub fn lacks(&self) -> Option<u64> {
+        let log = &self.inbound.log;
+        let lacks = log.lacks_retired();
+        lacks.then(|| log.last_ever().map_or(0, |last| last.index))
     }
 
     /// Appends of older terms that were refused here since the start.

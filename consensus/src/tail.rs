@@ -18,6 +18,8 @@ pub(crate) struct Tail {
     stored: u64,
     appends: u64,
     last: Option<LogId>,
+    /// Up to here the log is on disk.
+    held: u64,
     purged: Option<LogId>,
     committed: Option<LogId>,
     committed_is_new: bool,
@@ -33,6 +35,7 @@ impl Tail {
         Self {
             max_bytes,
             last: last.max(purged),
+            held: last.max(purged).map_or(0, |last| last.index),
             purged,
             committed,
             ..Self::default()
@@ -83,6 +86,17 @@ impl Tail {
             self.bytes -= entry_len(&entry);
         }
         self.last = last;
+        self.held = self.held.min(last.map_or(0, |last| last.index));
+    }
+
+    /// The append that ends at `index` is on disk. What was cut off meanwhile
+    /// does not count.
+    pub(crate) fn hold(&mut self, index: u64) {
+        self.held = index.min(self.last.map_or(0, |last| last.index));
+    }
+
+    pub(crate) fn held(&self) -> u64 {
+        self.held
     }
 
     /// Forgets the entries up to `upto`. Returns the first index that was

@@ -27,7 +27,7 @@ use folkmoot_wire::proto::{
 
 use crate::cluster::join::Joining;
 use crate::cluster::meta::MetaHost;
-use crate::cluster::parts::{GossipParts, Parts, next_incarnation};
+use crate::cluster::parts::{GossipParts, Parts, next_start};
 use crate::cluster::start::{Node, digest_key};
 use crate::config::Config;
 use crate::edge::{Auth, EdgeOptions};
@@ -123,7 +123,7 @@ async fn open(
         Arc::clone(&store),
         CommitOptions::default(),
     )?);
-    let incarnation = next_incarnation(&*store)?;
+    let started = next_start(&*store, SystemClock.wall_ms())?;
     let Sockets {
         quic,
         gossip,
@@ -144,6 +144,13 @@ async fn open(
         None => folder.first_meta()?.unwrap_or_default(),
     };
     let found = found_command(config, &identity, &meta, &at)?;
+    if found.is_some() && folder.has_founded() {
+        bail!(
+            "the store in {} is empty, and this node made its cluster long ago: its meta shard is lost with the store. Put a backup of {} back; a new cluster is made in another folder",
+            folder.store().display(),
+            folder.path().display()
+        );
+    }
     let gossip = gossip_parts(config, &identity, &meta, gossip, &at)?;
     let (issuer, audience) = (
         config.text("issuer").to_owned(),
@@ -157,7 +164,7 @@ async fn open(
             me: NodeId(identity.node),
             region: identity.region.clone(),
             cluster: identity.cluster_bytes()?,
-            incarnation,
+            started,
             meta,
             found,
             follow_all: config.text("follow") == "full",
@@ -179,6 +186,9 @@ async fn open(
         joins.port(),
     )
     .await?;
+    if identity.founder {
+        folder.founded()?;
+    }
     joins.connect(&node);
     let replace_after = config.number("replace_after")?;
     node.keep_shape(Duration::from_secs(replace_after.into()));

@@ -107,6 +107,24 @@ pub const CLOCK_ROUND_TRIP: Duration = Duration::from_millis(400);
 /// ...and forgets what it heard after this time.
 pub const CLOCK_SAMPLE_LIFE: Duration = Duration::from_secs(60);
 
+/// A node asks what others know of it this often while it waits to vote...
+pub const ASK_SOON: Duration = Duration::from_millis(300);
+/// ...and this often afterwards...
+pub const ASK_EVERY: Duration = Duration::from_secs(2);
+/// ...of so many of them, those with replicas of its shards first.
+pub const ASK_PEERS: usize = 16;
+/// An answer may take this long.
+pub const ASK_DEADLINE: Duration = Duration::from_secs(1);
+/// It waits this long for all voters of a shard to answer; then a quorum does.
+pub const ASK_ALL_FOR: Duration = Duration::from_secs(3);
+/// A node whose folder turned out to be older waits this long before it learns
+/// what it forgot: another process under its number has noticed and stopped.
+pub const ASK_ANEW_AFTER: Duration = Duration::from_secs(4);
+/// Shards asked for in one question. More are not answered.
+pub const ASK_SHARDS: usize = 4_096;
+/// What others were heard to have on disk is written down this often.
+pub const MARKS_EVERY: Duration = Duration::from_secs(1);
+
 /// Pushes waiting for one follower. Full: dropped, and the next one is
 /// `lossy`; the follower closes the gap from heads.
 pub const FOLLOW_QUEUE: usize = 1_024;

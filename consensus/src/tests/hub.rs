@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use folkmoot_wire::{NodeId, proto};
+use folkmoot_wire::{NodeId, ShardId, proto};
 use tokio::time::Instant;
 
-use crate::{LinkError, RaftLink, RaftShard, Sequencer};
+use crate::{LinkError, Mark, RaftLink, RaftShard, Sequencer};
 
 const LATENCY: Duration = Duration::from_millis(5);
 
@@ -21,6 +21,7 @@ pub(super) struct Hub {
     nodes: Mutex<BTreeMap<NodeId, Weak<RaftShard>>>,
     cut: Mutex<BTreeSet<(NodeId, NodeId)>>,
     trace: Mutex<Vec<Traced>>,
+    marks: Mutex<Vec<(NodeId, Mark)>>,
 }
 
 struct Link {
@@ -35,6 +36,7 @@ impl Hub {
             nodes: Mutex::default(),
             cut: Mutex::default(),
             trace: Mutex::default(),
+            marks: Mutex::default(),
         })
     }
 
@@ -81,6 +83,13 @@ impl Hub {
         self.cut.lock().unwrap().clear();
     }
 
+    /// What a node was heard to have on disk.
+    pub(super) fn marks(&self, of: NodeId) -> Vec<Mark> {
+        let marks = self.marks.lock().unwrap();
+        let marks = marks.iter().filter(|(node, _)| *node == of);
+        marks.map(|(_, mark)| *mark).collect()
+    }
+
     pub(super) fn trace(&self) -> Vec<Traced> {
         self.trace.lock().unwrap().clone()
     }
@@ -96,6 +105,10 @@ impl Hub {
 
 #[async_trait]
 impl RaftLink for Link {
+    fn saw(&self, of: NodeId, _: ShardId, mark: Mark) {
+        self.hub.marks.lock().unwrap().push((of, mark));
+    }
+
     async fn call(
         &self,
         to: NodeId,

@@ -7,6 +7,7 @@ mod group;
 mod hub;
 mod install;
 mod ledger;
+mod older;
 mod protocol;
 mod restart;
 mod single;

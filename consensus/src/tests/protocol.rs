@@ -14,6 +14,7 @@ fn message(kind: u32, payload: Bytes) -> proto::RaftMessage {
         shard: SHARD.0,
         kind,
         payload,
+        held: 0,
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse 
         let off = node.clocks.off().unwrap_or(0);
         waiting.push(format!("the clock is {off} ms ahead of its peers' median"));
     }
+    waiting.extend(node.standing.troubles());
     if waiting.is_empty() && !node.view.placement().state().nodes.is_empty() {
         (StatusCode::OK, "ready".to_owned())
     } else {
@@ -78,6 +79,7 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "clock_off_ms": running.node.clocks.off(),
         "leader_changes": running.node.voters.all().iter().map(|voter| voter.leadership.changes()).sum::<u64>(),
         "tentative": running.node.keeper.waiting(),
+        "waits_to_vote": running.node.standing.troubles(),
         "meta_version": placement.state().version,
         "not_survived": not_survived(&placement),
     }))

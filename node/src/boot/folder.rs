@@ -20,6 +20,9 @@ use crate::cluster::join::CERTIFICATE_LIFE;
 use crate::config::Config;
 use crate::ports::Random;
 
+/// There when the cluster was made.
+const FOUNDED: &str = "founded";
+
 /// Which kind of cluster a node was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -201,8 +204,21 @@ impl Folder {
         Ok(NodeIdentity::new(&key, certificate, ca, UnixTime::now())?)
     }
 
+    /// Whether the cluster's founder made it already.
+    pub(super) fn has_founded(&self) -> bool {
+        self.path.join(FOUNDED).exists()
+    }
+
+    /// From now on an empty store is a lost one.
+    pub(super) fn founded(&self) -> anyhow::Result<()> {
+        match self.has_founded() {
+            true => Ok(()),
+            false => self.write(FOUNDED, b""),
+        }
+    }
+
     /// What a joiner was told of the cluster, for its first start.
-    pub(super) fn first_meta(&self) -> anyhow::Result<Option<MetaState>> {
+    pub(crate) fn first_meta(&self) -> anyhow::Result<Option<MetaState>> {
         let path = self.path.join("meta.first");
         if !path.exists() {
             return Ok(None);

@@ -24,6 +24,7 @@ const STATUS: &[Column] = &[
     ("clock off by (ms)", "clock_off_ms"),
     ("changes of leaders seen", "leader_changes"),
     ("messages waiting for their home", "tentative"),
+    ("waits to vote", "waits_to_vote"),
     ("not survived", "not_survived"),
 ];
 
@@ -35,7 +36,7 @@ const NODES: &[Column] = &[
     ("state", "state"),
     ("draining", "draining"),
     ("replicas", "replicas"),
-    ("starts", "incarnation"),
+    ("start", "incarnation"),
 ];
 
 const REGIONS: &[Column] = &[

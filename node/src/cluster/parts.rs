@@ -9,7 +9,7 @@ use folkmoot_consensus::{ConsensusError, RaftOptions};
 use folkmoot_gossip::{Datagrams, GossipError, Keyring, StateKind, SwimConfig};
 use folkmoot_replication::apply::ApplyError;
 use folkmoot_replication::reconcile::RowSums;
-use folkmoot_storage::{Batch, Commit, Store, StoreError, Table};
+use folkmoot_storage::{Batch, Commit, Store, StoreError, Table, keys};
 use folkmoot_transport::{Dial, Listener};
 use folkmoot_wire::proto::{JoinReply, JoinRequest, MetaCommand, MetaState, NodeStatus};
 use folkmoot_wire::{Fault, NodeId};
@@ -41,8 +41,8 @@ pub struct Parts {
     pub region: String,
     /// The cluster.
     pub cluster: [u8; 16],
-    /// Rises with every start.
-    pub incarnation: u64,
+    /// This start, and the one before.
+    pub started: Started,
     /// What is known of the cluster from before.
     pub meta: MetaState,
     /// This node makes the cluster: the command that does.
@@ -82,28 +82,40 @@ pub struct GossipParts {
     pub state: StateKind,
 }
 
-/// Key, in [`Table::Node`], of the number of starts.
-const INCARNATION: &[u8] = b"incarnation";
+/// The number of a start. It rises, and is the time in milliseconds since 1970
+/// where that rises: so a node whose folder was put back is seldom behind what
+/// is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// What the folder said before; 0: it never started.
+    pub before: u64,
+    /// This one.
+    pub now: u64,
+}
 
-/// Counts this start of the node: its incarnation.
+/// Numbers this start of the node.
 ///
 /// # Errors
 /// When the store fails.
-pub fn next_incarnation(store: &dyn Store) -> Result<u64, StoreError> {
-    let last = store
-        .get(Table::Node, INCARNATION)?
-        .and_then(|bytes| <[u8; 8]>::try_from(&bytes[..]).ok())
-        .map_or(0, u64::from_be_bytes);
-    let next = last + 1;
+pub fn next_start(store: &dyn Store, wall_ms: u64) -> Result<Started, StoreError> {
+    let before = node_number(store, keys::node::INCARNATION)?;
+    let now = wall_ms.max(before + 1);
     let mut batch = Batch::default();
     batch.put(
         Table::Node,
-        Bytes::from_static(INCARNATION),
-        Bytes::copy_from_slice(&next.to_be_bytes()),
+        Bytes::from_static(keys::node::INCARNATION),
+        Bytes::copy_from_slice(&now.to_be_bytes()),
     );
     store.write(batch)?;
     store.sync()?;
-    Ok(next)
+    Ok(Started { before, now })
+}
+
+/// A number in [`Table::Node`]; 0 when there is none.
+pub(super) fn node_number(store: &dyn Store, key: &[u8]) -> Result<u64, StoreError> {
+    let value = store.get(Table::Node, key)?;
+    let number = value.and_then(|bytes| <[u8; 8]>::try_from(&bytes[..]).ok());
+    Ok(number.map_or(0, u64::from_be_bytes))
 }
 
 /// Why a node did not start.
@@ -123,4 +135,12 @@ pub enum StartError {
     Meta(String),
     #[error("the cluster could not be made: {0}")]
     Found(Fault),
+    #[error(
+        "another process has started as node {node} since (node {by} knows it), from a copy of this data folder: two nodes must not share one. Keep one of the two, the later one as a rule, and join the other as a new node with an empty folder"
+    )]
+    Replaced { node: NodeId, by: NodeId },
+    #[error(
+        "the data folder is older than what this node had ({0}): start the node again, it then catches up with the others before it votes"
+    )]
+    Older(String),
 }

@@ -39,7 +39,7 @@ impl Node {
             Arc::clone(&self.store),
             Arc::clone(&self.commit),
             Box::new(machine),
-            Arc::new(PeerRaftLink(Arc::clone(&self.peers))),
+            Arc::new(self.raft_link()),
             self.raft_options(ShardId::META),
         )
         .await?;
@@ -52,6 +52,13 @@ impl Node {
                 .map_err(StartError::Found)?;
         }
         Ok(())
+    }
+
+    pub(super) fn raft_link(&self) -> PeerRaftLink {
+        PeerRaftLink {
+            peers: Arc::clone(&self.peers),
+            witness: Arc::clone(&self.standing.witness),
+        }
     }
 
     pub(super) fn raft_options(&self, shard: ShardId) -> RaftOptions {
@@ -89,7 +96,9 @@ impl Node {
         let placement = self.view.placement();
         for shard in placement.shards() {
             match self.has_part_in(shard)? {
-                true if self.voters.get(shard.id).is_none() => self.take_part(shard).await?,
+                true if self.voters.get(shard.id).is_none() && self.standing.may_begin(shard) => {
+                    self.take_part(shard).await?;
+                }
                 false if self.followers.get(shard.id).is_none() => {
                     self.take_no_part(shard).await?;
                     self.start_follower(shard).await?;

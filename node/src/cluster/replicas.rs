@@ -12,8 +12,7 @@ use folkmoot_wire::proto::DirectoryRange;
 use super::machine::{Applied, ShardMachine, state_ranges};
 use super::movers::Mover;
 use super::outbox::Outbox;
-use super::parts::StartError;
-use super::serve::PeerRaftLink;
+use super::parts::{StartError, node_number};
 use super::shards::VoterShard;
 use super::start::{Node, digest_key};
 
@@ -33,11 +32,7 @@ impl Node {
 
     /// At which count of the shard's changes the replica here began.
     fn part_since(&self, shard: &Shard) -> Result<u64, StoreError> {
-        let mark = self
-            .store
-            .get(Table::Node, &keys::node::replica(shard.id))?;
-        let count = mark.and_then(|mark| <[u8; 8]>::try_from(&mark[..]).ok());
-        Ok(count.map_or(0, u64::from_be_bytes))
+        node_number(&*self.store, &keys::node::replica(shard.id))
     }
 
     fn directory_of(&self, shard: &Shard) -> Vec<DirectoryRange> {
@@ -143,7 +138,7 @@ impl Node {
             Arc::clone(&self.store),
             Arc::clone(&self.commit),
             Box::new(machine),
-            Arc::new(PeerRaftLink(Arc::clone(&self.peers))),
+            Arc::new(self.raft_link()),
             options,
         )
         .await?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use folkmoot_consensus::{LinkError, RaftLink, Sequencer};
+use folkmoot_consensus::{LinkError, Mark, RaftLink, Sequencer};
 use folkmoot_transport::{Connection, FramedStream};
 use folkmoot_wire::proto::{
     Clock, Done, FetchHead, GossipPacket, GroupHead, JoinReply, NodeReply, NodeRequest, Outcomes,
@@ -25,7 +25,9 @@ use super::parts::{Joins, StatusSource};
 use super::peers::{Class, Peers, gather};
 use super::read::LocalReads;
 use super::shards::{NotDone, Voters};
+use super::standing::Standing;
 use super::tentatives::Keeper;
+use super::witness::Witness;
 use crate::ports::Stamps;
 
 /// Requests of one stream worked on at once. More wait in the stream.
@@ -56,6 +58,8 @@ pub struct Serve {
     pub status: Arc<dyn StatusSource>,
     /// What waits for a home.
     pub keeper: Arc<Keeper>,
+    /// What is known of others, and what others know of this node.
+    pub standing: Arc<Standing>,
     /// Its clock.
     pub stamps: Arc<Stamps>,
     /// Ends everything.
@@ -195,6 +199,9 @@ impl Serve {
                 self.voters.hand_over(&lead).await?;
                 Ok(node_reply::Reply::Done(Done {}))
             }
+            node_request::Request::AskOfMe(asked) => Ok(node_reply::Reply::KnownOfYou(
+                self.standing.told(from, &asked).await?,
+            )),
             node_request::Request::ReadClock(_) => Ok(node_reply::Reply::Clock(Clock {
                 wall_ms: self.stamps.wall_ms(),
             })),
@@ -269,10 +276,17 @@ impl Serve {
 }
 
 /// Consensus between nodes travels as calls.
-pub struct PeerRaftLink(pub Arc<Peers>);
+pub struct PeerRaftLink {
+    pub peers: Arc<Peers>,
+    pub witness: Arc<Witness>,
+}
 
 #[async_trait::async_trait]
 impl RaftLink for PeerRaftLink {
+    fn saw(&self, of: NodeId, shard: ShardId, mark: Mark) {
+        self.witness.saw(of, shard, mark);
+    }
+
     async fn call(
         &self,
         to: NodeId,
@@ -280,7 +294,7 @@ impl RaftLink for PeerRaftLink {
         deadline: Duration,
     ) -> Result<RaftMessage, LinkError> {
         let request = node_request::Request::Raft(message);
-        match self.0.call(to, Class::Raft, request, deadline).await {
+        match self.peers.call(to, Class::Raft, request, deadline).await {
             Ok(node_reply::Reply::Raft(message)) => Ok(message),
             Ok(_) => Err(LinkError::Broken("an answer of another kind".into())),
             Err(fault) if fault.code == Code::Deadline => Err(LinkError::Timeout(deadline)),

@@ -27,6 +27,7 @@ use super::router::Router;
 use super::serve::Serve;
 use super::shaper::Seen;
 use super::shards::Voters;
+use super::standing::{Standing, StandingParts};
 use super::tentatives::{Keeper, KeeperParts};
 use super::view::ClusterView;
 use crate::edge::Edge;
@@ -52,6 +53,8 @@ pub struct Node {
     pub keeper: Arc<Keeper>,
     pub stamps: Arc<Stamps>,
     pub clocks: Arc<Clocks>,
+    /// Whether it may vote.
+    pub standing: Arc<Standing>,
     /// Since when other nodes are there.
     pub seen: Seen,
     pub store: Arc<dyn Store>,
@@ -158,7 +161,7 @@ impl Node {
                         parts.region.clone(),
                         gossip.addr,
                         gossip.quic,
-                        parts.incarnation,
+                        parts.started.now,
                     )?,
                     keyring: gossip.keyring,
                     seeds: gossip.seeds,
@@ -174,6 +177,16 @@ impl Node {
             }
         };
         let (fatal, failures) = mpsc::channel(8);
+        let standing = Arc::new(Standing::open(StandingParts {
+            me: parts.me,
+            started: parts.started,
+            store: Arc::clone(&parts.store),
+            commit: Arc::clone(&parts.commit),
+            peers: Arc::clone(&peers),
+            view: Arc::clone(&view),
+            voters: Arc::clone(&voters),
+            fatal: fatal.clone(),
+        })?);
         let node = Arc::new(Self {
             me: parts.me,
             cluster: parts.cluster,
@@ -194,6 +207,7 @@ impl Node {
             started_ms: stamps.wall_ms(),
             stamps,
             clocks: Arc::default(),
+            standing,
             seen: Seen::default(),
             store: parts.store,
             sums: parts.sums,
@@ -217,6 +231,7 @@ impl Node {
             joins,
             status: Arc::clone(&node) as Arc<dyn StatusSource>,
             keeper: Arc::clone(&node.keeper),
+            standing: Arc::clone(&node.standing),
             stamps: Arc::clone(&node.stamps),
             stop: node.stop.clone(),
         });
@@ -240,6 +255,10 @@ impl Node {
             self.tasks
                 .spawn(async move { node.accept(listener, serve).await });
         }
+        let standing = Arc::clone(&self.standing);
+        let witness = Arc::clone(&standing.witness);
+        self.tasks.spawn(witness.run(self.stop.clone()));
+        self.tasks.spawn(standing.run(self.stop.clone()));
         let node = Arc::clone(self);
         self.tasks.spawn(async move { node.keep_placed().await });
         self.tasks.spawn(cursors.run(

@@ -21,7 +21,7 @@ impl StatusSource for Node {
             sessions_quic: edge.sessions_quic,
             sessions_ws: edge.sessions_websocket,
             uptime_ms: self.stamps.wall_ms().saturating_sub(self.started_ms),
-            must_not_lead: self.clocks.is_off(),
+            must_not_lead: self.clocks.is_off() || !self.standing.troubles().is_empty(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

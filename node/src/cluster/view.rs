@@ -97,6 +97,11 @@ impl ClusterView {
         };
     }
 
+    /// Has whoever watches look again.
+    pub fn nudge(&self) {
+        self.changed.send_modify(|n| *n += 1);
+    }
+
     /// Fires when the meta state or the members changed.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u64> {

@@ -14,7 +14,7 @@
 //! | Outbox | shard (4), number (8) |
 //! | Users | directory slot (2), hash (16) |
 //! | Inbox | group (16), source shard (4) |
-//! | Node | an ASCII name; `follow/` and shard (4); `copy/` and group (16); `tentative/`, group (16) and message id (12) |
+//! | Node | an ASCII name; `follow/`, `replica/` or `remembered/` and shard (4); `copy/` and group (16); `tentative/`, group (16) and message id (12); `start/` and node (4); `mark/`, shard (4) and node (4) |
 
 pub mod dedup;
 pub mod heads;

@@ -1,7 +1,7 @@
 //! Table Node: what concerns this node alone, under ASCII names.
 
 use bytes::Bytes;
-use folkmoot_wire::{GroupId, MessageId, RegionId, ShardId, Slot};
+use folkmoot_wire::{GroupId, MessageId, NodeId, RegionId, ShardId, Slot};
 
 use super::reader::Reader;
 use crate::{StoreError, Table};
@@ -10,6 +10,15 @@ const FOLLOW: &[u8] = b"follow/";
 const COPY: &[u8] = b"copy/";
 const TENTATIVE: &[u8] = b"tentative/";
 const REPLICA: &[u8] = b"replica/";
+const START: &[u8] = b"start/";
+const MARK: &[u8] = b"mark/";
+const REMEMBERED: &[u8] = b"remembered/";
+
+/// Number of this node's last start: u64.
+pub const INCARNATION: &[u8] = b"incarnation";
+/// Number of the start since when this folder is known to be older than what
+/// the node had, or to lack a part of it: u64.
+pub const OLDER: &[u8] = b"older";
 
 /// The node's identity, a `StoredIdentity`.
 pub const IDENTITY: &[u8] = b"identity";
@@ -50,6 +59,66 @@ pub fn replica(shard: ShardId) -> Bytes {
     let mut key = REPLICA.to_vec();
     key.extend_from_slice(&shard.0.to_be_bytes());
     Bytes::from(key)
+}
+
+/// The highest number of a start that another node was heard with: u64.
+#[must_use]
+pub fn start_of(node: NodeId) -> Bytes {
+    Bytes::from([START, &node.0.to_be_bytes()].concat())
+}
+
+/// The keys of all of these.
+#[must_use]
+pub fn starts() -> (Bytes, Bytes) {
+    super::prefix_range(START)
+}
+
+/// Reads the key of a start.
+///
+/// # Errors
+/// When it is the key of something else.
+pub fn parse_start(key: &[u8]) -> Result<NodeId, StoreError> {
+    let mut reader = Reader::new(Table::Node, key);
+    if reader.take("a name")? != *b"start/" {
+        return Err(reader.error("it is not the key of a start"));
+    }
+    let node = reader.node()?;
+    reader.end()?;
+    Ok(node)
+}
+
+/// What another node was heard to have on disk of a shard: term and index, two
+/// u64.
+#[must_use]
+pub fn mark(shard: ShardId, node: NodeId) -> Bytes {
+    Bytes::from([MARK, &shard.0.to_be_bytes(), &node.0.to_be_bytes()].concat())
+}
+
+/// The keys of all of these.
+#[must_use]
+pub fn marks() -> (Bytes, Bytes) {
+    super::prefix_range(MARK)
+}
+
+/// Reads the key of a mark.
+///
+/// # Errors
+/// When it is the key of something else.
+pub fn parse_mark(key: &[u8]) -> Result<(ShardId, NodeId), StoreError> {
+    let mut reader = Reader::new(Table::Node, key);
+    if reader.take("a name")? != *b"mark/" {
+        return Err(reader.error("it is not the key of a mark"));
+    }
+    let (shard, node) = (reader.shard()?, reader.node()?);
+    reader.end()?;
+    Ok((shard, node))
+}
+
+/// For which finding that the folder is older ([`OLDER`]) the replica of a
+/// shard has learned what it may have forgotten: u64.
+#[must_use]
+pub fn remembered(shard: ShardId) -> Bytes {
+    Bytes::from([REMEMBERED, &shard.0.to_be_bytes()].concat())
 }
 
 /// The keys of the copies of all groups in slots `first..=last` of `region`.

@@ -1,6 +1,6 @@
 //! Takes a key apart.
 
-use folkmoot_wire::{GroupId, ShardId};
+use folkmoot_wire::{GroupId, NodeId, ShardId};
 
 use crate::{StoreError, Table};
 
@@ -43,6 +43,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn shard(&mut self) -> Result<ShardId, StoreError> {
         self.take("a shard").map(u32::from_be_bytes).map(ShardId)
+    }
+
+    pub(super) fn node(&mut self) -> Result<NodeId, StoreError> {
+        self.take("a node").map(u32::from_be_bytes).map(NodeId)
     }
 
     pub(super) fn group(&mut self) -> Result<GroupId, StoreError> {

@@ -11,10 +11,10 @@ use folkmoot_consensus::RaftOptions;
 use folkmoot_gossip::{Keyring, StateKind, SwimConfig};
 use folkmoot_node::cluster::join::{Authority, Joining};
 use folkmoot_node::cluster::meta::MetaHost;
-use folkmoot_node::cluster::parts::{GossipParts, Parts, next_incarnation};
+use folkmoot_node::cluster::parts::{GossipParts, Parts, next_start};
 use folkmoot_node::cluster::start::{Node, digest_key};
 use folkmoot_node::edge::{Auth, EdgeOptions};
-use folkmoot_node::ports::SeededRandom;
+use folkmoot_node::ports::{Clock, SeededRandom};
 use folkmoot_replication::reconcile::RowSums;
 use folkmoot_storage::{Commit, CommitOptions, Crash, Store, TaskCommit};
 use folkmoot_transport::sim::{SimNet, SimOptions};
@@ -222,7 +222,7 @@ impl Machine {
             self.sync + self.slower,
         ));
         self.commit = Some(Arc::clone(&commit));
-        let incarnation = next_incarnation(&*store)?;
+        let started = next_start(&*store, self.clock.wall_ms())?;
         let meta = match MetaHost::stored(&*store)? {
             Some(meta) => meta,
             None => folder.meta.clone(),
@@ -244,7 +244,7 @@ impl Machine {
             me,
             region: REGIONS[self.region].into(),
             cluster: CLUSTER,
-            incarnation,
+            started,
             gossip: Some(self.gossip(&meta, me, life)?),
             meta,
             found,
