@@ -3,6 +3,7 @@
 mod chat;
 mod leave;
 pub mod log;
+mod offline;
 mod start;
 mod table;
 mod views;
@@ -76,7 +77,10 @@ fn command() -> Command {
             "Make a new cluster: its CA, its first region and this node. Once",
         )))
         .subcommand(Command::new("status").about("What the node is and how it is"))
-        .subcommand(leave::commands(listing("node", "The nodes of the cluster")))
+        .subcommand(offline::commands(leave::commands(listing(
+            "node",
+            "The nodes of the cluster",
+        ))))
         .subcommand(listing("region", "The regions of the cluster"))
         .subcommand(listing("shard", "The shards, as the asked node sees them"))
         .subcommand(group())
@@ -191,7 +195,10 @@ async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         Some(("start", args)) => start::start(args).await,
         Some(("init", args)) => start::init(args),
         Some(("status", _)) => views::status(&api).await,
-        Some(("node", args)) => leave::run(&api, args).await,
+        Some(("node", args)) => match offline::run(api.json, args) {
+            Some(done) => done,
+            None => leave::run(&api, args).await,
+        },
         Some(("region", _)) => views::regions(&api).await,
         Some(("shard", _)) => views::shards(&api).await,
         Some(("group", args)) => views::group(&api, args).await,

@@ -35,7 +35,7 @@ pub enum StoreError {
     },
     /// The store's own bytes do not check out.
     #[error(
-        "the store is damaged ({detail}): move its folder away and restart the node, which then copies its data from the other replicas"
+        "the store is damaged ({detail}): with the node stopped, `folkmoot node verify --data DIR` says what of it, and `folkmoot node repair --data DIR` sets that aside, so that the next start fetches it from the other nodes"
     )]
     Corrupt {
         /// What is wrong.

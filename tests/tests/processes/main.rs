@@ -1,6 +1,7 @@
 //! The whole product as real processes: real nodes, sockets and disks.
 
 mod bad_input;
+mod disks;
 mod failover;
 mod leaving;
 mod log;

@@ -150,14 +150,14 @@ impl Node {
         node
     }
 
-    fn run(&mut self, mut command: Command, once: &[&str]) {
+    fn start_process(&self, mut command: Command, once: &[&str]) -> Child {
         let _ = fs::remove_file(self.data.join("running.json"));
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.log_path())
             .expect("a log");
-        let child = command
+        command
             .arg("start")
             .arg("--data")
             .arg(&self.data)
@@ -169,7 +169,11 @@ impl Node {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .expect("the node runs");
+            .expect("the node runs")
+    }
+
+    fn run(&mut self, command: Command, once: &[&str]) {
+        let child = self.start_process(command, once);
         let child = self.child.insert(child);
         let data = &self.data;
         let found = until("the node's start", || {
@@ -204,6 +208,15 @@ impl Node {
     /// Starts it again on its folder and its addresses.
     pub fn again(&mut self) {
         self.run(command(), &[]);
+    }
+
+    /// Starts it again, to see it end by itself. Gives what it said.
+    pub fn refuses(&mut self) -> String {
+        let before = self.log().len();
+        self.child = Some(self.start_process(command(), &[]));
+        assert!(!self.ended().success());
+        self.child = None;
+        self.log()[before..].to_owned()
     }
 
     /// SIGTERM, and how it ended.
