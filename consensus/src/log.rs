@@ -21,7 +21,7 @@ use crate::codec::{damaged, decode_entry, decode_record, encode_entry, encode_re
 use crate::retired;
 use crate::tail::{Found, Tail};
 use crate::types::{Entry, LogId, Types, Vote};
-use crate::{ConsensusError, RaftOptions};
+use crate::{ConsensusError, Promise, RaftOptions};
 
 /// Entries read from the store at once.
 const SCAN: usize = 256;
@@ -113,17 +113,17 @@ impl ShardLog {
         self.is_short(lock(&self.0.tail).last().as_ref())
     }
 
-    /// Up to which index the log is on disk, if the vote of `term` is too: then
-    /// all that was appended and cut off before has settled.
+    /// Up to where the log is on disk, if the vote of `term` is: all before settled.
     pub(crate) fn held_in(&self, term: u64) -> u64 {
         let vote = *lock(&self.0.vote);
         let voted = vote.filter(|vote| vote.leader_id.term == term);
         voted.map_or(0, |_| lock(&self.0.tail).held())
     }
 
-    /// The last log id that was here, on disk or on its way there.
-    pub(crate) fn last_ever(&self) -> Option<LogId> {
-        lock(&self.0.tail).last().max(self.0.retired)
+    /// The vote on disk, and the last entry that was here, on its way or there.
+    pub(crate) fn promise(&self) -> Promise {
+        let term = lock(&self.0.vote).map_or(0, |vote| vote.leader_id.term);
+        Promise::new(term, lock(&self.0.tail).last().max(self.0.retired))
     }
 
     /// Whether this shard never had a vote or an entry here.

@@ -154,8 +154,13 @@ impl RaftShard {
 
     /// What this replica must not go back behind, on disk or on its way there.
     pub fn promise(&self) -> Promise {
+        let told = self.inbound.log.promise();
+        // One of the two may be ahead: what is decided, or what is on disk.
         let term = self.raft.metrics().borrow_watched().current_term;
-        Promise::new(term, self.inbound.log.last_ever())
+        Promise {
+            term: term.max(told.term),
+            ..told
+        }
     }
 
     /// The last entry that was here once and is not here again yet. Until it
@@ -163,7 +168,7 @@ impl RaftShard {
     pub fn lacks(&self) -> Option<u64> {
         let log = &self.inbound.log;
         let lacks = log.lacks_retired();
-        lacks.then(|| log.last_ever().map_or(0, |last| last.index))
+        lacks.then(|| log.promise().last.index)
     }
 
     /// Appends of older terms that were refused here since the start.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use folkmoot_replication::placement::Placement;
-use folkmoot_storage::{RocksStore, StoreError};
+use folkmoot_storage::{RocksOptions, RocksStore, Store, StoreError};
 use folkmoot_wire::{NodeId, ShardId};
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use super::views::json_lines;
 use crate::boot::{Folder, Identity};
 use crate::cluster::meta::MetaHost;
 use crate::offline::inspect::{Found, Inspected};
-use crate::offline::repair::{Places, Repair, losses, losses_of_all, replace_all};
+use crate::offline::repair::{Places, Repair, losses, losses_of_all, release, replace_all, trust};
 
 const FOUND: &[Column] = &[
     ("shard", "shard"),
@@ -61,7 +61,7 @@ pub(super) fn commands(node: Command) -> Command {
                 Arg::new("accept_loss")
                     .long("accept-loss")
                     .action(ArgAction::SetTrue)
-                    .help("Also what no other node has, and is lost then"),
+                    .help("Also what no other node has, and is lost then; and have a folder that is older than what the node had vote as it is"),
             ),
     )
 }
@@ -123,6 +123,22 @@ impl Stopped {
         });
         end_progress();
         Ok(found)
+    }
+
+    /// Of a folder without damage: lets the node start that was stopped for
+    /// another process, and, where that is accepted, has an older folder vote
+    /// without the word of the others.
+    fn settle(&self, json: bool, accept: bool, placement: &Placement) -> anyhow::Result<()> {
+        let store = RocksStore::open(self.folder.store(), &RocksOptions::default())?;
+        let was_replaced = release(&store)?;
+        let was_older = accept && trust(&store, placement)?;
+        store.close()?;
+        let what = match (was_older, was_replaced) {
+            (true, _) => "the node votes with what its folder has, whatever it had before",
+            (false, true) => "nothing is damaged, and the node may start again",
+            (false, false) => "nothing is damaged, nothing was changed",
+        };
+        tell(json, what, &[], None)
     }
 
     fn repair_with(&self) -> String {
@@ -217,12 +233,8 @@ fn repair(json: bool, args: &ArgMatches) -> anyhow::Result<()> {
                 .map(|found| ShardId(found.shard))
                 .collect();
             if damaged.is_empty() {
-                return tell(
-                    json,
-                    "nothing is damaged, nothing was changed",
-                    &shards,
-                    None,
-                );
+                drop(store);
+                return stopped.settle(json, accept, &placement);
             }
             refuse(&losses(&found), accept)?;
             refuse_founder(damaged.contains(&ShardId::META) && stopped.identity.founder)?;

@@ -136,9 +136,13 @@ pub enum StartError {
     #[error("the cluster could not be made: {0}")]
     Found(Fault),
     #[error(
-        "another process has started as node {node} since (node {by} knows it), from a copy of this data folder: two nodes must not share one. Keep one of the two, the later one as a rule, and join the other as a new node with an empty folder"
+        "another process has started as node {node} since (node {by} knows it), from a copy of this data folder: two nodes must not share one. This one stays stopped: join its machine as a new node with an empty folder"
     )]
     Replaced { node: NodeId, by: NodeId },
+    #[error(
+        "this node was stopped because another process had started as node {0}, from a copy of this data folder: join this machine as a new node with an empty folder. If that other process is gone for good, `folkmoot node repair --data DIR` lets this folder start again"
+    )]
+    ReplacedBefore(NodeId),
     #[error(
         "the data folder is older than what this node had ({0}): start the node again, it then catches up with the others before it votes"
     )]

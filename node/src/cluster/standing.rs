@@ -73,6 +73,10 @@ impl Standing {
     /// # Errors
     /// When the store fails.
     pub fn open(parts: StandingParts) -> Result<Self, StartError> {
+        let replaced = parts.store.get(Table::Node, keys::node::REPLACED)?;
+        if replaced.is_some() {
+            return Err(StartError::ReplacedBefore(parts.me));
+        }
         let witness = Witness::open(Arc::clone(&parts.store), Arc::clone(&parts.commit))?;
         let mut judge = Judge::new(
             parts.me,
@@ -103,12 +107,6 @@ impl Standing {
             state: Mutex::new((state, older)),
             parts,
         })
-    }
-
-    /// Whether the folder turned out to be older than what this node had.
-    #[must_use]
-    pub fn is_older(&self) -> bool {
-        self.state.lock().0.judge.older().is_some()
     }
 
     /// Whether the replica of a shard may begin. One that votes alone has
@@ -249,12 +247,20 @@ impl Standing {
         };
         match found {
             None => Ok(()),
-            Some(Finding::Replaced { by }) => Err(StartError::Replaced {
-                node: self.parts.me,
-                by,
-            }),
+            Some(Finding::Replaced { by }) => self.is_replaced(by),
             Some(Finding::Older(why)) => self.is_found_older(why, now),
         }
+    }
+
+    /// It stays stopped: started again and again, the two would take turns.
+    fn is_replaced(&self, by: NodeId) -> Result<(), StartError> {
+        let mut batch = Batch::new();
+        let name = Bytes::from_static(keys::node::REPLACED);
+        batch.put(Table::Node, name, Bytes::from_static(&[1]));
+        self.parts.store.write(batch)?;
+        self.parts.store.sync()?;
+        let node = self.parts.me;
+        Err(StartError::Replaced { node, by })
     }
 
     fn is_found_older(&self, why: Older, now: Duration) -> Result<(), StartError> {
@@ -269,7 +275,7 @@ impl Standing {
         state.1 = start;
         tracing::error!(
             %why,
-            "the data folder is older than what this node had: it does not vote before it has caught up with the others"
+            "the data folder is older than what this node had: it votes with others only when it has caught up; what nobody else has is lost"
         );
         if state.0.cleared.is_empty() {
             return Ok(());

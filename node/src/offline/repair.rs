@@ -58,7 +58,7 @@ pub fn losses_of_all(identity: &Identity, first: Option<&MetaState>) -> Vec<Stri
     losses
 }
 
-/// Where things go.
+/// Where the old store and the new one go.
 pub struct Places {
     pub store: PathBuf,
     new: PathBuf,
@@ -129,6 +129,7 @@ impl Repair<'_> {
             let end = Bytes::from_static(keys::TABLE_END);
             self.copy(&new, table, (from, end), &mut copied, each)?;
         }
+        release(&new)?;
         let older = self.numbers(&new)?;
         let mut batch = Batch::new();
         for shard in self.placement.shards() {
@@ -241,6 +242,39 @@ impl Repair<'_> {
         }
         Ok(())
     }
+}
+
+/// Takes a folder that is older than what the node had for all there is. Gives
+/// whether it was.
+///
+/// # Errors
+/// When the store fails.
+pub fn trust(store: &dyn Store, placement: &Placement) -> Result<bool, StoreError> {
+    let Some(older) = store.get(Table::Node, keys::node::OLDER)? else {
+        return Ok(false);
+    };
+    let mut batch = Batch::new();
+    for shard in placement.shards() {
+        batch.put(Table::Node, keys::node::remembered(shard.id), older.clone());
+    }
+    store.write(batch)?;
+    store.sync()?;
+    Ok(true)
+}
+
+/// Lets a node start again that was stopped because another process had its
+/// number. Gives whether it was.
+///
+/// # Errors
+/// When the store fails.
+pub fn release(store: &dyn Store) -> Result<bool, StoreError> {
+    let name = Bytes::from_static(keys::node::REPLACED);
+    let replaced = store.get(Table::Node, &name)?.is_some();
+    let mut batch = Batch::new();
+    batch.delete(Table::Node, name);
+    store.write(batch)?;
+    store.sync()?;
+    Ok(replaced)
 }
 
 /// Puts an empty store in the place of one that cannot be opened.

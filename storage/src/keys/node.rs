@@ -24,6 +24,9 @@ pub const OLDER: &[u8] = b"older";
 pub const IDENTITY: &[u8] = b"identity";
 /// Format of the values, in case it changes without the store's format.
 pub const FORMAT: &[u8] = b"format";
+/// There when another process has started under this node's number, from a copy
+/// of this folder.
+pub const REPLACED: &[u8] = b"replaced";
 
 /// How far this node follows a shard, a `StoredFollow`.
 #[must_use]
