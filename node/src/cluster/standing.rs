@@ -113,7 +113,20 @@ impl Standing {
     /// nobody to ask; one that is only to vote begins with nothing.
     #[must_use]
     pub fn may_begin(&self, shard: &Shard) -> bool {
-        !self.has_to_ask(shard) || self.state.lock().0.cleared.contains(&shard.id)
+        if !self.has_to_ask(shard) {
+            return true;
+        }
+        let state = &mut self.state.lock().0;
+        // A shard that is made while the node runs need not wait for the next
+        // round: its voters may all have answered.
+        let waits = state.judge.waits_for(shard.id, &shard.voters, self.now());
+        let asks = state.judge.older().is_some() || !waits.is_empty();
+        if !state.cleared.contains(&shard.id) && asks {
+            return false;
+        }
+        state.waiting.remove(&shard.id);
+        state.cleared.insert(shard.id);
+        true
     }
 
     fn has_to_ask(&self, shard: &Shard) -> bool {
