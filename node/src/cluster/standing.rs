@@ -36,6 +36,8 @@ use super::witness::Witness;
 
 struct State {
     judge: Judge,
+    /// Number of the finding that the folder is older, as it is kept; 0: none.
+    older: u64,
     /// Shards whose replicas may begin or have begun.
     cleared: BTreeSet<ShardId>,
     /// Whom the others wait for.
@@ -63,8 +65,7 @@ pub struct Standing {
     begun: Instant,
     /// Shards whose replicas were there at the start.
     held: BTreeSet<ShardId>,
-    /// Number of the finding that the folder is older, as it is kept.
-    state: Mutex<(State, u64)>,
+    state: Mutex<State>,
 }
 
 impl Standing {
@@ -90,6 +91,7 @@ impl Standing {
         }
         let state = State {
             judge,
+            older,
             cleared: BTreeSet::new(),
             waiting: BTreeMap::new(),
             whole: BTreeSet::new(),
@@ -104,7 +106,7 @@ impl Standing {
             witness: Arc::new(witness),
             begun: Instant::now(),
             held,
-            state: Mutex::new((state, older)),
+            state: Mutex::new(state),
             parts,
         })
     }
@@ -116,7 +118,7 @@ impl Standing {
         if !self.has_to_ask(shard) {
             return true;
         }
-        let state = &mut self.state.lock().0;
+        let state = &mut *self.state.lock();
         // A shard that is made while the node runs need not wait for the next
         // round: its voters may all have answered.
         let waits = state.judge.waits_for(shard.id, &shard.voters, self.now());
@@ -138,7 +140,7 @@ impl Standing {
     /// Whether this node may have forgotten what it promised of a shard.
     fn unsure(&self, shard: ShardId) -> bool {
         let state = self.state.lock();
-        state.0.judge.older().is_some() && !state.0.cleared.contains(&shard)
+        state.judge.older().is_some() && !state.cleared.contains(&shard)
     }
 
     /// Asks until the node stops.
@@ -165,7 +167,7 @@ impl Standing {
 
     /// Whether it votes, with all that it had.
     fn is_settled(&self) -> bool {
-        let state = &self.state.lock().0;
+        let state = self.state.lock();
         let whole = state.judge.older().is_none() || state.whole == state.cleared;
         whole && state.waiting.is_empty()
     }
@@ -212,7 +214,7 @@ impl Standing {
 
     async fn ask(&self, node: NodeId, shards: Vec<u32>) -> (NodeId, Option<Option<KnownOfYou>>) {
         let (start, before) = {
-            let judge = &self.state.lock().0.judge;
+            let judge = &self.state.lock().judge;
             (judge.start(), judge.before())
         };
         let asked = AskOfMe {
@@ -249,7 +251,7 @@ impl Standing {
     async fn take(&self, from: NodeId, answer: Option<KnownOfYou>) -> Result<(), StartError> {
         let now = self.now();
         let found = {
-            let judge = &mut self.state.lock().0.judge;
+            let judge = &mut self.state.lock().judge;
             match answer {
                 Some(known) => judge.answered(from, now, &known, |shard| self.here(shard)),
                 None => {
@@ -278,19 +280,19 @@ impl Standing {
 
     fn is_found_older(&self, why: Older, now: Duration) -> Result<(), StartError> {
         let mut state = self.state.lock();
-        let start = state.0.judge.start();
-        if !state.0.judge.doubt(why, now) {
-            return self.keep(start, state.1);
+        let start = state.judge.start();
+        if !state.judge.doubt(why, now) {
+            return self.keep(start, state.older);
         }
         // On disk before anybody hears of this start again: then nothing else
         // tells any more.
         self.keep(start, start)?;
-        state.1 = start;
+        state.older = start;
         tracing::error!(
             %why,
             "the data folder is older than what this node had: it votes with others only when it has caught up; what nobody else has is lost"
         );
-        if state.0.cleared.is_empty() {
+        if state.cleared.is_empty() {
             return Ok(());
         }
         Err(StartError::Older(why.to_string()))
@@ -326,13 +328,14 @@ impl Standing {
         let replicas: Vec<NodeId> = shard.replicas.iter().copied().collect();
         let (promises, older) = {
             let mut state = self.state.lock();
-            let (state, older) = &mut *state;
+            let state = &mut *state;
             // One that began as a newcomer votes by now.
             if state.cleared.contains(&id) || self.parts.voters.get(id).is_some() {
                 state.cleared.insert(id);
                 return Ok(false);
             }
-            if *older > 0 && node_number(&*self.parts.store, &keys::node::remembered(id))? == *older
+            if state.older > 0
+                && node_number(&*self.parts.store, &keys::node::remembered(id))? == state.older
             {
                 state.judge.remembered(id);
             }
@@ -347,7 +350,7 @@ impl Standing {
                 return Ok(false);
             }
             match state.judge.recall(id, &replicas) {
-                Ok(promises) => (promises, *older),
+                Ok(promises) => (promises, state.older),
                 Err(missing) => {
                     state.waiting.insert(id, missing);
                     return Ok(false);
@@ -364,9 +367,9 @@ impl Standing {
             "the other voters have said what this replica may have forgotten: it catches up"
         );
         let mut state = self.state.lock();
-        state.0.judge.remembered(id);
-        state.0.waiting.remove(&id);
-        state.0.cleared.insert(id);
+        state.judge.remembered(id);
+        state.waiting.remove(&id);
+        state.cleared.insert(id);
         Ok(true)
     }
 
@@ -374,16 +377,16 @@ impl Standing {
     fn forget_gone(&self, mine: &[Shard]) {
         let mut state = self.state.lock();
         let there = |shard: &ShardId| mine.iter().any(|mine| mine.id == *shard);
-        state.0.waiting.retain(|shard, _| there(shard));
+        state.waiting.retain(|shard, _| there(shard));
     }
 
     /// Says, once, that a replica of an older folder holds all again.
     fn see_whole(&self) {
         let mut state = self.state.lock();
-        if state.0.judge.older().is_none() {
+        if state.judge.older().is_none() {
             return;
         }
-        let State { cleared, whole, .. } = &mut state.0;
+        let State { cleared, whole, .. } = &mut *state;
         for shard in cleared.iter() {
             let Some(voter) = self.parts.voters.get(*shard) else {
                 continue;

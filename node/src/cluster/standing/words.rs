@@ -14,7 +14,8 @@ impl Standing {
             waiting,
             whole,
             cleared,
-        } = &state.0;
+            ..
+        } = &*state;
         let mut troubles = Vec::new();
         let lacking: Vec<String> = cleared.difference(whole).filter_map(|shard| {
             let raft = self.parts.voters.get(*shard)?.raft;
