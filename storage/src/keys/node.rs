@@ -28,6 +28,19 @@ pub const FORMAT: &[u8] = b"format";
 /// of this folder.
 pub const REPLACED: &[u8] = b"replaced";
 
+/// What comes behind the name of a key.
+fn after_name<'a, const N: usize>(
+    key: &'a [u8],
+    name: &[u8; N],
+    not: &str,
+) -> Result<Reader<'a>, StoreError> {
+    let mut reader = Reader::new(Table::Node, key);
+    if reader.take::<N>("a name")? != *name {
+        return Err(reader.error(not));
+    }
+    Ok(reader)
+}
+
 /// How far this node follows a shard, a `StoredFollow`.
 #[must_use]
 pub fn follow(shard: ShardId) -> Bytes {
@@ -47,10 +60,7 @@ pub fn follows() -> (Bytes, Bytes) {
 /// # Errors
 /// When it is the key of something else.
 pub fn parse_follow(key: &[u8]) -> Result<ShardId, StoreError> {
-    let mut reader = Reader::new(Table::Node, key);
-    if reader.take("a name")? != *b"follow/" {
-        return Err(reader.error("it is not the key of a follow mark"));
-    }
+    let mut reader = after_name(key, b"follow/", "it is not the key of a follow mark")?;
     let shard = reader.shard()?;
     reader.end()?;
     Ok(shard)
@@ -81,10 +91,7 @@ pub fn starts() -> (Bytes, Bytes) {
 /// # Errors
 /// When it is the key of something else.
 pub fn parse_start(key: &[u8]) -> Result<NodeId, StoreError> {
-    let mut reader = Reader::new(Table::Node, key);
-    if reader.take("a name")? != *b"start/" {
-        return Err(reader.error("it is not the key of a start"));
-    }
+    let mut reader = after_name(key, b"start/", "it is not the key of a start")?;
     let node = reader.node()?;
     reader.end()?;
     Ok(node)
@@ -108,10 +115,7 @@ pub fn marks() -> (Bytes, Bytes) {
 /// # Errors
 /// When it is the key of something else.
 pub fn parse_mark(key: &[u8]) -> Result<(ShardId, NodeId), StoreError> {
-    let mut reader = Reader::new(Table::Node, key);
-    if reader.take("a name")? != *b"mark/" {
-        return Err(reader.error("it is not the key of a mark"));
-    }
+    let mut reader = after_name(key, b"mark/", "it is not the key of a mark")?;
     let (shard, node) = (reader.shard()?, reader.node()?);
     reader.end()?;
     Ok((shard, node))
