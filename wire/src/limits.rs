@@ -26,6 +26,12 @@ pub const PROFILE_MAX: usize = 64 * 1024;
 
 /// A Hello must arrive within this time. Late: `hello_timeout`.
 pub const HELLO_DEADLINE: Duration = Duration::from_secs(5);
+/// A Welcome waits this long for the list of the user's groups, whose home may
+/// be out of reach. Late: without it; the client asks for it.
+pub const WELCOME_LIST: Duration = Duration::from_secs(2);
+/// Making groups active waits this long for their homes. Late: `unavailable`
+/// for those that are left.
+pub const ACTIVATE_DEADLINE: Duration = Duration::from_secs(3);
 /// Clients send a Ping this often.
 pub const HEARTBEAT: Duration = Duration::from_secs(30);
 /// A session that was silent this long is closed with `idle_timeout`.

@@ -7,6 +7,7 @@ mod delivery;
 mod limits;
 mod news;
 mod pipe;
+mod reach;
 mod rows;
 mod setting;
 mod world;

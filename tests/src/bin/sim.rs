@@ -6,8 +6,10 @@ use clap::Parser;
 use folkmoot_tests::sim::failure;
 use folkmoot_tests::sim::plan::{Cut, Plan};
 use folkmoot_tests::sim::report::{json, table};
-use folkmoot_tests::sim::run::{Campaign, History, campaign};
+use folkmoot_tests::sim::run::{Campaign, History, campaign, elapsed};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 /// Runs histories of a simulated cluster, each twice, and says what was wrong.
 #[derive(Parser)]
@@ -50,6 +52,15 @@ impl Options {
     }
 }
 
+/// Times of log lines as they are in the trace.
+struct Virtual;
+
+impl FormatTime for Virtual {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{:.3}s", elapsed().as_secs_f64())
+    }
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     // `RUST_LOG=debug` shows what the nodes say; otherwise nothing, for nodes
@@ -58,7 +69,7 @@ fn main() -> anyhow::Result<ExitCode> {
         tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::from_default_env())
             .with_writer(std::io::stderr)
-            .without_time()
+            .with_timer(Virtual)
             .init();
     }
     #[cfg(folkmoot_mutants)]

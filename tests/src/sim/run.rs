@@ -88,6 +88,14 @@ thread_local! {
     /// What panicked on this thread: in no task of a node or a client may
     /// anything, and tokio keeps it to the task.
     static PANICKED: Cell<Option<String>> = const { Cell::new(None) };
+    /// When the history on this thread began.
+    static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Virtual time since the history on this thread began, as in its trace.
+#[must_use]
+pub fn elapsed() -> Duration {
+    BEGAN.get().map_or(Duration::ZERO, |began| began.elapsed())
 }
 
 fn watch_panics() {
@@ -103,6 +111,7 @@ fn watch_panics() {
 
 async fn history(plan: &Plan) -> History {
     let start = Instant::now();
+    BEGAN.set(Some(start));
     let oracle = Oracle::new(plan);
     match timeout(plan.longest(), live(plan, &oracle)).await {
         Ok(Ok(())) => {}
@@ -145,7 +154,7 @@ async fn live(plan: &Plan, oracle: &Oracle) -> anyhow::Result<()> {
         people,
         groups: Arc::clone(&groups),
     };
-    let busy = workload::start(crowd, plan.steps);
+    let busy = workload::start(crowd, plan.steps, &world.weather);
     let suffering = Suffering::new(&mut world, oracle);
     suffering.all(&plan.faults).await.context("the faults")?;
     let mut people = Vec::new();

@@ -240,6 +240,7 @@ impl<'a> Suffering<'a> {
         for (a, b) in self.cut.difference(&cut) {
             self.world.net.heal_one_way(*a, *b);
         }
+        self.world.weather.cut(!cut.is_empty());
         self.cut = cut;
     }
 

@@ -1,4 +1,5 @@
-//! What is wrong with the ways between regions, cuts aside.
+//! What is wrong with the ways between regions. Cuts are the network's own;
+//! here is only whether there are any.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,6 +25,7 @@ struct Way {
 
 struct State {
     ways: BTreeMap<(usize, usize), Way>,
+    cut: bool,
     rng: StdRng,
 }
 
@@ -36,6 +38,7 @@ impl Weather {
     pub fn new(seed: u64) -> Self {
         Self(Mutex::new(State {
             ways: BTreeMap::new(),
+            cut: false,
             rng: draw::rng(seed, "weather"),
         }))
     }
@@ -58,9 +61,15 @@ impl Weather {
         }
     }
 
-    /// Fine weather everywhere.
-    pub fn clear(&self) {
-        self.0.lock().ways.clear();
+    /// Whether some way is cut altogether.
+    pub fn cut(&self, is_cut: bool) {
+        self.0.lock().cut = is_cut;
+    }
+
+    /// Whether everybody reaches everybody, however slowly.
+    #[must_use]
+    pub fn connects(&self) -> bool {
+        !self.0.lock().cut
     }
 
     /// How much later than in fine weather a frame arrives that is sent now.

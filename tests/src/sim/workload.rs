@@ -15,10 +15,14 @@ use super::oracle::Oracle;
 use super::person::{Person, PersonParts};
 use super::plan::{GroupPlan, Plan};
 use super::raw;
+use super::weather::Weather;
 use super::world::World;
 
-/// One thing that somebody does takes no longer: calls have deadlines.
+/// One thing that somebody does takes no longer, times aside in which some way
+/// is cut: a home out of reach can be waited for until it is not.
 const STEP: Duration = Duration::from_secs(60);
+/// That time is taken this often.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Kinds of things that people do.
 const KINDS: usize = 28;
@@ -118,27 +122,50 @@ async fn make(people: &mut [Person], number: usize, plan: &GroupPlan) -> anyhow:
 }
 
 /// Sets everybody going.
-pub fn start(crowd: Crowd, steps: usize) -> Vec<JoinHandle<Person>> {
+pub fn start(crowd: Crowd, steps: usize, weather: &Arc<Weather>) -> Vec<JoinHandle<Person>> {
     let groups = crowd.groups;
     let people = crowd.people.into_iter();
     people
-        .map(|person| tokio::spawn(live(person, Arc::clone(&groups), steps)))
+        .map(|person| {
+            let (groups, weather) = (Arc::clone(&groups), Arc::clone(weather));
+            tokio::spawn(live(person, groups, steps, weather))
+        })
         .collect()
 }
 
-async fn live(mut person: Person, groups: Arc<Vec<Made>>, steps: usize) -> Person {
+async fn live(
+    mut person: Person,
+    groups: Arc<Vec<Made>>,
+    steps: usize,
+    weather: Arc<Weather>,
+) -> Person {
     for _ in 0..steps {
         let pause = person.draw.between(50, 1_100);
         sleep(pause).await;
         let what = person.draw.below(KINDS);
         let step = one(&mut person, &groups, what);
-        if timeout(STEP, step).await.is_err() {
+        if !ends(step, &weather).await {
             person
                 .findings
                 .add(format!("person {}: step {what} hangs", person.id));
         }
     }
     person
+}
+
+/// Whether a step ends in its time.
+async fn ends(step: impl Future<Output = ()>, weather: &Weather) -> bool {
+    tokio::pin!(step);
+    let mut left = STEP;
+    while !left.is_zero() {
+        if timeout(TICK, &mut step).await.is_ok() {
+            return true;
+        }
+        if weather.connects() {
+            left -= TICK;
+        }
+    }
+    false
 }
 
 async fn one(person: &mut Person, groups: &[Made], what: usize) {

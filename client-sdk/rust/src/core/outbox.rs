@@ -275,6 +275,7 @@ impl Outbox {
         let earlier = lane.held_until;
         let held = until.max(earlier.unwrap_or(until));
         lane.held_until = Some(held);
+        lane.for_home = fault.code == Code::Unavailable;
         self.in_flight -= 1;
         if let Some(earlier) = earlier {
             self.held.remove(&(earlier, group));

@@ -10,12 +10,13 @@ use folkmoot_wire::proto::{
 };
 use folkmoot_wire::{Code, Fault, GroupId, limits, without};
 use futures_util::stream::{self, StreamExt};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::backend::LogRange;
 use crate::edge::fanout::GroupInfo;
 use crate::edge::session::{Asked, Session, encode};
 use crate::edge::tentative::frames;
+use crate::edge::wants::Wanted;
 
 use super::group_id;
 
@@ -59,8 +60,10 @@ pub(in crate::edge) async fn activate(session: &Arc<Session>, asked: Asked, requ
     outbound.uncork(frames);
 }
 
-/// Steps 1 to 3 of an activation, for each group.
+/// Steps 1 to 3 of an activation, for each group. What is out of reach holds
+/// up neither the others nor a Welcome for long.
 pub(in crate::edge) async fn prepare(session: &Arc<Session>, resumes: &[Resume]) -> Vec<Prepared> {
+    let until = Instant::now() + limits::ACTIVATE_DEADLINE;
     let prepare = |resume: &Resume| {
         let resume = resume.clone();
         async move {
@@ -68,7 +71,7 @@ pub(in crate::edge) async fn prepare(session: &Arc<Session>, resumes: &[Resume])
                 group: resume.group.clone(),
                 ..Activated::default()
             };
-            match join(session, resume).await {
+            match join(session, resume, until).await {
                 Ok((group, answer, info)) => Prepared {
                     answer,
                     joined: Some((group, info)),
@@ -130,8 +133,27 @@ pub(in crate::edge) fn tentative(session: &Session, answers: &[Activated]) -> Ve
 async fn join(
     session: &Arc<Session>,
     resume: Resume,
+    until: Instant,
 ) -> Result<(GroupId, Activated, GroupInfo), Fault> {
     let group = group_id(&resume.group)?;
+    let wanted = timeout_at(until, enter(session, group)).await;
+    let wanted = wanted.unwrap_or_else(|_| Err(late()))?;
+    session.core.fanout.join(&session.link, group, wanted);
+    let looked = timeout_at(until, look(session, group, &resume)).await;
+    let looked = looked.unwrap_or_else(|_| Err(late()));
+    if looked.is_err() {
+        session.core.fanout.leave(&session.link, &group);
+    }
+    let (answer, info) = looked?;
+    Ok((group, answer, info))
+}
+
+fn late() -> Fault {
+    Fault::new(Code::Unavailable, "the group's home does not answer in time")
+}
+
+/// What is asked before the session is registered.
+async fn enter(session: &Arc<Session>, group: GroupId) -> Result<Wanted, Fault> {
     // Before anything is asked of the node on behalf of an outsider.
     session.member(group).await?;
     let held = session.link.held.lock().active.len();
@@ -139,14 +161,7 @@ async fn join(
         let detail = format!("at most {} active groups", limits::ACTIVE_GROUPS_MAX);
         return Err(Fault::new(Code::Invalid, detail));
     }
-    let wanted = session.core.wants.hold(group).await?;
-    session.core.fanout.join(&session.link, group, wanted);
-    let looked = look(session, group, &resume).await;
-    if looked.is_err() {
-        session.core.fanout.leave(&session.link, &group);
-    }
-    let (answer, info) = looked?;
-    Ok((group, answer, info))
+    session.core.wants.hold(group).await
 }
 
 /// What is read once the session is registered: from here on nothing that

@@ -12,7 +12,7 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, ShardId, limits};
 use futures_util::stream::{self, StreamExt};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::changed::Token;
 use super::group_id;
@@ -154,7 +154,8 @@ impl Session {
 /// `next` the client goes on with `ListGroups`, and keeps the new token once
 /// it has everything. Registers the groups as passive.
 pub(in crate::edge) async fn changed_since(session: &Arc<Session>, since: &[u8]) -> Groups {
-    match changed(session, since).await {
+    let changed = timeout(limits::WELCOME_LIST, changed(session, since)).await;
+    match changed.unwrap_or_else(|_| Err(Code::Deadline.into())) {
         Ok(groups) => groups,
         Err(fault) => {
             // The client keeps what it has, token included, and asks later.

@@ -105,17 +105,6 @@ async fn a_resume_point_is_recognised_or_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_ahead_of_this_edge_is_asked_to_come_back_later() {
-    let world = World::new();
-    let mut ann = Client::connect(&world, "ann").await;
-    let group = ann.create("tea", |_| {}).await;
-    let activated = ann.activate(group, 9, Bytes::from(vec![0; 32])).await;
-    let fault = activated.error.unwrap();
-    assert_eq!(fault.code, Code::NotHere as u32);
-    assert!(fault.temporary);
-}
-
-#[tokio::test(start_paused = true)]
 async fn cursors_are_seen_by_others_and_never_pass_the_head() {
     let world = World::new();
     let mut ann = Client::connect(&world, "ann").await;

@@ -95,7 +95,22 @@ impl Outbox {
     pub fn settled(&mut self, group: GroupId, id: ClientMsgId) -> Option<Item> {
         let item = self.accepted.take(group, id)?;
         self.groups.remove(&item.local);
+        if !self.accepted.0.contains_key(&group) {
+            self.home_is_back(group);
+        }
         Some(item)
+    }
+
+    /// What was accepted has its place: what waited for the home goes at once,
+    /// not when its next attempt, after a long cut far away, would be due.
+    fn home_is_back(&mut self, group: GroupId) {
+        let Some(lane) = self.lanes.get_mut(&group).filter(|lane| lane.for_home) else {
+            return;
+        };
+        if let Some(until) = lane.held_until.take() {
+            self.held.remove(&(until, group));
+        }
+        self.refresh(group);
     }
 
     /// Sends again what nothing was heard of for long.

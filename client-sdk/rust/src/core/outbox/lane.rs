@@ -15,6 +15,8 @@ pub(super) struct Lane {
     pub(super) failed: usize,
     /// Nothing is sent before this time.
     pub(super) held_until: Option<Duration>,
+    /// It is held because the home could not be reached.
+    pub(super) for_home: bool,
 }
 
 impl Lane {

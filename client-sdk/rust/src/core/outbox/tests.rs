@@ -301,3 +301,32 @@ fn what_nothing_is_heard_of_is_asked_for() {
     assert!(outbox.accepted(again.local, at).is_some());
     assert!(outbox.wake_at().expect("and again") > at);
 }
+
+#[test]
+fn what_waits_for_the_home_goes_once_the_home_has_the_rest() {
+    for (code, goes) in [(Code::Unavailable, true), (Code::Busy, false)] {
+        let (mut outbox, mut rng) = outbox(1);
+        for text in ["a", "b", "leave"] {
+            outbox.push(group(1), message(text)).expect("room");
+        }
+        let mut accepted = Vec::new();
+        for _ in 0..2 {
+            let attempt = drain(&mut outbox, Duration::ZERO, &mut rng).remove(0);
+            accepted.extend(outbox.accepted(attempt.local, Duration::ZERO));
+        }
+        let mut now = Duration::ZERO;
+        for _ in 0..8 {
+            let attempt = drain(&mut outbox, now, &mut rng).remove(0);
+            let fault = Fault::from(code).retry_after(1_000);
+            let Verdict::Retry(at) = outbox.failed(attempt.local, &fault, now, &mut rng) else {
+                panic!("{code:?} passes");
+            };
+            now = at;
+        }
+        now -= Duration::from_millis(1);
+        assert!(outbox.settled(group(1), accepted[0]).is_some());
+        assert_eq!(drain(&mut outbox, now, &mut rng), [], "one more waits");
+        assert!(outbox.settled(group(1), accepted[1]).is_some());
+        assert_eq!(drain(&mut outbox, now, &mut rng).len(), usize::from(goes));
+    }
+}
