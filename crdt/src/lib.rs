@@ -15,6 +15,7 @@ pub mod hlc;
 pub mod member;
 pub mod mutants;
 pub mod profile;
+pub mod steady;
 
 #[cfg(test)]
 mod laws_tests;

@@ -67,7 +67,7 @@ pub trait Backend: Send + Sync + 'static {
     /// be given twice.
     fn stamp(&self) -> Result<Hlc, Fault>;
 
-    /// Milliseconds since 1970, by this node's clock.
+    /// Milliseconds since 1970, by the best that is known: for tokens to end.
     fn wall_ms(&self) -> u64;
 
     /// Random bytes, for salts and ids.

@@ -117,7 +117,7 @@ pub fn observe(node: &Node) {
         }
         observe_feed(node, ShardId(shard.shard), label);
     }
-    if let Some(off) = node.clocks.off() {
+    if let Some(off) = node.clocks.system_off() {
         gauge!(CLOCK_OFF).set(off as f64 / 1_000.0);
     }
     observe_gossip(node);

@@ -9,11 +9,18 @@ use folkmoot_storage::{Store, StoreError, Table};
 use folkmoot_wire::{limits, without};
 use parking_lot::Mutex;
 use rand::RngCore;
+use tokio_util::sync::CancellationToken;
 
 /// The wall clock.
 pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since 1970.
     fn wall_ms(&self) -> u64;
+
+    /// The best that is known of the time outside. Where the clock is kept
+    /// from following what its owner was set to, this may differ.
+    fn civil_ms(&self) -> u64 {
+        self.wall_ms()
+    }
 }
 
 /// Randomness.
@@ -76,6 +83,7 @@ pub struct Stamps {
     clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
     hlc: Mutex<HlcClock>,
+    begun: CancellationToken,
 }
 
 impl Stamps {
@@ -84,17 +92,23 @@ impl Stamps {
     /// # Errors
     /// When the store fails.
     pub fn open(clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Result<Self, StoreError> {
-        let bound = store
-            .get(Table::Node, BOUND_KEY)?
-            .and_then(|bytes| <[u8; 8]>::try_from(&bytes[..]).ok())
-            .map_or(Hlc::default(), |bytes| {
-                Hlc::from_u64(u64::from_be_bytes(bytes))
-            });
+        let bound = Self::bound(&*store)?;
         Ok(Self {
             clock,
             store,
             hlc: Mutex::new(HlcClock::new(bound)),
+            begun: CancellationToken::new(),
         })
+    }
+
+    /// The bound that no stamp has passed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn bound(store: &dyn Store) -> Result<Hlc, StoreError> {
+        let bytes = store.get(Table::Node, BOUND_KEY)?;
+        let bytes = bytes.and_then(|bytes| <[u8; 8]>::try_from(&bytes[..]).ok());
+        Ok(bytes.map_or(Hlc::ZERO, |bytes| Hlc::from_u64(u64::from_be_bytes(bytes))))
     }
 
     /// Waits until the wall clock has about reached the bound of before the
@@ -105,7 +119,7 @@ impl Stamps {
     pub async fn reach_bound(&self) {
         let mut left = RESERVE_MS;
         loop {
-            let ahead = self.hlc.lock().ahead_ms(self.clock.wall_ms());
+            let ahead = self.ahead_ms();
             let wait = ahead.saturating_sub(limits::CLOCK_OFF_MS);
             if wait == 0 {
                 return;
@@ -121,6 +135,18 @@ impl Stamps {
             tokio::time::sleep(Duration::from_millis(wait)).await;
             left -= wait;
         }
+    }
+
+    /// The clock is known to be right, or nobody can say.
+    pub fn begin(&self) {
+        self.begun.cancel();
+    }
+
+    /// Waits for [`Stamps::begin`]. What a node with a wrong clock stamps
+    /// before is refused by others, and so is what it stamps afterwards, until
+    /// that time has come: stamps never go back.
+    pub async fn begun(&self) {
+        self.begun.cancelled().await;
     }
 
     /// The next stamp.
@@ -151,6 +177,20 @@ impl Stamps {
         self.hlc
             .lock()
             .observe(stamp, self.clock.wall_ms(), limits::HLC_DRIFT_MS)
+    }
+
+    /// How far the last stamp, or the bound of before the restart, is ahead of
+    /// the clock, in milliseconds.
+    #[must_use]
+    pub fn ahead_ms(&self) -> u64 {
+        self.hlc.lock().ahead_ms(self.clock.wall_ms())
+    }
+
+    /// The time outside, for what was made elsewhere to expire, in
+    /// milliseconds since 1970.
+    #[must_use]
+    pub fn civil_ms(&self) -> u64 {
+        self.clock.civil_ms()
     }
 
     /// The wall clock under it, in milliseconds since 1970.

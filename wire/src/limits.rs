@@ -103,6 +103,12 @@ pub const DEDUP_WINDOW_MS: u64 = 7 * 24 * 3600 * 1000;
 pub const HLC_DRIFT_MS: u64 = 500;
 /// A node this far off its peers' median does not lead, in milliseconds.
 pub const CLOCK_OFF_MS: u64 = 250;
+/// A node that starts asks its peers for the time, at most for so long, before
+/// it stamps for clients.
+pub const CLOCK_BEGIN: Duration = Duration::from_secs(2);
+/// With one answer that says something else than its own clock it waits this
+/// long for another one.
+pub const CLOCK_DOUBT: Duration = Duration::from_secs(15);
 /// A node asks its peers for the time this often...
 pub const CLOCK_SAMPLE_EVERY: Duration = Duration::from_secs(5);
 /// ...so many of them at once; of more, others each time...

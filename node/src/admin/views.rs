@@ -30,10 +30,8 @@ pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse 
         .filter(|shard| shard.voter && shard.leader == 0)
         .map(|shard| format!("shard {} has no leader", shard.shard))
         .collect();
-    if node.clocks.is_off() {
-        let off = node.clocks.off().unwrap_or(0);
-        waiting.push(format!("the clock is {off} ms ahead of its peers' median"));
-    }
+    let clock = node.clocks.trouble(&node.stamps);
+    waiting.extend(clock.map(|trouble| trouble.to_string()));
     waiting.extend(node.standing.troubles());
     if waiting.is_empty() && !node.view.placement().state().nodes.is_empty() {
         (StatusCode::OK, "ready".to_owned())
@@ -76,7 +74,7 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "shards_voted": voted,
         "shards_led": led,
         "sessions": { "quic": status.sessions_quic, "websocket": status.sessions_ws },
-        "clock_off_ms": running.node.clocks.off(),
+        "clock_off_ms": running.node.clocks.system_off(),
         "leader_changes": running.node.voters.all().iter().map(|voter| voter.leadership.changes()).sum::<u64>(),
         "tentative": running.node.keeper.waiting(),
         "waits_to_vote": running.node.standing.troubles(),

@@ -206,7 +206,7 @@ impl Backend for NodeBackend {
     }
 
     fn wall_ms(&self) -> u64 {
-        self.stamps.wall_ms()
+        self.stamps.civil_ms()
     }
 
     fn random(&self, out: &mut [u8]) {
@@ -244,6 +244,8 @@ impl Backend for NodeBackend {
     }
 
     async fn resolve_user(&self, realm: &str, subject: &str) -> Result<UserId, Fault> {
+        // A session begins with this, and stamps from then on.
+        self.stamps.begun().await;
         let key = (realm.to_owned(), subject.to_owned());
         if let Some(user) = self.users.get(&key) {
             return Ok(user);

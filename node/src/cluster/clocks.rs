@@ -1,51 +1,236 @@
-//! How far this node's clock is off its peers' (D2). A node that is too far
-//! off does not lead where others can, and says so.
+//! This node's time: how far it is off its peers' (D2), and what it goes by
+//! when the system's clock is set. A node that is too far off does not lead
+//! where others can, and says so.
+
+mod watch;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use folkmoot_consensus::Sequencer;
-use folkmoot_wire::proto::{ReadClock, node_reply, node_request};
+use folkmoot_crdt::hlc::{Hlc, RESERVE_MS};
+use folkmoot_crdt::steady::{Belief, SLEW_MS, SteadyClock};
 use folkmoot_wire::{NodeId, limits};
 use parking_lot::Mutex;
-use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use super::peers::{Class, Peers};
-use super::shards::{VoterShard, Voters};
-use super::view::ClusterView;
-use crate::ports::{Random, Stamps};
+use crate::ports::{Clock, Stamps};
+pub use watch::ClockWatch;
 
-/// What peers' clocks said last.
-#[derive(Debug, Default)]
+/// This node's time, and what peers' clocks said last.
+///
+/// When the system's clock is set, the node goes on as before until its peers
+/// say that the new time is the better one; and it takes theirs where both are
+/// wrong. Alone it follows, for nobody knows better.
 pub struct Clocks {
-    /// Their clock less ours, in milliseconds, and when it was asked.
-    samples: Mutex<BTreeMap<NodeId, (i64, Instant)>>,
+    system: Arc<dyn Clock>,
+    start: Instant,
+    state: Mutex<State>,
+    /// The system's clock was set.
+    set: Notify,
+}
+
+struct State {
+    steady: SteadyClock,
+    samples: BTreeMap<NodeId, Sample>,
+    /// The system's clock was set and is not followed.
+    held: bool,
+}
+
+struct Sample {
+    /// What the peer's clock showed when this node's monotonic one began, in
+    /// milliseconds.
+    began_ms: i64,
+    at: Instant,
 }
 
 impl Clocks {
-    /// A peer's clock is `ahead` milliseconds ahead of ours.
-    pub fn sampled(&self, peer: NodeId, ahead: i64) {
-        self.samples.lock().insert(peer, (ahead, Instant::now()));
+    /// The time goes on from the system's, or from `bound`, which no stamp of
+    /// before the restart has passed, if the system's was set back meanwhile.
+    #[must_use]
+    pub fn new(system: Arc<dyn Clock>, bound: Hlc) -> Self {
+        let (now, bound) = (system.wall_ms(), bound.millis());
+        // What is reserved is no sign of that: it is waited out.
+        let begin = if bound > now + RESERVE_MS { bound } else { now };
+        Self {
+            system,
+            start: Instant::now(),
+            state: Mutex::new(State {
+                steady: SteadyClock::new(begin, 0),
+                samples: BTreeMap::new(),
+                held: false,
+            }),
+            set: Notify::new(),
+        }
     }
 
-    /// Milliseconds that this clock is ahead of the median of its peers'.
-    /// `None`: too few say so; of two clocks nobody knows which is right.
+    fn mono_ms(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+
+    /// A peer's clock shows `wall_ms`, `age` ago.
+    pub fn sampled(&self, peer: NodeId, wall_ms: u64, age: Duration) {
+        let then = self.mono_ms().saturating_sub(age.as_millis() as u64);
+        let sample = Sample {
+            began_ms: wall_ms.wrapping_sub(then) as i64,
+            at: Instant::now(),
+        };
+        self.state.lock().samples.insert(peer, sample);
+    }
+
+    /// Milliseconds that this node's time is ahead of the median of its
+    /// peers'. `None`: too few say so; of two clocks nobody knows which is
+    /// right.
     #[must_use]
     pub fn off(&self) -> Option<i64> {
-        let mut samples = self.samples.lock();
-        samples.retain(|_, (_, at)| at.elapsed() < limits::CLOCK_SAMPLE_LIFE);
-        let ahead: Vec<i64> = samples.values().map(|(ahead, _)| *ahead).collect();
-        drop(samples);
-        median(ahead).map(|ahead| -ahead)
+        let ours = self.wall_ms();
+        self.state.lock().off(ours, self.mono_ms())
     }
 
-    /// Whether it is so far off that it must not lead.
+    /// The same of the system's clock, which the node may not follow.
     #[must_use]
-    pub fn is_off(&self) -> bool {
-        self.off()
-            .is_some_and(|off| off.unsigned_abs() > limits::CLOCK_OFF_MS)
+    pub fn system_off(&self) -> Option<i64> {
+        let system = self.system.wall_ms();
+        self.state.lock().off(system, self.mono_ms())
     }
+
+    /// Whether somebody says that this clock is wrong, who may be wrong himself.
+    fn is_contradicted(&self) -> bool {
+        let ours = self.wall_ms().wrapping_sub(self.mono_ms()) as i64;
+        let state = self.state.lock();
+        let off = |sample: &Sample| ours.wrapping_sub(sample.began_ms);
+        state.samples.values().any(|sample| is_far(off(sample)))
+    }
+
+    /// What is wrong with the node's time, the worst first.
+    #[must_use]
+    pub fn trouble(&self, stamps: &Stamps) -> Option<Trouble> {
+        if let Some(off) = self.off().filter(|off| is_far(*off)) {
+            return Some(Trouble::Off(off));
+        }
+        let ahead = stamps.ahead_ms();
+        if ahead > limits::CLOCK_OFF_MS {
+            return Some(Trouble::Stamps(ahead));
+        }
+        let system_off = self.system_off().filter(|off| is_far(*off));
+        system_off.map(Trouble::System)
+    }
+
+    /// Judges after peers were heard: time that is far off theirs is set, to
+    /// the system's where that is right, else to theirs; and the system's is
+    /// followed, after it was set, where that is nearer to them. By how much the
+    /// time changed, in milliseconds.
+    fn settle(&self) -> Option<i64> {
+        let (ours, system) = (self.wall_ms(), self.system.wall_ms());
+        let mono_ms = self.mono_ms();
+        let mut state = self.state.lock();
+        let off = state.off(ours, mono_ms)?;
+        let system_off = state.off(system, mono_ms)?;
+        let to = match (is_far(off), is_far(system_off)) {
+            (true, true) => ours.saturating_add_signed(-off),
+            (true, false) => system,
+            (false, _) if system_off.abs() < off.abs() => system,
+            (false, _) => return None,
+        };
+        if to.abs_diff(ours) <= SLEW_MS {
+            return None;
+        }
+        state.held = to != system;
+        state.steady.follow(to, mono_ms);
+        Some(to.wrapping_sub(ours) as i64)
+    }
+}
+
+/// What is wrong with a node's time. In milliseconds, ahead of the peers'
+/// median.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// What it goes by is off.
+    Off(i64),
+    /// Its time is right again and its stamps, which never go back, are still
+    /// ahead of it by so much.
+    Stamps(u64),
+    /// It goes by a right time, and the system's clock is off.
+    System(i64),
+}
+
+impl Trouble {
+    /// Whether the node must not lead where others can.
+    #[must_use]
+    pub const fn bars_from_leading(self) -> bool {
+        match self {
+            Self::Off(_) | Self::Stamps(_) => true,
+            Self::System(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off(off) => write!(
+                f,
+                "the clock is {off} ms ahead of its peers' median: check time synchronisation (NTP)"
+            ),
+            Self::Stamps(ahead) => write!(
+                f,
+                "the clock was {ahead} ms further ahead before: until that time has come, what the node stamps is refused"
+            ),
+            Self::System(off) => write!(
+                f,
+                "the system's clock was set {off} ms ahead of the peers' median and is not followed: check time synchronisation (NTP)"
+            ),
+        }
+    }
+}
+
+impl Clock for Clocks {
+    fn wall_ms(&self) -> u64 {
+        let (system, mono_ms) = (self.system.wall_ms(), self.mono_ms());
+        let mut state = self.state.lock();
+        let belief = match state.hears_others() {
+            true => Belief::Steady,
+            false => Belief::System,
+        };
+        let now = state.steady.read(system, mono_ms, belief);
+        let held = belief == Belief::Steady && now != system;
+        if std::mem::replace(&mut state.held, held) != held && held {
+            self.set.notify_one();
+        }
+        now
+    }
+
+    /// The system's clock, unless peers say that it is wrong. It may go back.
+    fn civil_ms(&self) -> u64 {
+        let (ours, system) = (self.wall_ms(), self.system.wall_ms());
+        match (self.off(), self.system_off()) {
+            (Some(off), Some(system_off)) if off.abs() < system_off.abs() => ours,
+            _ => system,
+        }
+    }
+}
+
+impl State {
+    /// Whether there are enough to judge by.
+    fn hears_others(&self) -> bool {
+        let fresh = |sample: &&Sample| sample.at.elapsed() < limits::CLOCK_SAMPLE_LIFE;
+        self.samples.values().filter(fresh).count() >= 2
+    }
+
+    fn off(&mut self, clock_ms: u64, mono_ms: u64) -> Option<i64> {
+        self.samples
+            .retain(|_, sample| sample.at.elapsed() < limits::CLOCK_SAMPLE_LIFE);
+        let ours = clock_ms.wrapping_sub(mono_ms) as i64;
+        let samples = self.samples.values();
+        let ahead = samples.map(|sample| sample.began_ms.wrapping_sub(ours));
+        median(ahead.collect()).map(|ahead| -ahead)
+    }
+}
+
+const fn is_far(off: i64) -> bool {
+    off.unsigned_abs() > limits::CLOCK_OFF_MS
 }
 
 /// Of an even number the middle one that is nearer to us: half of the others
@@ -60,102 +245,6 @@ fn median(mut ahead: Vec<i64>) -> Option<i64> {
         true if low.abs() < high.abs() => Some(low),
         true => Some(high),
         false => Some(0),
-    }
-}
-
-/// The task that asks, and gives leadership away.
-pub struct ClockWatch {
-    pub clocks: Arc<Clocks>,
-    pub stamps: Arc<Stamps>,
-    pub peers: Arc<Peers>,
-    pub view: Arc<ClusterView>,
-    pub voters: Arc<Voters>,
-    pub random: Arc<dyn Random>,
-}
-
-impl ClockWatch {
-    /// Runs until the node stops.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut was_off = false;
-        loop {
-            let round = async {
-                for peer in self.some_peers() {
-                    self.ask(peer).await;
-                }
-                self.step_down(&mut was_off).await;
-                sleep(limits::CLOCK_SAMPLE_EVERY).await;
-            };
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = round => {}
-            }
-        }
-    }
-
-    /// Living peers; of many, some in a row that begins anywhere.
-    fn some_peers(&self) -> Vec<NodeId> {
-        let placement = self.view.placement();
-        let mut peers: Vec<NodeId> = placement
-            .nodes()
-            .map(|(id, _)| id)
-            .filter(|id| *id != self.peers.me() && self.view.alive(*id))
-            .collect();
-        if !peers.is_empty() {
-            let first = self.random.number() as usize % peers.len();
-            peers.rotate_left(first);
-        }
-        peers.truncate(limits::CLOCK_PEERS);
-        peers
-    }
-
-    /// As Cristian's algorithm has it: the answer is half a round trip old.
-    async fn ask(&self, peer: NodeId) {
-        let (asked_ms, asked) = (self.stamps.wall_ms(), Instant::now());
-        let request = node_request::Request::ReadClock(ReadClock {});
-        let answer = self
-            .peers
-            .call(peer, Class::Live, request, limits::CLOCK_ROUND_TRIP);
-        if let Ok(node_reply::Reply::Clock(clock)) = answer.await {
-            let half = asked.elapsed().as_millis() as u64 / 2;
-            let ours = asked_ms.saturating_add(half);
-            self.clocks
-                .sampled(peer, clock.wall_ms.wrapping_sub(ours) as i64);
-        }
-    }
-
-    async fn step_down(&self, was_off: &mut bool) {
-        let is_off = self.clocks.is_off();
-        if is_off != *was_off {
-            *was_off = is_off;
-            let off = self.clocks.off().unwrap_or(0);
-            match is_off {
-                true => tracing::error!(
-                    off_ms = off,
-                    "this node's clock is off its peers' median: it does not lead until the time is right (NTP)"
-                ),
-                false => tracing::info!(off_ms = off, "this node's clock is right again"),
-            }
-        }
-        if is_off {
-            for voter in self.voters.all() {
-                self.hand_over(&voter).await;
-            }
-        }
-    }
-
-    async fn hand_over(&self, voter: &VoterShard) {
-        let status = voter.raft.status();
-        let other = |node: &NodeId| *node != self.peers.me() && self.view.alive(*node);
-        if !status.is_leader {
-            return;
-        }
-        // None: a shard without a leader serves nobody.
-        if let Some(to) = status.voters.iter().copied().find(other)
-            && let Err(error) = voter.raft.transfer(to).await
-        {
-            tracing::warn!(shard = voter.id.0, %error, "leadership is not handed over yet");
-        }
     }
 }
 

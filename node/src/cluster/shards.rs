@@ -197,6 +197,7 @@ async fn gather(
     stamps: Arc<Stamps>,
     mut queue: mpsc::Receiver<Waiting>,
 ) {
+    stamps.begun().await;
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut held: Option<Waiting> = None;
     loop {

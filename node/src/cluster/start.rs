@@ -31,7 +31,7 @@ use super::standing::{Standing, StandingParts};
 use super::tentatives::{Keeper, KeeperParts};
 use super::view::ClusterView;
 use crate::edge::Edge;
-use crate::ports::{Random, Stamps};
+use crate::ports::{Clock, Random, Stamps};
 
 /// A running node.
 pub struct Node {
@@ -108,8 +108,10 @@ impl Node {
             Arc::clone(&parts.sums),
             parts.cluster,
         ));
+        let bound = Stamps::bound(&*parts.store)?;
+        let clocks = Arc::new(Clocks::new(parts.clock, bound));
         let stamps = Arc::new(Stamps::open(
-            Arc::clone(&parts.clock),
+            Arc::clone(&clocks) as Arc<dyn Clock>,
             Arc::clone(&parts.store),
         )?);
         stamps.reach_bound().await;
@@ -206,7 +208,7 @@ impl Node {
             keeper,
             started_ms: stamps.wall_ms(),
             stamps,
-            clocks: Arc::default(),
+            clocks,
             standing,
             seen: Seen::default(),
             store: parts.store,
@@ -219,6 +221,7 @@ impl Node {
             fatal,
             failures: Mutex::new(Some(failures)),
         });
+        node.watch_clock(parts.random);
         node.start_meta(parts.found).await?;
         node.reconcile().await?;
         let serve = Arc::new(Serve {
@@ -235,20 +238,24 @@ impl Node {
             stamps: Arc::clone(&node.stamps),
             stop: node.stop.clone(),
         });
-        node.run(serve, cursors, parts.random);
+        node.run(serve, cursors);
         Ok(node)
     }
 
-    fn run(self: &Arc<Self>, serve: Arc<Serve>, cursors: Arc<Cursors>, random: Arc<dyn Random>) {
+    fn watch_clock(&self, random: Arc<dyn Random>) {
         let watch = ClockWatch {
             clocks: Arc::clone(&self.clocks),
             stamps: Arc::clone(&self.stamps),
             peers: Arc::clone(&self.peers),
             view: Arc::clone(&self.view),
             voters: Arc::clone(&self.voters),
+            edge: Arc::clone(&self.edge),
             random,
         };
         self.tasks.spawn(watch.run(self.stop.clone()));
+    }
+
+    fn run(self: &Arc<Self>, serve: Arc<Serve>, cursors: Arc<Cursors>) {
         for listener in &self.listeners {
             let (node, listener, serve) =
                 (Arc::clone(self), Arc::clone(listener), Arc::clone(&serve));

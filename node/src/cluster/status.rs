@@ -3,6 +3,7 @@
 use folkmoot_replication::placement::Shard;
 use folkmoot_wire::proto::{NodeStatus, ShardStatus};
 
+use super::clocks::Trouble;
 use super::parts::StatusSource;
 use super::start::Node;
 use folkmoot_consensus::Sequencer;
@@ -21,7 +22,11 @@ impl StatusSource for Node {
             sessions_quic: edge.sessions_quic,
             sessions_ws: edge.sessions_websocket,
             uptime_ms: self.stamps.wall_ms().saturating_sub(self.started_ms),
-            must_not_lead: self.clocks.is_off() || !self.standing.troubles().is_empty(),
+            must_not_lead: self
+                .clocks
+                .trouble(&self.stamps)
+                .is_some_and(Trouble::bars_from_leading)
+                || !self.standing.troubles().is_empty(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use folkmoot_wire::{Code, GroupId};
 use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,8 @@ pub(super) struct Core {
     pub(super) counters: Counters,
     /// No new sessions; those there are end in an orderly way.
     pub(super) draining: CancellationToken,
+    /// As while draining, until it is called off: the clock is not right.
+    pub(super) away: watch::Sender<bool>,
     /// Everything ends now.
     pub(super) stopped: CancellationToken,
     links: Mutex<BTreeMap<SessionId, Arc<Link>>>,
@@ -60,6 +63,7 @@ impl Core {
             fanout,
             counters: Counters::default(),
             draining: CancellationToken::new(),
+            away: watch::Sender::new(false),
             stopped: CancellationToken::new(),
             links: Mutex::default(),
             next: AtomicU64::new(1),
@@ -74,6 +78,8 @@ impl Core {
         let before = self.admitted.fetch_add(1, Ordering::AcqRel);
         if self.draining.is_cancelled() {
             Err(Code::Draining)
+        } else if *self.away.borrow() {
+            Err(Code::ClockDrift)
         } else if before >= self.options.sessions {
             self.counters
                 .refused_sessions
@@ -81,6 +87,14 @@ impl Core {
             Err(Code::Busy)
         } else {
             Ok(admitted)
+        }
+    }
+
+    /// Waits until sessions are sent away.
+    pub(super) async fn sent_away(&self) {
+        let mut away = self.away.subscribe();
+        if away.wait_for(|away| *away).await.is_err() {
+            std::future::pending().await
         }
     }
 

@@ -152,6 +152,14 @@ impl Edge {
         }
     }
 
+    /// Sends clients to other edges, and takes none, until told otherwise: what
+    /// this node stamps would be refused.
+    pub fn send_away(&self, away: bool) {
+        self.core
+            .away
+            .send_if_modified(|now| std::mem::replace(now, away) != away);
+    }
+
     /// Takes no more sessions, tells those there are to go elsewhere, and
     /// waits for their open requests, at most [`EdgeOptions::drain`].
     pub async fn drain(&self) {

@@ -43,7 +43,7 @@ const CONCURRENT: usize = 32;
 const GRACE: Duration = Duration::from_secs(2);
 /// Writing what is left may take this long.
 const FLUSH: Duration = Duration::from_secs(5);
-/// Clients of a draining node come back spread over this time.
+/// Clients that are sent to other edges come there spread over this time.
 const SPREAD_MS: u64 = 2_000;
 /// Longest time a token is waited out; one that lasts longer never ends.
 const TOKEN_HORIZON: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -167,7 +167,8 @@ async fn run(
     let end = tokio::select! {
         biased;
         code = outbound.failed() => End::Broken(code),
-        () = core.draining.cancelled() => End::Close(session.drained()),
+        () = core.draining.cancelled() => End::Close(session.sent(Code::Draining)),
+        () = core.sent_away() => End::Close(session.sent(Code::ClockDrift)),
         () = sleep_until(token_ends), if greeting.lasts < TOKEN_HORIZON => {
             End::Close(Code::TokenExpired.into())
         }
@@ -237,11 +238,12 @@ impl Session {
         });
     }
 
-    fn drained(&self) -> Fault {
+    /// Why the client is sent to another edge, and when it may come.
+    fn sent(&self, why: Code) -> Fault {
         let mut bytes = [0; 8];
         self.core.backend.random(&mut bytes);
         let after = u64::from_be_bytes(bytes) % SPREAD_MS;
-        Fault::from(Code::Draining).retry_after(after)
+        Fault::from(why).retry_after(after)
     }
 
     /// Ends in order: no more pushes, the open requests answered, a last

@@ -112,11 +112,12 @@ fn disk(machine: usize, how: DiskFault) -> Fault {
 }
 
 /// Milliseconds that a clock is off by: at most 200, or seconds and more than
-/// the drift bound.
+/// the drift bound, or about a minute.
 fn step(draw: &mut Draw, far: bool) -> i64 {
-    let by = match far {
-        false => 1 + draw.below(200) as i64,
-        true => 600 + draw.below(5_000) as i64,
+    let by = match (far, far && draw.one_in(2)) {
+        (false, _) => 1 + draw.below(200) as i64,
+        (true, false) => 600 + draw.below(5_000) as i64,
+        (true, true) => 50_000 + draw.below(20_000) as i64,
     };
     if draw.one_in(2) { by } else { -by }
 }

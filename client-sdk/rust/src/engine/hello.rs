@@ -60,7 +60,9 @@ impl Engine {
                 self.output.records.push(Record::Identity(identity));
             }
         }
-        self.note_stamp(welcome.stamp);
+        // Not the greatest of all edges: one with a wrong clock would have every
+        // later message refused, at the others too.
+        self.stamp = Hlc::from_u64(welcome.stamp);
         if let Some(session) = &mut self.session {
             session.welcomed(welcome.heartbeat_ms);
         }
@@ -88,8 +90,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Stamps only rise: an edge whose clock is behind does not make new ids
-    /// look older than earlier ones.
+    /// Within a session stamps only rise.
     pub(super) fn note_stamp(&mut self, stamp: u64) {
         self.stamp = self.stamp.max(Hlc::from_u64(stamp));
     }

@@ -149,7 +149,10 @@ async fn join(
 }
 
 fn late() -> Fault {
-    Fault::new(Code::Unavailable, "the group's home does not answer in time")
+    Fault::new(
+        Code::Unavailable,
+        "the group's home does not answer in time",
+    )
 }
 
 /// What is asked before the session is registered.

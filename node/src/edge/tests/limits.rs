@@ -273,6 +273,20 @@ async fn a_drain_answers_what_is_open_and_sends_clients_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn clients_are_sent_away_and_may_come_back() {
+    let world = World::new();
+    let mut ann = Client::connect(&world, "ann").await;
+    world.edge().send_away(true);
+    assert_eq!(ann.closing().await, Code::ClockDrift);
+    let mut bob = Client::silent(&world, true);
+    let closed = bob.end.closed.wait_for(Option::is_some).await.unwrap();
+    assert_eq!(closed.clone().unwrap().0, Code::ClockDrift as u32);
+    world.edge().send_away(false);
+    let mut ann = Client::connect(&world, "ann").await;
+    ann.create("tea", |_| {}).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_stamp_nothing_is_taken() {
     let world = World::new();
     let mut ann = Client::connect(&world, "ann").await;
