@@ -17,6 +17,7 @@ const STALE_APPENDS: &str = "folkmoot_shard_stale_appends_refused_total";
 const VOTER_LAG: &str = "folkmoot_shard_voter_lag";
 const PUSHES_LOST: &str = "folkmoot_follow_pushes_lost_total";
 const COPIES_DIVERGED: &str = "folkmoot_copies_diverged_total";
+const ENTRIES_DAMAGED: &str = "folkmoot_damaged_entries_total";
 const FOLLOW_STREAMS: &str = "folkmoot_follow_streams_total";
 const ROW_SESSIONS: &str = "folkmoot_reconcile_sessions_total";
 const ROW_BYTES: &str = "folkmoot_reconcile_bytes_total";
@@ -66,6 +67,10 @@ pub fn describe() {
         COPIES_DIVERGED,
         "copies thrown away because their chain was another"
     );
+    describe_counter!(
+        ENTRIES_DAMAGED,
+        "times that an entry read from the store was not what had been written, and entries put in place from other nodes, by kind"
+    );
     describe_counter!(FOLLOW_STREAMS, "follow streams opened");
     describe_counter!(
         ROW_SESSIONS,
@@ -104,6 +109,9 @@ pub fn observe(node: &Node) {
     for (what, count) in node.keeper.counts() {
         counter!(TENTATIVE_DONE, "what" => what).absolute(count);
     }
+    let (found, mended) = node.reads.suspects.counts();
+    counter!(ENTRIES_DAMAGED, "kind" => "found").absolute(found);
+    counter!(ENTRIES_DAMAGED, "kind" => "mended").absolute(mended);
     for shard in &status.shards {
         let label = shard.shard.to_string();
         gauge!(SHARD_WATERMARK, "shard" => label.clone()).set(shard.followed as f64);

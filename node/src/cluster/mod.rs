@@ -12,6 +12,7 @@ pub mod join;
 pub mod joiner;
 pub mod leadership;
 pub mod machine;
+pub mod mender;
 pub mod meta;
 mod movers;
 pub mod outbox;

@@ -19,6 +19,7 @@ use super::cursors::Cursors;
 use super::feeds::{Feeds, Publisher};
 use super::follow::{Followers, Links};
 use super::gossip::{PACKETS, PeerStateLink};
+use super::mender::Mender;
 use super::meta::MetaHost;
 use super::parts::{Joins, Parts, StartError, StatusSource};
 use super::peers::Peers;
@@ -268,6 +269,14 @@ impl Node {
         ));
         self.tasks
             .spawn(Arc::clone(&self.keeper).run(self.stop.clone()));
+        let mender = Mender {
+            cluster: self.cluster,
+            store: Arc::clone(&self.store),
+            suspects: Arc::clone(&self.reads.suspects),
+            peers: Arc::clone(&self.peers),
+            view: Arc::clone(&self.view),
+        };
+        self.tasks.spawn(mender.run(self.stop.clone()));
         if self.meta.raft().is_none() {
             let meta = Arc::clone(&self.meta);
             self.tasks
