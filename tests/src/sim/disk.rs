@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use folkmoot_storage::{Batch, Crash, Layer, MemStore, Op, Read, Store, StoreError, Table};
 
 use super::faults::DiskFault;
@@ -61,6 +62,18 @@ impl Disk {
             self.mem.get(Table::Node, b"any"),
             Err(StoreError::Failed { .. })
         )
+    }
+
+    /// From now on the disk has this value, as if it had been written.
+    ///
+    /// # Errors
+    /// When the disk has failed.
+    pub fn change(&self, table: Table, key: &Bytes, value: &Bytes) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        batch.put(table, key.clone(), value.clone());
+        self.oracle.trace.write(self.machine, &batch);
+        self.mem.write(batch)?;
+        self.mem.sync()
     }
 
     /// Batches that a crash may lose.

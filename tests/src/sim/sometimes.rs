@@ -34,6 +34,10 @@ states! {
     LostUnsynced = "a crash lost unsynced writes";
     /// A process ended over its disk.
     StoppedByDisk = "a node stopped because its disk failed";
+    /// A disk gave back an entry, or a head, that was never written...
+    Lied = "a disk changed what was written";
+    /// ...and it was found and put right.
+    LieMended = "a lie of a disk was found and mended";
     /// A client's device lost records that need no sync.
     DeviceForgot = "a device lost what it had not synced";
     /// A term began, and things were under way.
@@ -82,6 +86,7 @@ pub const FAULTS: &[&str] = &[
     "disk: a write fails",
     "disk: a sync fails",
     "disk: full",
+    "disk: a lie",
     "disk: slow",
     "cut, both ways",
     "cut, one way",
