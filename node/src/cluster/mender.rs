@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use folkmoot_replication::placement::Shard;
 use folkmoot_storage::{Batch, Store, StoreError, Table, keys, log, value};
 use folkmoot_wire::entry::Chain;
 use folkmoot_wire::proto::{FetchLog, Head, SealedEntry, node_reply, node_request};
-use folkmoot_wire::{GroupId, NodeId, limits};
+use folkmoot_wire::{GroupId, NodeId, limits, without};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -278,3 +279,59 @@ impl Mender {
         nodes
     }
 }
+
+/// Heads read at once.
+const HEADS: usize = 1_000;
+
+/// Before anything of the store is used: a head has to be that of its log. One
+/// whose chain is not that of its last entry gets it from there, if the entry
+/// follows from the one before it. Gives how many did.
+///
+/// # Errors
+/// When the store fails.
+pub fn right_heads(store: &dyn Store, cluster: &[u8; 16]) -> Result<u64, StoreError> {
+    without!(ChainCheck => { return Ok(0); });
+    let (mut righted, mut after) = (0, None);
+    loop {
+        let heads = log::read_heads(store, after.as_ref(), HEADS)?;
+        let Some((last, _)) = heads.last() else {
+            return Ok(righted);
+        };
+        after = Some(*last);
+        for (group, head) in heads {
+            if let Some(chain) = other_chain(store, cluster, &group, &head) {
+                tracing::error!(
+                    %group,
+                    "the head of this node's copy is not what was written: its disk or memory changed it. It is taken from the log; check the disk"
+                );
+                let head = Head { chain, ..head };
+                let mut batch = Batch::new();
+                let key = keys::heads::key(&group);
+                batch.put(Table::Heads, key, value::encode_value(&head));
+                store.write(batch)?;
+                righted += 1;
+            }
+        }
+    }
+}
+
+/// The chain that a head should have, where it has another. Of a log that does
+/// not end with an entry that is proven nothing is known.
+fn other_chain(
+    store: &dyn Store,
+    cluster: &[u8; 16],
+    group: &GroupId,
+    head: &Head,
+) -> Option<Bytes> {
+    let before = head.seq.checked_sub(1)?;
+    let sealed = log::read_entry(store, group, head.seq).ok()??;
+    if sealed.chain == head.chain {
+        return None;
+    }
+    let previous = proof::chain_at(store, cluster, group, head, before).ok()?;
+    sealed.verify(&previous, head.seq).ok()?;
+    Some(sealed.chain)
+}
+
+#[cfg(test)]
+mod tests;

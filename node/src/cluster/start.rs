@@ -19,7 +19,7 @@ use super::cursors::Cursors;
 use super::feeds::{Feeds, Publisher};
 use super::follow::{Followers, Links};
 use super::gossip::{PACKETS, PeerStateLink};
-use super::mender::Mender;
+use super::mender::{Mender, right_heads};
 use super::meta::MetaHost;
 use super::parts::{Joins, Parts, StartError, StatusSource};
 use super::peers::Peers;
@@ -77,6 +77,7 @@ impl Node {
     /// # Errors
     /// When its store, its gossip or its part of the consensus does not start.
     pub async fn start(parts: Parts, joins: Arc<dyn Joins>) -> Result<Arc<Self>, StartError> {
+        right_heads(&*parts.store, &parts.cluster)?;
         let view = Arc::new(ClusterView::new(parts.meta));
         let peers = Arc::new(Peers::new(
             parts.me,
