@@ -168,6 +168,14 @@ pub const ROW_SUM_BLOCKS: usize = 262_144;
 /// Rows read at once to bring such sums up to date. More: others are let in
 /// between.
 pub const ROW_SUM_READS: usize = 4_096;
+/// A shard's leader looks this often for rows that only say that something is
+/// gone...
+pub const COLLECT_EVERY: Duration = Duration::from_secs(2);
+/// ...at so many rows and heads of groups at once...
+pub const COLLECT_READS: usize = 4_096;
+/// ...and proposes at most so many of them in one command. More: the rest
+/// stays, and is found again.
+pub const COLLECT_ROWS: usize = 512;
 /// Groups with damaged entries that a node knows of at once. More are found
 /// again when somebody reads them.
 pub const SUSPECTS: usize = 1_024;

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod clocks;
+mod collector;
 pub mod commands;
 pub mod copies;
 pub mod cursors;

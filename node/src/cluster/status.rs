@@ -2,6 +2,7 @@
 
 use folkmoot_replication::placement::Shard;
 use folkmoot_wire::proto::{NodeStatus, ShardStatus};
+use folkmoot_wire::version;
 
 use super::parts::StatusSource;
 use super::start::Node;
@@ -22,6 +23,7 @@ impl StatusSource for Node {
             sessions_ws: edge.sessions_websocket,
             uptime_ms: self.stamps.wall_ms().saturating_sub(self.started_ms),
             must_not_lead: self.clocks.is_off() || !self.standing.troubles().is_empty(),
+            apply_version: version::APPLY,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

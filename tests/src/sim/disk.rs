@@ -10,6 +10,7 @@ use folkmoot_storage::{Batch, Crash, Layer, MemStore, Op, Read, Store, StoreErro
 use super::faults::DiskFault;
 use super::invariants::{clocks, cursors};
 use super::oracle::Oracle;
+use super::sometimes::State;
 
 /// Bytes that a disk that is almost full still takes.
 const ROOM_LEFT: u64 = 2_000;
@@ -120,6 +121,10 @@ impl Store for Disk {
                 }
             )
         };
+        let deletes = |op: &Op| matches!(op, Op::Delete { table, .. } if *table == Table::Rows);
+        if kept.iter().any(deletes) {
+            self.oracle.sometimes.saw(State::Collected);
+        }
         if kept.iter().any(raft) {
             self.mid_write.store(true, Ordering::Relaxed);
         }

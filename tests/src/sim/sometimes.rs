@@ -68,6 +68,8 @@ states! {
     Resumed = "resume after overlap";
     /// A client's place is not one of this history, or not for it to see.
     NotResumed = "resume refused";
+    /// A row that only said that something is gone went.
+    Collected = "a row of something gone was deleted";
     /// A message was taken while its home could not be reached.
     Accepted = "accepted while the home was away";
     /// What was accepted was refused in the end.
