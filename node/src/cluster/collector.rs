@@ -24,6 +24,9 @@ use super::router::Router;
 use super::shards::VoterShard;
 use super::view::ClusterView;
 
+/// Heads read at once, at most.
+const HEADS: usize = 512;
+
 /// One shard's collector.
 pub struct Collector {
     pub voter: VoterShard,
@@ -201,25 +204,34 @@ impl Collector {
         if walk.group.is_none() {
             walk.began = self.applied()?.index;
             walk.found_any = false;
+            if walk.began == walk.clean {
+                return Ok(false);
+            }
         }
         let mut from = match &walk.group {
             Some(group) => keys::successor(group.as_bytes()),
             None => from,
         };
-        for _ in 0..limits::COLLECT_READS {
-            let next = log::heads_in(&*self.store, &from, &to, 1)?;
-            let Some((group, head)) = next.into_iter().next() else {
+        let (mut heads, mut page) = (0, 1);
+        while heads < limits::COLLECT_READS {
+            let next = log::heads_in(&*self.store, &from, &to, page)?;
+            let Some((last, _)) = next.last() else {
                 if !walk.found_any {
                     walk.clean = walk.began;
                 }
                 walk.group = None;
                 return Ok(false);
             };
-            walk.group = Some(group);
-            if head.version > walk.clean {
+            let changed = next.iter().find(|(_, head)| head.version > walk.clean);
+            if let Some((group, _)) = changed {
+                walk.group = Some(*group);
                 return Ok(true);
             }
-            from = keys::successor(group.as_bytes());
+            walk.group = Some(*last);
+            from = keys::successor(last.as_bytes());
+            heads += next.len();
+            // The next that changed may be far.
+            page = (2 * page).min(HEADS);
         }
         Ok(false)
     }
