@@ -83,6 +83,7 @@ mod on {
         AuthorityOverSelf = "authority over self in member rows";
         GapDetection = "gap detection of a follower";
         ChainCheck = "chain check of a follower";
+        TombstoneWatermark = "watermark of tombstones at a copy";
         ResumeCheck = "check of (seq, chain) on resume";
         LiveOverlap = "overlap of history and live on resume";
     }

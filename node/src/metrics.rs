@@ -17,10 +17,12 @@ const STALE_APPENDS: &str = "folkmoot_shard_stale_appends_refused_total";
 const VOTER_LAG: &str = "folkmoot_shard_voter_lag";
 const PUSHES_LOST: &str = "folkmoot_follow_pushes_lost_total";
 const COPIES_DIVERGED: &str = "folkmoot_copies_diverged_total";
+const ENTRIES_DAMAGED: &str = "folkmoot_damaged_entries_total";
 const FOLLOW_STREAMS: &str = "folkmoot_follow_streams_total";
 const ROW_SESSIONS: &str = "folkmoot_reconcile_sessions_total";
 const ROW_BYTES: &str = "folkmoot_reconcile_bytes_total";
 const ROW_FOUND: &str = "folkmoot_reconcile_rows_total";
+const ROWS_GONE: &str = "folkmoot_tombstones_total";
 const MEMBERS: &str = "folkmoot_gossip_members";
 const GOSSIP_PACKETS: &str = "folkmoot_gossip_packets_total";
 const GOSSIP_REFUSED: &str = "folkmoot_gossip_refused_total";
@@ -66,6 +68,10 @@ pub fn describe() {
         COPIES_DIVERGED,
         "copies thrown away because their chain was another"
     );
+    describe_counter!(
+        ENTRIES_DAMAGED,
+        "times that an entry read from the store was not what had been written, and entries put in place from other nodes, by kind"
+    );
     describe_counter!(FOLLOW_STREAMS, "follow streams opened");
     describe_counter!(
         ROW_SESSIONS,
@@ -75,6 +81,10 @@ pub fn describe() {
     describe_counter!(
         ROW_FOUND,
         "rows that such sessions brought, and rows here that were wrong, by kind"
+    );
+    describe_counter!(
+        ROWS_GONE,
+        "rows that only said that something is gone: collected by this node as a leader, and deleted here as a follower, by kind"
     );
     describe_gauge!(MEMBERS, "nodes known by gossip, by state");
     describe_counter!(GOSSIP_PACKETS, "gossip packets, by direction");
@@ -104,6 +114,9 @@ pub fn observe(node: &Node) {
     for (what, count) in node.keeper.counts() {
         counter!(TENTATIVE_DONE, "what" => what).absolute(count);
     }
+    let (found, mended) = node.reads.suspects.counts();
+    counter!(ENTRIES_DAMAGED, "kind" => "found").absolute(found);
+    counter!(ENTRIES_DAMAGED, "kind" => "mended").absolute(mended);
     for shard in &status.shards {
         let label = shard.shard.to_string();
         gauge!(SHARD_WATERMARK, "shard" => label.clone()).set(shard.followed as f64);
@@ -129,6 +142,7 @@ fn observe_voter(node: &Node, shard: ShardId, label: &str) {
     };
     let label = || label.to_owned();
     counter!(SHARD_LEADERS, "shard" => label()).absolute(voter.leadership.changes());
+    counter!(ROWS_GONE, "shard" => label(), "kind" => "collected").absolute(voter.collected());
     counter!(STALE_APPENDS, "shard" => label()).absolute(voter.raft.stale_appends());
     for (node, behind) in voter.behind() {
         let voter = node.0.to_string();
@@ -144,6 +158,7 @@ fn observe_feed(node: &Node, shard: ShardId, label: String) {
         let status = follower.status();
         counter!(COPIES_DIVERGED, "shard" => label.clone()).absolute(status.diverged);
         counter!(FOLLOW_STREAMS, "shard" => label.clone()).absolute(status.streams);
+        counter!(ROWS_GONE, "shard" => label.clone(), "kind" => "deleted").absolute(status.gone);
         let rows = status.rows;
         counter!(ROW_SESSIONS, "shard" => label.clone()).absolute(rows.sessions);
         counter!(ROW_BYTES, "shard" => label.clone()).absolute(rows.bytes);

@@ -10,8 +10,8 @@ use folkmoot_crdt::hlc::Hlc;
 use folkmoot_storage::{Batch, Direction, MemStore, Read, Store, Table, keys, log, value};
 use folkmoot_wire::entry::{self, chain_from};
 use folkmoot_wire::proto::{
-    Append, Command, CommandBatch, CreateBody, Floor, GroupKind, GroupPush, GroupValue, Head, Kind,
-    MemberValue, Outcome, Row, command, outcome, row,
+    Append, CollectRows, Command, CommandBatch, CreateBody, Floor, GroupKind, GroupPush,
+    GroupValue, Head, Kind, MemberValue, Outcome, Row, SetApplyVersion, command, outcome, row,
 };
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{
@@ -19,7 +19,7 @@ use folkmoot_wire::{
 };
 use prost::Message;
 
-use crate::apply::{At, ShardApply, ShardConfig};
+use crate::apply::{At, ShardApply, ShardConfig, tombstones};
 use crate::rows::fingerprint;
 
 pub(crate) const CLUSTER: [u8; 16] = [7; 16];
@@ -246,6 +246,25 @@ impl Home {
         self.store.write(batch).expect("writes");
         self.apply.reload().expect("reloads");
         self.index += 1;
+    }
+
+    /// From now on rows are collected.
+    pub(crate) fn collects(&mut self) {
+        let version = folkmoot_wire::version::APPLY_COLLECTS;
+        self.quiet(
+            None,
+            command::Op::SetApplyVersion(SetApplyVersion { version }),
+        );
+    }
+
+    /// Collects what may be now.
+    pub(crate) fn collectable(&self, group: GroupId) -> Command {
+        let head = self.head(group);
+        let page = tombstones(&*self.store, &group, &head, &[], 1_000).expect("reads");
+        Command {
+            group: group.to_bytes(),
+            op: Some(command::Op::Collect(CollectRows { rows: page.rows })),
+        }
     }
 
     pub(crate) fn row(&self, group: GroupId, key: RowKey) -> Option<row::Value> {

@@ -174,6 +174,25 @@ pub const ROW_SUM_BLOCKS: usize = 262_144;
 /// Rows read at once to bring such sums up to date. More: others are let in
 /// between.
 pub const ROW_SUM_READS: usize = 4_096;
+/// A shard's leader looks this often for rows that only say that something is
+/// gone...
+pub const COLLECT_EVERY: Duration = Duration::from_secs(2);
+/// ...at so many rows and heads of groups at once...
+pub const COLLECT_READS: usize = 4_096;
+/// ...and proposes at most so many of them in one command. More: the rest
+/// stays, and is found again.
+pub const COLLECT_ROWS: usize = 512;
+/// Groups with damaged entries that a node knows of at once. More are found
+/// again when somebody reads them.
+pub const SUSPECTS: usize = 1_024;
+/// What could not be mended is tried again after this time...
+pub const MEND_AGAIN: Duration = Duration::from_secs(2);
+/// ...and so many nodes are asked for an entry, voters first.
+pub const MEND_ASKS: usize = 8;
+/// A node looks through the logs that it holds, a page each time...
+pub const SCRUB_EVERY: Duration = Duration::from_millis(200);
+/// ...and begins again so long after it was through.
+pub const SCRUB_AGAIN: Duration = Duration::from_secs(24 * 3600);
 /// Cursor changes of an edge are sent upstream this often...
 pub const CURSOR_FLUSH: Duration = Duration::from_secs(1);
 /// ...or when this many wait.

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use crate::id::IdError;
 use crate::{GroupId, UserId};
 
+mod tombstone;
 mod value;
 
+pub use tombstone::{is_gone, seq_of, tombstone};
 pub use value::{RowError, fingerprint, fingerprint_input, merge};
 
 /// The key of one row of a group.

@@ -56,6 +56,10 @@ pub enum Event {
     /// Groups of the user's list that changed since the last session (the
     /// first page; the rest by `Client::list_groups`).
     GroupsChanged(Vec<GroupSummary>),
+    /// The user's whole list of groups (the first page, as above): what changed
+    /// since the last session is not known any more. A group that is not in it
+    /// is none of the user's.
+    GroupsListed(Vec<GroupSummary>),
     /// Rows of an active group changed.
     RowsChanged {
         /// The group.

@@ -359,10 +359,23 @@ impl Backend for NodeBackend {
             reader: range.reader.map_or_else(Bytes::new, |user| user.to_bytes()),
         });
         let shard = self.shard(&group)?;
-        match self.copies.from_home(&shard, &group, request).await? {
-            None => self.copies.reads.log(&group, range),
+        let answer = match self
+            .copies
+            .from_home(&shard, &group, request.clone())
+            .await?
+        {
+            None => match self.copies.reads.log(&group, range) {
+                // What this node's disk lost, others have.
+                Err(fault) if fault.code == Code::NotHere => {
+                    Some(self.copies.ask(&shard, request).await.map_err(|_| fault)?)
+                }
+                here => return here,
+            },
+            answer => answer,
+        };
+        match answer {
             Some(node_reply::Reply::Log(slice)) => Ok(slice),
-            Some(_) => Err(Code::Internal.into()),
+            _ => Err(Code::Internal.into()),
         }
     }
 

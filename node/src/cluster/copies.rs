@@ -96,7 +96,10 @@ impl Copies {
     }
 
     /// Asks those who must know: the leader, then the other voters.
-    async fn ask(
+    ///
+    /// # Errors
+    /// When none answers.
+    pub async fn ask(
         &self,
         shard: &Shard,
         request: node_request::Request,

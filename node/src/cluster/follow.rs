@@ -295,6 +295,7 @@ impl Task {
             fetches,
             diverged,
             reconciled,
+            gone,
             more,
         } = out;
         self.more = more;
@@ -329,10 +330,11 @@ impl Task {
             }
             self.status.send_modify(|status| status.rows.add(session));
         }
-        if watermark.is_some() || !diverged.is_empty() {
+        if watermark.is_some() || !diverged.is_empty() || gone > 0 {
             self.status.send_modify(|status| {
                 status.watermark = watermark.unwrap_or(status.watermark);
                 status.diverged += diverged.len() as u64;
+                status.gone += gone;
             });
         }
         for fetch in fetches {

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod clocks;
+mod collector;
 pub mod commands;
 pub mod copies;
 pub mod cursors;
@@ -12,6 +13,7 @@ pub mod join;
 pub mod joiner;
 pub mod leadership;
 pub mod machine;
+pub mod mender;
 pub mod meta;
 mod movers;
 pub mod outbox;

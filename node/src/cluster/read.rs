@@ -6,7 +6,6 @@ use bytes::Bytes;
 use folkmoot_replication::apply::ApplyError;
 use folkmoot_replication::reconcile::{self, RowSums, SHAPE};
 use folkmoot_storage::{Direction, Read, Store, StoreError, Table, keys, log, value};
-use folkmoot_wire::entry;
 use folkmoot_wire::proto::{
     Covers, FetchLog, FetchRows, GroupHead, GroupHeads, Head, ListGroupsOnNode, LogSlice,
     MemberAuthority, MemberStatus, ReconcileRows, Row, RowDiff, RowPage, SealedEntry, row,
@@ -14,13 +13,20 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
 
+use super::mender::Suspects;
 use crate::backend::{LogRange, refusal};
+
+pub(super) mod proof;
+
+use proof::{Page, Unproven};
 
 /// Reads what this node's store holds.
 pub struct LocalReads {
     store: Arc<dyn Store>,
     sums: Arc<RowSums>,
     cluster: [u8; 16],
+    /// Groups with entries here that do not follow from those before them.
+    pub suspects: Arc<Suspects>,
 }
 
 impl LocalReads {
@@ -30,6 +36,7 @@ impl LocalReads {
             store,
             sums,
             cluster,
+            suspects: Arc::default(),
         }
     }
 
@@ -114,15 +121,13 @@ impl LocalReads {
         }
         let gone = after < floor;
         after = after.max(floor);
-        let entries = log::read_entries(
-            &*self.store,
-            group,
+        let page = Page {
             after,
-            end.saturating_add(1),
-            limit as usize,
+            before: end.saturating_add(1),
+            limit: limit as usize,
             max_bytes,
-        )
-        .map_err(storage)?;
+        };
+        let (chain_before, entries) = self.proven(group, &head, &page)?;
         let to = entries.last().map_or(after, |(seq, _)| *seq);
         Ok(LogSlice {
             group: group.to_bytes(),
@@ -130,7 +135,7 @@ impl LocalReads {
                 from: after.saturating_add(1),
                 to,
             }),
-            chain_before: self.chain_at(group, after, &head)?,
+            chain_before,
             entries: entries.into_iter().map(|(_, entry)| entry).collect(),
             head: Some(head),
             gone,
@@ -150,30 +155,23 @@ impl LocalReads {
         }
     }
 
-    /// The chain after entry `seq`.
-    fn chain_at(&self, group: &GroupId, seq: u64, head: &Head) -> Result<Bytes, Fault> {
-        if seq == 0 {
-            return Ok(Bytes::copy_from_slice(&entry::genesis(
-                &self.cluster,
-                group,
-            )));
-        }
-        if let Some(floor) = &head.floor
-            && floor.seq == seq
-        {
-            return Ok(floor.chain.clone());
-        }
-        let bytes = self
-            .store
-            .get(Table::Log, &keys::log::key(group, seq))
-            .map_err(storage)?;
-        match bytes {
-            Some(bytes) => {
-                let sealed: SealedEntry = value::decode_value(bytes).map_err(storage)?;
-                Ok(sealed.chain)
+    /// Entries that follow from what comes before them. What does not is never
+    /// given away.
+    fn proven(
+        &self,
+        group: &GroupId,
+        head: &Head,
+        page: &Page,
+    ) -> Result<(Bytes, Vec<(u64, SealedEntry)>), Fault> {
+        let read = proof::read(&*self.store, &self.cluster, group, head, page);
+        read.map_err(|unproven| match unproven {
+            Unproven::Store(error) => storage(error),
+            Unproven::Damaged { seq } => {
+                self.suspects.add(*group, seq);
+                let detail = format!("entry {seq} is damaged here, and fetched from other nodes");
+                Fault::new(Code::NotHere, detail)
             }
-            None => Ok(Bytes::new()),
-        }
+        })
     }
 
     /// Answers another node's fetch of a log.

@@ -9,6 +9,7 @@ use folkmoot_replication::placement::Shard;
 use folkmoot_storage::{Batch, StoreError, Table, keys};
 use folkmoot_wire::proto::DirectoryRange;
 
+use super::collector::Collector;
 use super::machine::{Applied, ShardMachine, state_ranges};
 use super::movers::Mover;
 use super::outbox::Outbox;
@@ -164,7 +165,15 @@ impl Node {
                 Box::new(move || stamps.wall_ms())
             },
         };
+        let collector = Collector {
+            voter: voter.clone(),
+            store: Arc::clone(&self.store),
+            router: Arc::clone(&self.router),
+            peers: Arc::clone(&self.peers),
+            view: Arc::clone(&self.view),
+        };
         self.voters.insert(voter);
+        self.tasks.spawn(collector.run(stop.clone()));
         self.tasks.spawn(outbox.run(stop.clone()));
         self.tasks.spawn(mover.run(stop));
         Ok(())

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use folkmoot_consensus::{ProposeError, RaftShard, Sequencer};
 use folkmoot_crdt::hlc::Hlc;
@@ -50,6 +51,8 @@ pub struct VoterShard {
     pub raft: Arc<RaftShard>,
     /// How often its leader changed.
     pub leadership: Arc<Leadership>,
+    /// Rows that were collected while this node led.
+    collected: Arc<AtomicU64>,
     queue: mpsc::Sender<Waiting>,
     /// Ends what runs beside it.
     stop: CancellationToken,
@@ -72,9 +75,21 @@ impl VoterShard {
             id,
             raft,
             leadership,
+            collected: Arc::default(),
             queue,
             stop,
         }
+    }
+
+    /// Rows that only said that something is gone were collected.
+    pub(super) fn count_collected(&self, rows: u64) {
+        self.collected.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// How many, while this node led, since the replica began.
+    #[must_use]
+    pub fn collected(&self) -> u64 {
+        self.collected.load(Ordering::Relaxed)
     }
 
     /// Ends the replica: it writes nothing any more afterwards.

@@ -19,6 +19,7 @@ use super::cursors::Cursors;
 use super::feeds::{Feeds, Publisher};
 use super::follow::{Followers, Links};
 use super::gossip::{PACKETS, PeerStateLink};
+use super::mender::{Mender, right_heads};
 use super::meta::MetaHost;
 use super::parts::{Joins, Parts, StartError, StatusSource};
 use super::peers::Peers;
@@ -76,6 +77,7 @@ impl Node {
     /// # Errors
     /// When its store, its gossip or its part of the consensus does not start.
     pub async fn start(parts: Parts, joins: Arc<dyn Joins>) -> Result<Arc<Self>, StartError> {
+        right_heads(&*parts.store, &parts.cluster)?;
         let view = Arc::new(ClusterView::new(parts.meta));
         let peers = Arc::new(Peers::new(
             parts.me,
@@ -275,6 +277,14 @@ impl Node {
         ));
         self.tasks
             .spawn(Arc::clone(&self.keeper).run(self.stop.clone()));
+        let mender = Mender {
+            cluster: self.cluster,
+            store: Arc::clone(&self.store),
+            suspects: Arc::clone(&self.reads.suspects),
+            peers: Arc::clone(&self.peers),
+            view: Arc::clone(&self.view),
+        };
+        self.tasks.spawn(mender.run(self.stop.clone()));
         if self.meta.raft().is_none() {
             let meta = Arc::clone(&self.meta);
             self.tasks

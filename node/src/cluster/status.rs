@@ -2,6 +2,7 @@
 
 use folkmoot_replication::placement::Shard;
 use folkmoot_wire::proto::{NodeStatus, ShardStatus};
+use folkmoot_wire::version;
 
 use super::clocks::Trouble;
 use super::parts::StatusSource;
@@ -27,6 +28,7 @@ impl StatusSource for Node {
                 .trouble(&self.stamps)
                 .is_some_and(Trouble::bars_from_leading)
                 || !self.standing.troubles().is_empty(),
+            apply_version: version::APPLY,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

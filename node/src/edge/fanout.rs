@@ -267,7 +267,7 @@ impl Fanout {
     fn publish_one(&self, group: GroupId, push: &GroupPush, now: Instant) {
         self.publish_to_sessions(group, push, now);
         if let Some(user) = group.self_user() {
-            self.relist(user, &push.rows);
+            self.relist(user, &push.rows, &push.gone);
         }
     }
 

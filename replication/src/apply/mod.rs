@@ -16,6 +16,7 @@ mod outbox;
 mod profile;
 mod quiet;
 mod sequence;
+mod tombstones;
 mod view;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use directory::directory_place;
 pub use members::departure;
 pub use outbox::{Pending, pending};
 pub use sequence::{implied_cursor, unplaced};
+pub use tombstones::{Page as TombstonePage, tombstones};
 
 /// What every replica of a shard knows from its making.
 #[derive(Debug, Clone)]
@@ -215,6 +217,7 @@ impl ShardApply {
             command::Op::Append(append) => self.append(step, group, append),
             command::Op::Cursors(cursors) => self.cursors(group, &cursors),
             command::Op::SelfRows(rows) => self.self_rows(step, group, rows),
+            command::Op::Collect(collect) => self.collect(group, &collect),
             command::Op::Delivery(delivery) => self.delivery(step, group, &delivery),
             _ => refuse(Code::UnknownRequest, "not a group's command"),
         }

@@ -9,3 +9,4 @@ mod quiet;
 mod replicas;
 mod roles;
 mod say;
+mod tombstones;

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use folkmoot_crdt::digest::Fingerprint;
 use folkmoot_storage::{Batch, Read, Table, keys, value};
 use folkmoot_wire::GroupId;
-use folkmoot_wire::proto::{Covers, GroupPush, Head, Row, SealedEntry};
-use folkmoot_wire::row::RowKey;
+use folkmoot_wire::proto::{Covers, GroupPush, Head, Row, SealedEntry, Tombstone};
+use folkmoot_wire::row::{self, RowKey};
 
 use super::ApplyError;
 use crate::rows::{digest_of, fingerprint};
@@ -49,9 +49,16 @@ struct Touched {
 /// a batch, however often the batch changed it.
 struct Changed {
     before: Option<Row>,
-    now: Row,
+    /// `None`: deleted.
+    now: Option<Row>,
     /// Followers cannot derive it from the entries.
     travels: bool,
+}
+
+impl Changed {
+    fn is_gone(&self) -> bool {
+        self.before.is_some() && self.now.is_none()
+    }
 }
 
 impl View {
@@ -115,7 +122,7 @@ impl View {
         // Changed by this batch, and not kept in the cache.
         let changed = self.touched.get(group).and_then(|of| of.rows.get(&key));
         if let Some(changed) = changed {
-            return Ok(Some(changed.now.clone()));
+            return Ok(changed.now.clone());
         }
         let row = match self.get(Table::Rows, &keys::rows::key(group, &key))? {
             Some(bytes) => Some(value::decode_value::<Row>(bytes)?),
@@ -167,8 +174,23 @@ impl View {
         row: Row,
         derived: bool,
     ) -> Result<(), ApplyError> {
+        self.change_row(group, key, Some(row), !derived)
+    }
+
+    /// Deletes a row, if it is there.
+    pub(super) fn delete_row(&mut self, group: GroupId, key: RowKey) -> Result<(), ApplyError> {
+        self.change_row(group, key, None, false)
+    }
+
+    fn change_row(
+        &mut self,
+        group: GroupId,
+        key: RowKey,
+        row: Option<Row>,
+        travels: bool,
+    ) -> Result<(), ApplyError> {
         let old = self.row(&group, key)?;
-        if old.as_ref() == Some(&row) {
+        if old == row {
             return Ok(());
         }
         let head = self.head(&group)?;
@@ -176,12 +198,12 @@ impl View {
         let touched = self.touched.entry(group).or_default();
         let changed = touched.rows.entry(key).or_insert_with(|| Changed {
             before: old,
-            now: Row::default(),
+            now: None,
             travels: false,
         });
-        changed.now = row.clone();
-        changed.travels |= !derived;
-        self.cache(group, key, Some(row));
+        changed.now.clone_from(&row);
+        changed.travels |= travels;
+        self.cache(group, key, row);
         Ok(())
     }
 
@@ -208,9 +230,14 @@ impl View {
             if let Some(before) = before {
                 digest.remove(&self.fingerprint(group, before)?);
             }
-            digest.insert(&self.fingerprint(group, now)?);
-            let (key, value) = (keys::rows::key(group, key), value::encode_value(now));
-            self.put(Table::Rows, key, value);
+            let stored = keys::rows::key(group, key);
+            match now {
+                Some(now) => {
+                    digest.insert(&self.fingerprint(group, now)?);
+                    self.put(Table::Rows, stored, value::encode_value(now));
+                }
+                None => self.delete(Table::Rows, stored),
+            }
         }
         if !rows.is_empty() {
             head.rows_digest = Bytes::copy_from_slice(&digest.sum);
@@ -236,6 +263,9 @@ impl View {
             };
             self.write_rows(&group, &mut head, &touched.rows)?;
             head.version = version;
+            if touched.rows.values().any(Changed::is_gone) {
+                head.tombstones = version;
+            }
             self.heads.insert(group, Some(head.clone()));
             self.put(
                 Table::Heads,
@@ -266,17 +296,23 @@ impl Touched {
             from: self.first_seq,
             to: head.seq,
         });
+        let gone = self.rows.values().filter(|row| row.is_gone());
+        let gone = gone
+            .filter_map(|row| row.before.as_ref())
+            .map(|row| Tombstone {
+                key: row.key.clone(),
+                seq: row::seq_of(row),
+            });
+        let gone = gone.collect();
+        let travelling = self.rows.into_values().filter(|row| row.travels);
         GroupPush {
             group: group.to_bytes(),
             head: Some(head),
             covers,
             chain_before: self.chain_before,
             entries: self.entries,
-            rows: self
-                .rows
-                .into_values()
-                .filter_map(|row| row.travels.then_some(row.now))
-                .collect(),
+            gone,
+            rows: travelling.filter_map(|row| row.now).collect(),
             mark: None,
         }
     }

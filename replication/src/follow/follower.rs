@@ -8,6 +8,7 @@
 mod copy;
 mod derived;
 mod fetch;
+mod gone;
 mod pushes;
 mod repair;
 mod rows;
@@ -116,6 +117,8 @@ pub struct Output {
     pub diverged: Vec<GroupId>,
     /// Sessions about rows that ended.
     pub reconciled: Vec<Reconciled>,
+    /// Rows that were deleted since they are gone at the home.
+    pub gone: u64,
     /// There is more to do: once the batch is written, [`Event::Continue`]
     /// goes on with it. Others may be let in between.
     pub more: bool,
@@ -276,7 +279,8 @@ impl Follower {
         } else if local.version > head.version {
             self.fetches.settled(&group, local.version);
         } else if local.rows_digest != head.rows_digest || local.rows_count != head.rows_count {
-            let walk = Walk::new(group, 0, false);
+            let mut walk = Walk::new(group, 0, false);
+            walk.drops = local.tombstones < head.tombstones;
             self.fetches.want_rows(group, walk, head.clone());
         } else {
             self.fetches.settled(&group, head.version);

@@ -53,6 +53,10 @@ pub(super) fn shrink(push: &GroupPush, before: Option<&Head>) -> Option<GroupPus
     if !moved && push.rows.is_empty() {
         return None;
     }
+    let tombstones = before.map_or(0, |before| before.tombstones);
+    if !push.gone.is_empty() || head.tombstones != tombstones {
+        return None;
+    }
     let floor = before.and_then(|before| before.floor.as_ref());
     let epoch = before.and_then(|before| before.epoch.as_ref());
     // The epoch of a head is that of its last entry.

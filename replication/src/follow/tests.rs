@@ -8,3 +8,4 @@ mod lean;
 mod net;
 mod repair;
 mod serve;
+mod tombstones;

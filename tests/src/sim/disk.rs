@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use folkmoot_storage::{Batch, Crash, Layer, MemStore, Op, Read, Store, StoreError, Table};
 
 use super::faults::DiskFault;
 use super::invariants::{clocks, cursors};
 use super::oracle::Oracle;
+use super::sometimes::State;
 
 /// Bytes that a disk that is almost full still takes.
 const ROOM_LEFT: u64 = 2_000;
@@ -63,6 +65,18 @@ impl Disk {
         )
     }
 
+    /// From now on the disk has this value, as if it had been written.
+    ///
+    /// # Errors
+    /// When the disk has failed.
+    pub fn change(&self, table: Table, key: &Bytes, value: &Bytes) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        batch.put(table, key.clone(), value.clone());
+        self.oracle.trace.write(self.machine, &batch);
+        self.mem.write(batch)?;
+        self.mem.sync()
+    }
+
     /// Batches that a crash may lose.
     #[must_use]
     pub fn unsynced(&self) -> usize {
@@ -107,6 +121,10 @@ impl Store for Disk {
                 }
             )
         };
+        let deletes = |op: &Op| matches!(op, Op::Delete { table, .. } if *table == Table::Rows);
+        if kept.iter().any(deletes) {
+            self.oracle.sometimes.saw(State::Collected);
+        }
         if kept.iter().any(raft) {
             self.mid_write.store(true, Ordering::Relaxed);
         }

@@ -24,6 +24,9 @@ pub enum Fault {
     /// A machine's disk fails, its process ends over it, and an operator
     /// starts it again over what the disk has.
     Disk { machine: usize, how: DiskFault },
+    /// A machine loses power, and what its disk then has of a log that the
+    /// machine follows is not what was written.
+    Lie { machine: usize, seed: u64 },
     /// A machine's disk takes longer for each sync.
     SlowDisk { machine: usize, by_ms: u64 },
     /// Nothing gets from one region to another any more, or back.
@@ -62,6 +65,7 @@ impl Fault {
                 DiskFault::Sync => "disk: a sync fails",
                 DiskFault::Full => "disk: full",
             },
+            Self::Lie { .. } => "disk: a lie",
             Self::SlowDisk { .. } => "disk: slow",
             Self::Cut { .. } => "cut, both ways",
             Self::CutOneWay { .. } => "cut, one way",
@@ -90,6 +94,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Crash { machine, crash } => write!(f, "machine {machine} crashes, {crash:?}"),
             Self::Disk { machine, how } => write!(f, "machine {machine}'s disk fails, {how:?}"),
+            Self::Lie { machine, .. } => write!(f, "machine {machine} crashes, its disk lies"),
             Self::SlowDisk { machine, by_ms } => {
                 write!(f, "machine {machine}'s disk is {by_ms} ms slower")
             }

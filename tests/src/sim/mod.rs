@@ -9,7 +9,7 @@
 //! | [`net`], [`weather`], [`disk`], [`clock`] | the ports |
 //! | [`machine`], [`world`] | nodes that are founded, joined, crashed and started |
 //! | [`person`], [`workload`], [`moderation`], [`raw`] | clients, and what they do |
-//! | [`faults`], [`schedule`], [`suffering`] | what happens to the cluster, and when |
+//! | [`faults`], [`schedule`], [`suffering`], [`lies`] | what happens to the cluster, and when |
 //! | [`oracle`] | all that looks on; of it [`book`]: what clients were told, [`talk`]: what crosses the network |
 //! | [`quiet`] | waiting for the end of everything under way |
 //! | [`sometimes`] | whether it occurred at all |
@@ -28,6 +28,7 @@ pub mod failure;
 pub mod faults;
 pub mod findings;
 pub mod invariants;
+pub mod lies;
 pub mod local;
 pub mod machine;
 pub mod moderation;

@@ -67,8 +67,15 @@ fn unsettled(
         }
     }
     moving(world)
+        .or_else(|| lied(world))
         .or_else(|| unread(world, people, book, heads))
         .or_else(|| behind(world, people, book, heads))
+}
+
+/// What a disk changed and nobody has put right.
+fn lied(world: &World) -> Option<String> {
+    let mut stands = world.lies.iter().filter(|lie| lie.stands(world));
+    stands.next().map(ToString::to_string)
 }
 
 /// A shard whose voters are being changed.
@@ -175,7 +182,7 @@ pub fn home_heads(world: &World) -> BTreeMap<GroupId, Head> {
 }
 
 /// Groups of a shard that a disk holds.
-fn held(disk: &dyn Read, shard: &Shard) -> Vec<(GroupId, Head)> {
+pub(super) fn held(disk: &dyn Read, shard: &Shard) -> Vec<(GroupId, Head)> {
     let (from, to) = keys::slots::range(shard.region, shard.slots.0, shard.slots.1);
     let pairs = disk.scan(Table::Heads, &from, &to, usize::MAX, Direction::Forward);
     pairs

@@ -42,7 +42,7 @@ pub async fn listen(who: PersonId, mut events: Events, book: Arc<Book>, findings
             Event::Bump { group, .. } | Event::RowsChanged { group, .. } => {
                 book.pages().told.insert((who, group));
             }
-            Event::GroupsChanged(groups) => {
+            Event::GroupsChanged(groups) | Event::GroupsListed(groups) => {
                 let ids = groups
                     .iter()
                     .filter_map(|g| GroupId::from_slice(&g.group).ok());

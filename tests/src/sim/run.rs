@@ -18,7 +18,7 @@ use super::findings::Finding;
 use super::invariants::End;
 use super::oracle::Oracle;
 use super::plan::{Cut, Plan};
-use super::sometimes::Counts;
+use super::sometimes::{Counts, State};
 use super::suffering::Suffering;
 use super::trace::{Event, difference};
 use super::weather::Weather;
@@ -163,6 +163,9 @@ async fn live(plan: &Plan, oracle: &Oracle) -> anyhow::Result<()> {
     }
     if let Err(what) = quiet::reach(&world, &people, &oracle.book).await {
         oracle.findings.add(what);
+    }
+    for _ in world.lies.iter().filter(|lie| !lie.stands(&world)) {
+        oracle.sometimes.saw(State::LieMended);
     }
     End::new(&world, oracle, &groups).check();
     Ok(())

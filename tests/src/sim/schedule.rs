@@ -84,6 +84,11 @@ pub fn draw(draw: &mut Draw, shape: &Shape) -> Vec<Planned> {
     if let Some(machine) = shape.late() {
         add(at(draw), Duration::from_millis(1), Fault::Join { machine });
     }
+    if draw.one_in(2) {
+        let (machine, seed) = (draw.below(machines), draw.number());
+        let (at, length) = (at(draw), draw.between(200, 4_000));
+        add(at, length, Fault::Lie { machine, seed });
+    }
     planned.sort_by_key(|planned| planned.at);
     planned
 }

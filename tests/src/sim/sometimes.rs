@@ -34,6 +34,10 @@ states! {
     LostUnsynced = "a crash lost unsynced writes";
     /// A process ended over its disk.
     StoppedByDisk = "a node stopped because its disk failed";
+    /// A disk gave back an entry, or a head, that was never written...
+    Lied = "a disk changed what was written";
+    /// ...and it was found and put right.
+    LieMended = "a lie of a disk was found and mended";
     /// A client's device lost records that need no sync.
     DeviceForgot = "a device lost what it had not synced";
     /// A term began, and things were under way.
@@ -64,6 +68,8 @@ states! {
     Resumed = "resume after overlap";
     /// A client's place is not one of this history, or not for it to see.
     NotResumed = "resume refused";
+    /// A row that only said that something is gone went.
+    Collected = "a row of something gone was deleted";
     /// A message was taken while its home could not be reached.
     Accepted = "accepted while the home was away";
     /// What was accepted was refused in the end.
@@ -82,6 +88,7 @@ pub const FAULTS: &[&str] = &[
     "disk: a write fails",
     "disk: a sync fails",
     "disk: full",
+    "disk: a lie",
     "disk: slow",
     "cut, both ways",
     "cut, one way",

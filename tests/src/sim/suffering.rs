@@ -11,10 +11,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::faults::{Fault, Planned};
 use super::invariants::bounds;
+use super::lies::Lie;
 use super::machine::Failed;
 use super::net::{client_ip, node_ip, raw_ip};
 use super::operator::Operator;
 use super::oracle::Oracle;
+use super::quiet;
 use super::sometimes::State;
 use super::weather::pairs;
 use super::world::World;
@@ -149,6 +151,7 @@ impl<'a> Suffering<'a> {
                     }
                 }
             }
+            Fault::Lie { machine, seed } => self.lie(machine, seed).await,
             Fault::Disk { machine, how } => {
                 self.disks.insert(machine);
                 self.world.machines[machine].disk.fail(how);
@@ -164,12 +167,29 @@ impl<'a> Suffering<'a> {
         Ok(())
     }
 
+    async fn lie(&mut self, index: usize, seed: u64) {
+        let placement = quiet::placement(self.world);
+        let machine = &mut self.world.machines[index];
+        if machine.node.is_some() {
+            machine.crash(Crash::KeepPrefix { seed }).await;
+        }
+        let (Some(placement), Some(id)) = (placement, machine.id()) else {
+            return;
+        };
+        if let Some(lie) = Lie::tell(&machine.disk, &placement, (index, id), seed) {
+            self.oracle.sometimes.saw(State::Lied);
+            self.world.lies.push(lie);
+        }
+    }
+
     async fn end(&mut self, fault: Fault) -> anyhow::Result<()> {
         if let Some(at) = self.now.iter().position(|now| *now == fault) {
             self.now.remove(at);
         }
         match fault {
-            Fault::Crash { machine, .. } => self.start(machine).await?,
+            Fault::Crash { machine, .. } | Fault::Lie { machine, .. } => {
+                self.start(machine).await?;
+            }
             Fault::Disk { machine, .. } => {
                 self.disks.remove(&machine);
                 if self.world.machines[machine].disk.mend() {
@@ -190,7 +210,9 @@ impl<'a> Suffering<'a> {
     /// Starts a machine, unless another fault still keeps it down.
     async fn start(&mut self, index: usize) -> anyhow::Result<()> {
         let down = |fault: &Fault| match fault {
-            Fault::Crash { machine, .. } | Fault::Disk { machine, .. } => *machine == index,
+            Fault::Crash { machine, .. }
+            | Fault::Lie { machine, .. }
+            | Fault::Disk { machine, .. } => *machine == index,
             _ => false,
         };
         let machine = &mut self.world.machines[index];

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::clock::SimClock;
 use super::disk::Disk;
 use super::draw::{self, Draw};
+use super::lies::Lie;
 use super::machine::{Failed, Machine, MachineParts};
 use super::net::{REGIONS, node_ip};
 use super::oracle::Oracle;
@@ -36,6 +37,8 @@ pub struct World {
     pub(super) plan: Plan,
     /// Lets the machine in that joins later.
     pub(super) token: Option<JoinToken>,
+    /// What disks gave back that was never written.
+    pub(super) lies: Vec<Lie>,
     /// Processes that cannot go on.
     pub(super) failed: mpsc::UnboundedReceiver<Failed>,
 }
@@ -62,6 +65,7 @@ impl World {
             start: parts.start,
             plan: plan.clone(),
             token: None,
+            lies: Vec::new(),
             failed,
         };
         world.machines[0].found();

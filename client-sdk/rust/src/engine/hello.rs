@@ -76,7 +76,9 @@ impl Engine {
         });
         if let Some(changed) = welcome.changed {
             self.changed_since = changed.changed_since;
-            if !changed.groups.is_empty() {
+            if changed.whole {
+                self.emit(Event::GroupsListed(changed.groups));
+            } else if !changed.groups.is_empty() {
                 self.emit(Event::GroupsChanged(changed.groups));
             }
         }

@@ -41,6 +41,8 @@ pub struct FollowStatus {
     pub diverged: u64,
     /// Streams opened since the start.
     pub streams: u64,
+    /// Rows deleted since they are gone at the home, since the start.
+    pub gone: u64,
     /// Sessions about rows since the start.
     pub rows: RowSessions,
 }

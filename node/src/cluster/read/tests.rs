@@ -1,6 +1,6 @@
 use folkmoot_storage::{Batch, MemStore};
 use folkmoot_wire::proto::{EntryHeader, Kind, MemberValue};
-use folkmoot_wire::{RegionId, Slot};
+use folkmoot_wire::{RegionId, Slot, entry};
 
 use super::*;
 use crate::cluster::start::digest_key;
@@ -101,4 +101,45 @@ fn whoever_answers_a_fetch_judges_the_reader() {
     assert_eq!(fetch(Some(2)), Ok((3, 3)));
     assert_eq!(fetch(Some(3)), Err(Code::Banned));
     assert_eq!(fetch(Some(4)), Err(Code::NotFound));
+}
+
+/// A disk that gives other bytes than it took: what it gives reaches nobody.
+#[test]
+fn an_entry_that_does_not_follow_is_not_given_away() {
+    type Change = fn(&mut SealedEntry);
+    let changes: [(&str, Change); 3] = [
+        ("body", |entry| entry.body = "other words".into()),
+        ("header", |entry| {
+            entry.header = Bytes::from_static(&[0xff; 9])
+        }),
+        ("chain", |entry| entry.chain = Bytes::from_static(&[7; 32])),
+    ];
+    for (what, change) in changes {
+        let (group, reads) = copy();
+        let key = keys::log::key(&group, 2);
+        let stored = reads.store.get(Table::Log, &key).unwrap().unwrap();
+        let mut sealed: SealedEntry = value::decode_value(stored).unwrap();
+        change(&mut sealed);
+        let mut batch = Batch::new();
+        batch.put(Table::Log, key, value::encode_value(&sealed));
+        reads.store.write(batch).unwrap();
+        let fetch = |after, limit| {
+            let fetch = FetchLog {
+                group: group.to_bytes(),
+                after,
+                limit,
+                max_bytes: 1_000_000,
+                ..FetchLog::default()
+            };
+            let slice = reads.fetch_log(&fetch);
+            slice
+                .map(|slice| slice.entries.len())
+                .map_err(|fault| fault.code)
+        };
+        assert_eq!(fetch(0, 1), Ok(1), "{what}");
+        assert_eq!(reads.suspects.counts().0, 0, "{what}");
+        assert_eq!(fetch(0, 3), Err(Code::NotHere), "{what}");
+        assert_eq!(fetch(1, 1), Err(Code::NotHere), "{what}");
+        assert_eq!(reads.suspects.counts().0, 1, "{what}");
+    }
 }

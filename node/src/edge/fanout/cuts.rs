@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use folkmoot_wire::proto::{EntryHeader, MemberStatus, MemberValue, Row, SealedEntry, row};
+use folkmoot_wire::proto::{
+    EntryHeader, MemberStatus, MemberValue, Row, SealedEntry, Tombstone, row,
+};
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, UserId, without};
 
@@ -20,8 +22,14 @@ pub(super) struct Cuts {
 impl Cuts {
     /// Reads a push. An entry that puts somebody out does so whether or not
     /// its row came along: rows may take another way.
-    pub(super) fn of(entries: &[(u64, SealedEntry)], rows: &[Row]) -> Self {
+    /// Nor does a member stay of whom nothing is left, not even a departure.
+    pub(super) fn of(entries: &[(u64, SealedEntry)], rows: &[Row], gone: &[Tombstone]) -> Self {
         let mut cuts = Self::default();
+        for row in gone {
+            if let Ok(RowKey::Member(user)) = RowKey::from_slice(&row.key) {
+                cuts.lose(user, row.seq, Code::NotFound);
+            }
+        }
         for (seq, entry) in entries {
             if let Ok(header) = entry.decode_header() {
                 cuts.entry(*seq, &header);

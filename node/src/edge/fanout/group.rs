@@ -154,10 +154,11 @@ impl GroupState {
         if let Some((last, _)) = entries.last() {
             self.entries_to = self.entries_to.max(*last);
         }
-        if self.active.is_empty() || (entries.is_empty() && push.rows.is_empty()) {
+        let nothing = entries.is_empty() && push.rows.is_empty() && push.gone.is_empty();
+        if self.active.is_empty() || nothing {
             return news;
         }
-        let cuts = Cuts::of(&entries, &push.rows);
+        let cuts = Cuts::of(&entries, &push.rows, &push.gone);
         let apart = !cuts.is_empty()
             || entries
                 .first()

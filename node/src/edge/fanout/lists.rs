@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use folkmoot_wire::proto::{Head, Row, row};
+use folkmoot_wire::proto::{Head, Row, Tombstone, row};
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, GroupId, UserId};
 use tokio::time::Instant;
@@ -70,7 +70,14 @@ impl Fanout {
     }
 
     /// The user's list of groups changed.
-    pub(super) fn relist(&self, user: UserId, rows: &[Row]) {
+    pub(super) fn relist(&self, user: UserId, rows: &[Row], gone: &[Tombstone]) {
+        for row in gone {
+            if let Ok(RowKey::Listed(group)) = RowKey::from_slice(&row.key) {
+                for link in self.sessions_of(&user) {
+                    self.drop_passive(&link, &group);
+                }
+            }
+        }
         for row in rows {
             let (Ok(RowKey::Listed(group)), Some(row::Value::Listed(value))) =
                 (RowKey::from_slice(&row.key), &row.value)

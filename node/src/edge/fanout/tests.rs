@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use folkmoot_wire::proto::{
     Covers, CursorValue, Deliver, EntryHeader, Head, Kind, MemberAuthority, MemberStatus,
-    MemberValue, Row, SealedEntry, ServerFrame, row, server_frame,
+    MemberValue, Row, SealedEntry, ServerFrame, Tombstone, row, server_frame,
 };
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, GroupId, RegionId, Slot, UserId, limits};
@@ -116,11 +116,22 @@ fn cursors_are_for_small_groups() {
 #[test]
 fn entries_and_rows_cut_each_by_itself() {
     let ban = entry(5, Kind::Ban, user(1).to_bytes(), 0);
-    let by_entry = Cuts::of(&[ban], &[]);
+    let by_entry = Cuts::of(&[ban], &[], &[]);
     assert_eq!(by_entry.lost[&user(1)], (5, Code::Banned));
-    let by_row = Cuts::of(&[], &[member(2, 7, MemberStatus::Left, 1)]);
+    let by_row = Cuts::of(&[], &[member(2, 7, MemberStatus::Left, 1)], &[]);
     assert_eq!(by_row.lost[&user(2)], (7, Code::NotFound));
-    let stays = Cuts::of(&messages(1, 3, 0), &[member(3, 2, MemberStatus::Member, 2)]);
+    // Of whom nothing is left.
+    let gone = Tombstone {
+        key: RowKey::Member(user(4)).to_bytes(),
+        seq: 6,
+    };
+    let by_absence = Cuts::of(&[], &[], &[gone]);
+    assert_eq!(by_absence.lost[&user(4)], (6, Code::NotFound));
+    let stays = Cuts::of(
+        &messages(1, 3, 0),
+        &[member(3, 2, MemberStatus::Member, 2)],
+        &[],
+    );
     assert!(stays.lost.is_empty());
     assert_eq!(stays.visible_from[&user(3)], 2);
 }

@@ -171,9 +171,9 @@ pub(in crate::edge) async fn changed_since(session: &Arc<Session>, since: &[u8])
 async fn changed(session: &Arc<Session>, since: &[u8]) -> Result<Groups, Fault> {
     let own = session.user.self_group();
     // Read before the list: what is listed after it shows in the next one.
-    let list = match session.core.backend.head(own).await {
-        Ok(head) => head.map_or(0, |head| head.version),
-        Err(fault) if fault.code == Code::NotFound => 0,
+    let (list, collected) = match session.core.backend.head(own).await {
+        Ok(head) => head.map_or((0, 0), |head| (head.version, head.tombstones)),
+        Err(fault) if fault.code == Code::NotFound => (0, 0),
         Err(fault) => return Err(fault),
     };
     let (groups, cut) = session.whole_list().await?;
@@ -206,10 +206,15 @@ async fn changed(session: &Arc<Session>, since: &[u8]) -> Result<Groups, Fault> 
         list,
         shards,
     };
+    // What was taken off the list after the client was here, and collected
+    // since, shows by its absence alone. All is in the answer then: the list
+    // has changed.
+    let whole = !since.is_empty() && before.is_none_or(|before| before.list < collected);
     Ok(Groups {
         groups: changed.into_iter().map(Known::summary).collect(),
         changed_since: token.encode(),
         next,
+        whole,
     })
 }
 
@@ -270,6 +275,7 @@ pub(super) async fn list_groups(
         groups: known.into_iter().map(Known::summary).collect(),
         changed_since: Bytes::new(),
         next,
+        whole: false,
     }))
 }
 

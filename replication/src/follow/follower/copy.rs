@@ -133,8 +133,7 @@ impl Copies {
             covers: Some(covers),
             chain_before: before,
             entries: taken,
-            rows: Vec::new(),
-            mark: None,
+            ..GroupPush::default()
         });
         Ok(())
     }
@@ -265,6 +264,7 @@ impl Copies {
             (local.hlc, local.count, local.at_all) = (head.hlc, head.count, head.at_all);
         }
         local.version = head.version;
+        local.tombstones = head.tombstones;
         local.epoch = head.epoch;
         local.floor.clone_from(&head.floor);
         self.write_head(group, local.clone(), out);

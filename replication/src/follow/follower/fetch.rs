@@ -26,6 +26,9 @@ pub(super) struct Walk {
     /// Make our rows the upstream's, instead of merging: a walk before showed
     /// that ours are wrong.
     pub(super) mirror: bool,
+    /// Our copy is older than the last collection at the home: a row that only
+    /// we have is gone, not missing there.
+    pub(super) drops: bool,
     /// Version of the upstream's head at every answer so far; `None`: at the
     /// beginning.
     pub(super) version: Option<u64>,
@@ -42,6 +45,7 @@ impl Walk {
         Box::new(Self {
             session: Session::new(SHAPE, word),
             mirror,
+            drops: false,
             version: None,
             moved: false,
             cost: Reconciled::new(group),
@@ -51,7 +55,9 @@ impl Walk {
 
     /// The one after this, which compares by another word.
     fn next(&self, mirror: bool) -> Box<Self> {
-        Self::new(self.cost.group, self.word.wrapping_add(1), mirror)
+        let mut next = Self::new(self.cost.group, self.word.wrapping_add(1), mirror);
+        next.drops = self.drops;
+        next
     }
 }
 

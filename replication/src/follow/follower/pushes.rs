@@ -40,6 +40,7 @@ impl Follower {
         }
         self.copies
             .take_entries(group, &push.chain_before, push.entries, out)?;
+        self.copies.take_gone(group, &push.gone, out)?;
         self.copies.take_rows(group, push.rows, out)?;
         self.compare(group, &head, out)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use folkmoot_crdt::digest::RowSetDigest;
-use folkmoot_storage::{Table, keys, log, value};
+use folkmoot_storage::{StoreError, Table, keys, log, value};
 use folkmoot_wire::proto::{GroupPush, Head, Row};
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{GroupId, without};
@@ -56,8 +56,12 @@ impl Copies {
         if let Some(floor) = head.floor.filter(|floor| floor.seq == seq) {
             return Ok(Some(floor.chain));
         }
-        let entry = log::read_entry(&*self.store, group, seq)?;
-        Ok(entry.map(|entry| entry.chain))
+        match log::read_entry(&*self.store, group, seq) {
+            Ok(entry) => Ok(entry.map(|entry| entry.chain)),
+            // As good as not there.
+            Err(StoreError::Entry { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Makes our rows the upstream's: `theirs` as they are, and of `ours` none.

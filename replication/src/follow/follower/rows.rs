@@ -1,7 +1,10 @@
 //! Reconciling rows with the upstream: a session a group, a message a fetch.
 
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
 use folkmoot_wire::proto::RowDiff;
-use folkmoot_wire::{GroupId, limits};
+use folkmoot_wire::{GroupId, limits, without};
 use prost::Message;
 
 use super::fetch::{Need, Open, Walk};
@@ -66,18 +69,26 @@ impl Follower {
         walk.cost.answers += 1;
         walk.cost.bytes += diff.encoded_len() as u64;
         let head = newer(target, diff.head.clone());
-        let found = self.sums.with(&group, |sums| {
+        #[cfg_attr(not(folkmoot_mutants), allow(unused_mut))]
+        let mut found = self.sums.with(&group, |sums| {
             // Blocks that are stale still make a difference show where there is
             // none, or hide one: the next walk finds it.
             sums.refresh(limits::ROW_SUM_READS)?;
             walk.session.answered(sums, diff)
         })?;
+        without!(TombstoneWatermark => { found.ours.clear(); });
         walk.cost.rows += found.theirs.len() as u64;
         if walk.mirror && !walk.moved {
             walk.cost.wrong += found.ours.len() as u64;
             self.copies
                 .mirror_rows(group, found.theirs, found.ours, out)?;
         } else {
+            if walk.drops && !walk.moved {
+                let theirs: BTreeSet<Bytes> = found.theirs.iter().map(|r| r.key.clone()).collect();
+                let mut ours = found.ours;
+                ours.retain(|key| !theirs.contains(key));
+                self.copies.drop_rows(group, &ours, out)?;
+            }
             self.copies.take_rows(group, found.theirs, out)?;
         }
         if !walk.session.is_done() {

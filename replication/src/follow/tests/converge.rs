@@ -20,6 +20,14 @@ enum Step {
         group: u8,
         user: u8,
     },
+    Leave {
+        group: u8,
+        user: u8,
+    },
+    /// Those who left are forgotten.
+    Collect {
+        group: u8,
+    },
     Read {
         group: u8,
         user: u8,
@@ -66,6 +74,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (g.clone(), u.clone(), 1..5u8).prop_map(|(group, user, times)| Step::Say { group, user, times }),
         2 => (g.clone(), u.clone()).prop_map(|(group, user)| Step::Join { group, user }),
+        2 => (g.clone(), u.clone()).prop_map(|(group, user)| Step::Leave { group, user }),
+        2 => g.clone().prop_map(|group| Step::Collect { group }),
         2 => (g.clone(), u, 1..20u64).prop_map(|(group, user, seq)| Step::Read { group, user, seq }),
         8 => (tail.clone(), 1..6u8).prop_map(|(tail, times)| Step::Deliver { tail, times }),
         5 => (tail.clone(), proptest::bool::weighted(0.3)).prop_map(|(tail, fail)| Step::Answer { tail, fail }),
@@ -82,6 +92,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// The home, a relay, an edge of all groups and one of named groups.
 fn chain() -> Net {
     let mut home = Home::new();
+    home.collects();
     for n in 1..4 {
         home.open_group(group(n), user(n), &[user(4)]);
     }
@@ -112,6 +123,14 @@ fn take(net: &mut Net, step: Step, number: &mut u64) {
             let mut join = fresh(net, user, Kind::Join);
             join.body.clear();
             net.run(vec![crate::testing::command(group(g), join)]);
+        }
+        Step::Leave { group: g, user } => {
+            let leave = fresh(net, user, Kind::Leave);
+            net.run(vec![crate::testing::command(group(g), leave)]);
+        }
+        Step::Collect { group: g } => {
+            let collect = net.home.collectable(group(g));
+            net.run(vec![collect]);
         }
         Step::Read {
             group: g,

@@ -8,7 +8,7 @@ use folkmoot_wire::entry;
 use folkmoot_wire::proto::{
     Covers, CursorValue, EntryHeader, Floor, FollowPush, GroupPush, GroupValue, Head, HeadMark,
     ListedRows, LogSlice, MemberAuthority, MemberSelf, MemberValue, Row, RowDiff, RowSpan,
-    SealedEntry, row,
+    SealedEntry, Tombstone, row,
 };
 use folkmoot_wire::row::RowKey;
 use proptest::prelude::*;
@@ -128,6 +128,11 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
     proptest::collection::vec(any_row(), 0..4)
 }
 
+fn gone() -> impl Strategy<Value = Vec<Tombstone>> {
+    let one = (any_row(), number()).prop_map(|(row, seq)| Tombstone { key: row.key, seq });
+    proptest::collection::vec(one, 0..3)
+}
+
 fn of() -> impl Strategy<Value = GroupId> {
     (1..4u8).prop_map(group)
 }
@@ -146,9 +151,10 @@ fn lie() -> impl Strategy<Value = Event> {
         rows(),
         0..2u32,
         mark(),
+        gone(),
     )
         .prop_map(
-            |(group, head, covers, chain_before, entries, rows, stray, mark)| {
+            |(group, head, covers, chain_before, entries, rows, stray, mark, gone)| {
                 Event::Push(FollowPush {
                     shard: SHARD.0 + stray,
                     groups: vec![GroupPush {
@@ -159,6 +165,7 @@ fn lie() -> impl Strategy<Value = Event> {
                         entries,
                         rows,
                         mark,
+                        gone,
                     }],
                     ..FollowPush::default()
                 })

@@ -27,6 +27,8 @@ pub(crate) struct Tail {
     pub(crate) inbox: VecDeque<FollowPush>,
     pub(crate) fetches: VecDeque<Fetch>,
     pub(crate) diverged: usize,
+    /// Rows deleted since they are gone at the home.
+    pub(crate) gone: u64,
     pub(crate) reconciled: Vec<Reconciled>,
     /// Last seq published, a group.
     published: BTreeMap<GroupId, u64>,
@@ -45,6 +47,7 @@ impl Tail {
             inbox: VecDeque::new(),
             fetches: VecDeque::new(),
             diverged: 0,
+            gone: 0,
             reconciled: Vec::new(),
             published: BTreeMap::new(),
         }
@@ -70,9 +73,11 @@ impl Tail {
             fetches,
             diverged,
             reconciled,
+            gone,
             more,
         } = self.follower.handle(event).expect("handles");
         self.reconciled.extend(reconciled);
+        self.gone += gone;
         self.writes.write(batch).expect("writes");
         for group in &diverged {
             self.published.remove(group);
