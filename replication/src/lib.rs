@@ -8,6 +8,7 @@
 //! - [`meta`]: what the cluster agreed on about itself.
 //! - [`placement`]: where a group, a user or a directory slot lives.
 //! - [`reconcile`]: in which rows two copies differ.
+//! - [`rehome`]: how a group moves to another shard.
 //! - [`relay`]: through whom a node follows a shard (D8).
 //! - [`rows`]: digests of a group's rows.
 //! - [`tentative`]: what was said while a home could not be reached (D11).
@@ -17,6 +18,7 @@ pub mod follow;
 pub mod meta;
 pub mod placement;
 pub mod reconcile;
+pub mod rehome;
 pub mod relay;
 pub mod rows;
 pub mod tentative;

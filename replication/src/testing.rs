@@ -39,6 +39,8 @@ pub(crate) fn group(n: u8) -> GroupId {
 pub(crate) fn config() -> ShardConfig {
     ShardConfig {
         shard: SHARD,
+        region: RegionId(1),
+        slots: (Slot(0), Slot(u16::MAX)),
         generation: 1,
         cluster: CLUSTER,
         digest_key: DIGEST_KEY,
@@ -62,6 +64,8 @@ pub(crate) enum Got {
     Again(u64),
     /// Nothing to do, or a quiet command.
     Done,
+    /// At home in another shard.
+    Moved(u32),
     /// Refused.
     No(Code),
 }
@@ -71,7 +75,10 @@ pub(crate) fn got(outcome: &Outcome) -> Got {
         outcome::Result::Committed(c) if c.duplicate => Got::Again(c.seq),
         outcome::Result::Committed(c) => Got::Seq(c.seq),
         outcome::Result::Rejected(r) => Got::No(Code::from_u32(r.code).expect("a known code")),
-        outcome::Result::Done(_) | outcome::Result::Resolved(_) => Got::Done,
+        outcome::Result::Done(_) | outcome::Result::Resolved(_) | outcome::Result::HomeState(_) => {
+            Got::Done
+        }
+        outcome::Result::Moved(moved) => Got::Moved(moved.shard),
         outcome::Result::Accepted(_) => panic!("apply accepts nothing"),
     }
 }
@@ -251,10 +258,8 @@ impl Home {
     /// From now on rows are collected.
     pub(crate) fn collects(&mut self) {
         let version = folkmoot_wire::version::APPLY_COLLECTS;
-        self.quiet(
-            None,
-            command::Op::SetApplyVersion(SetApplyVersion { version }),
-        );
+        let set = SetApplyVersion { version };
+        self.quiet(None, command::Op::SetApplyVersion(set));
     }
 
     /// Collects what may be now.

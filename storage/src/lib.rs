@@ -18,6 +18,7 @@ pub mod log;
 mod mem;
 mod observed;
 mod rocks;
+mod seat;
 mod store;
 mod table;
 pub mod value;
@@ -29,6 +30,7 @@ pub use layer::Layer;
 pub use mem::{Crash, MemStore};
 pub use observed::{Changed, Observed, Told};
 pub use rocks::{FORMAT_VERSION, RocksOptions, RocksStore};
+pub use seat::Seat;
 pub use store::{Direction, Pair, Read, Store};
 pub use table::Table;
 

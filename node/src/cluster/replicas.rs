@@ -113,6 +113,8 @@ impl Node {
         let apply = ShardApply::open(
             ShardConfig {
                 shard: shard.id,
+                region: shard.region,
+                slots: shard.slots,
                 generation: shard.generation,
                 cluster: self.cluster,
                 digest_key: digest_key(&self.cluster),

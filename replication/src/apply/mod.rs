@@ -4,11 +4,13 @@
 //! at the same positions, every replica writes the same bytes. A command
 //! that is refused is refused here, with the same answer on every replica.
 
+mod arrive;
 mod authority;
 mod create;
 mod dedup;
 mod directory;
 mod group;
+mod homes;
 mod members;
 mod messages;
 mod newest;
@@ -31,13 +33,15 @@ use folkmoot_wire::proto::{
     Command, CommandBatch, Done, Epoch, GroupPush, Kind, Outcome, Rejected, StoredApplied, command,
     outcome,
 };
-use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, RegionId, ShardId, Slot};
 use prost::Message;
 
+use homes::Homes;
 use newest::Newest;
 use view::View;
 
 pub use directory::directory_place;
+pub use homes::{HomeRecord, MOVES_FROM, home_records};
 pub use members::departure;
 pub use outbox::{Pending, pending};
 pub use sequence::{implied_cursor, unplaced};
@@ -48,6 +52,10 @@ pub use tombstones::{Page as TombstonePage, tombstones};
 pub struct ShardConfig {
     /// The shard.
     pub shard: ShardId,
+    /// The region that sequences it.
+    pub region: RegionId,
+    /// Its slots there, inclusive.
+    pub slots: (Slot, Slot),
     /// The placement generation: the first half of the epoch.
     pub generation: u32,
     /// The cluster, part of every chain.
@@ -90,8 +98,10 @@ type Answer = Result<Result<Outcome, Fault>, ApplyError>;
 /// The state machine of one shard.
 pub struct ShardApply {
     config: ShardConfig,
+    store: Arc<dyn Read>,
     view: View,
     newest: Newest,
+    homes: Homes,
     applied: StoredApplied,
 }
 
@@ -110,8 +120,10 @@ impl ShardApply {
             },
         };
         Ok(Self {
-            view: View::new(store, config.digest_key),
+            view: View::new(Arc::clone(&store), config.region, config.digest_key),
+            store,
             newest: Newest::default(),
+            homes: Homes::default(),
             config,
             applied,
         })
@@ -134,8 +146,7 @@ impl ShardApply {
     /// # Errors
     /// As [`ShardApply::open`].
     pub fn reload(&mut self) -> Result<(), ApplyError> {
-        let store = self.view.store();
-        *self = Self::open(self.config.clone(), store)?;
+        *self = Self::open(self.config.clone(), Arc::clone(&self.store))?;
         Ok(())
     }
 
@@ -181,7 +192,14 @@ impl ShardApply {
             keys::shards::key(self.config.shard),
             value::encode_value(&self.applied),
         );
-        let pushes = self.view.finish(at.index, batch)?;
+        let mut pushes = Vec::new();
+        for push in self.view.finish(at.index, batch)? {
+            let group = GroupId::from_slice(&push.group);
+            // What arrives is nobody's to see before all of it is there.
+            if !matches!(group, Ok(group) if self.is_arriving(&group)?) {
+                pushes.push(push);
+            }
+        }
         Ok((outcomes, pushes))
     }
 
@@ -189,6 +207,7 @@ impl ShardApply {
     pub fn settled(&mut self) {
         self.view.settled();
         self.newest.settled();
+        self.homes.settled();
     }
 
     fn command(&mut self, step: &Step, command: Command) -> Answer {
@@ -213,6 +232,12 @@ impl ShardApply {
     }
 
     fn group_command(&mut self, step: &Step, group: GroupId, op: command::Op) -> Answer {
+        if is_step_of_move(&op) {
+            return self.move_command(group, op);
+        }
+        if let Some(answer) = self.elsewhere(&group)? {
+            return Ok(Ok(answer));
+        }
         match op {
             command::Op::Append(append) => self.append(step, group, append),
             command::Op::Cursors(cursors) => self.cursors(group, &cursors),
@@ -252,6 +277,22 @@ impl ShardApply {
             ),
         }
     }
+}
+
+fn is_step_of_move(op: &command::Op) -> bool {
+    use command::Op;
+    matches!(
+        op,
+        Op::BeginMove(_)
+            | Op::FenceGroup(_)
+            | Op::ImportGroup(_)
+            | Op::ActivateGroup(_)
+            | Op::CancelImport(_)
+            | Op::SetRedirect(_)
+            | Op::EndMove(_)
+            | Op::AbortMove(_)
+            | Op::DropGroup(_)
+    )
 }
 
 /// What holds for all commands of one batch.

@@ -173,7 +173,7 @@ impl ShardApply {
             let node = step.at.leader;
             header.id = MessageId { hlc, node }.to_bytes();
         }
-        header.epoch = Some(step.epoch);
+        header.epoch = Some(self.epoch_of(step, &group)?);
         header.count = counts.count;
         header.at_all = counts.at_all;
         let sealed = entry::seal(&previous, &header, salt, body);

@@ -4,15 +4,15 @@
 //! through what is staged first. Maps are only looked into by key; whatever
 //! is walked is ordered, so that replicas do the same things in one order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_crdt::digest::Fingerprint;
-use folkmoot_storage::{Batch, Read, Table, keys, value};
-use folkmoot_wire::GroupId;
+use folkmoot_storage::{Batch, Read, Seat, Table, keys, value};
 use folkmoot_wire::proto::{Covers, GroupPush, Head, Row, SealedEntry, Tombstone};
 use folkmoot_wire::row::{self, RowKey};
+use folkmoot_wire::{GroupId, RegionId};
 
 use super::ApplyError;
 use crate::rows::{digest_of, fingerprint};
@@ -25,7 +25,7 @@ const CACHED_HEADS: usize = 16_384;
 type RowId = (GroupId, RowKey);
 
 pub(super) struct View {
-    store: Arc<dyn Read>,
+    store: Arc<Seat>,
     digest_key: [u8; 32],
     /// Written since the store last caught up; `None`: deleted.
     staged: HashMap<(Table, Bytes), Option<Bytes>>,
@@ -34,6 +34,9 @@ pub(super) struct View {
     /// Operations of the batch being applied, in order.
     ops: Batch,
     touched: BTreeMap<GroupId, Touched>,
+    /// Groups of which the store may still have what was there before they were
+    /// dropped.
+    dropped: BTreeSet<GroupId>,
 }
 
 /// What one batch did to one group.
@@ -62,25 +65,27 @@ impl Changed {
 }
 
 impl View {
-    pub(super) fn new(store: Arc<dyn Read>, digest_key: [u8; 32]) -> Self {
+    pub(super) fn new(store: Arc<dyn Read>, region: RegionId, digest_key: [u8; 32]) -> Self {
         Self {
-            store,
+            store: Arc::new(Seat::new(store, region)),
             digest_key,
             staged: HashMap::new(),
             heads: HashMap::new(),
             rows: HashMap::new(),
             ops: Batch::default(),
             touched: BTreeMap::new(),
+            dropped: BTreeSet::new(),
         }
     }
 
-    pub(super) fn store(&self) -> Arc<dyn Read> {
+    pub(super) fn store(&self) -> Arc<Seat> {
         Arc::clone(&self.store)
     }
 
     pub(super) fn get(&self, table: Table, key: &Bytes) -> Result<Option<Bytes>, ApplyError> {
         match self.staged.get(&(table, key.clone())) {
             Some(staged) => Ok(staged.clone()),
+            None if self.is_dropped(table, key) => Ok(None),
             None => Ok(self.store.get(table, key)?),
         }
     }
@@ -101,6 +106,42 @@ impl View {
     /// Deletes a range that no later read of this machine looks into.
     pub(super) fn forget_range(&mut self, table: Table, from: Bytes, to: Bytes) {
         self.ops.delete_range(table, from, to);
+    }
+
+    fn is_dropped(&self, table: Table, key: &Bytes) -> bool {
+        if self.dropped.is_empty() || !keys::slots::TABLES.contains(&table) {
+            return false;
+        }
+        let group = key.get(..GroupId::LEN).map(GroupId::from_slice);
+        matches!(group, Some(Ok(group)) if self.dropped.contains(&group))
+    }
+
+    /// Deletes all that is there of a group.
+    pub(super) fn drop_group(&mut self, group: &GroupId) {
+        for table in keys::slots::TABLES {
+            let (from, to) = keys::prefix_range(group.as_bytes());
+            self.ops.delete_range(table, from, to);
+        }
+        self.staged.retain(|(table, key), _| {
+            !(keys::slots::TABLES.contains(table) && key.starts_with(group.as_bytes()))
+        });
+        self.rows.retain(|(of, _), _| of != group);
+        self.heads.remove(group);
+        self.touched.remove(group);
+        self.dropped.insert(*group);
+    }
+
+    /// Whether the batch being applied changed a row of the group.
+    pub(super) fn has_changed_rows(&self, group: &GroupId) -> bool {
+        self.touched
+            .get(group)
+            .is_some_and(|of| !of.rows.is_empty())
+    }
+
+    /// Makes `head` the group's head, as if something had changed.
+    pub(super) fn begin(&mut self, group: &GroupId, head: Head) {
+        self.touched.entry(*group).or_default();
+        self.heads.insert(*group, Some(head));
     }
 
     pub(super) fn head(&mut self, group: &GroupId) -> Result<Option<Head>, ApplyError> {
@@ -274,13 +315,14 @@ impl View {
             );
             pushes.push(touched.into_push(group, head));
         }
-        batch.extend(std::mem::take(&mut self.ops));
+        batch.extend(self.store.batch(std::mem::take(&mut self.ops)));
         Ok(pushes)
     }
 
     /// The store has everything staged.
     pub(super) fn settled(&mut self) {
         self.staged.clear();
+        self.dropped.clear();
         if self.rows.len() > CACHED_ROWS {
             self.rows.clear();
         }

@@ -1,7 +1,8 @@
 //! The catalogue of keys: one file per table, each with its constructors, its
 //! parser and its ranges. Everything is big endian, so that keys sort as what
 //! they say. Keys of groups begin with region and slot (D18): a shard's part of
-//! a table is a few ranges, and splitting a shard moves a range.
+//! a table is a few ranges, and splitting a shard moves a range. A group that is
+//! at home in another region than it was born in has more in front: [`guests`].
 //!
 //! | table | key |
 //! |---|---|
@@ -10,14 +11,16 @@
 //! | Heads | group (16) |
 //! | Rows | group (16), row key (1 to 17) |
 //! | Dedup | group (16), client message id (16), user (16), device (8) |
-//! | Shards | shard (4) |
+//! | Shards | shard (4); shard (4) and group (16) |
 //! | Outbox | shard (4), number (8) |
 //! | Users | directory slot (2), hash (16) |
 //! | Inbox | group (16), source shard (4) |
 //! | Node | an ASCII name; `follow/`, `replica/` or `remembered/` and shard (4); `copy/` and group (16); `tentative/`, group (16) and message id (12); `start/` and node (4); `mark/`, shard (4) and node (4) |
 
 pub mod dedup;
+pub mod guests;
 pub mod heads;
+pub mod homes;
 pub mod inbox;
 pub mod log;
 pub mod node;

@@ -5,8 +5,8 @@ use folkmoot_wire::{ClientMsgId, DeviceId, GroupId, RegionId, ShardId, Slot, Use
 use proptest::prelude::*;
 
 use super::{
-    TABLE_END, dedup, heads, inbox, log, node, outbox, prefix_range, raft, rows, shards, slots,
-    successor, users,
+    TABLE_END, dedup, heads, homes, inbox, log, node, outbox, prefix_range, raft, rows, shards,
+    slots, successor, users,
 };
 
 fn group() -> impl Strategy<Value = GroupId> {
@@ -139,6 +139,18 @@ proptest! {
     }
 
     #[test]
+    fn home_keys(a in (shard(), group()), b in (shard(), group())) {
+        let bytes = homes::key(a.0, &a.1);
+        prop_assert_eq!(homes::parse(&bytes).unwrap(), a);
+        sorts(&a, &b, |k| homes::key(k.0, &k.1))?;
+        prop_assert_eq!(a.0 == b.0, within(&bytes, &homes::shard_range(b.0)));
+        // They go with their shard, which is not one of them.
+        prop_assert_eq!(a.0 == b.0, within(&bytes, &shards::range(b.0)));
+        prop_assert!(!within(&shards::key(b.0), &homes::shard_range(b.0)));
+        prop_assert!(shards::parse(&bytes).is_err());
+    }
+
+    #[test]
     fn outbox_keys(a in (shard(), number()), b in (shard(), number())) {
         let bytes = outbox::key(a.0, a.1);
         prop_assert_eq!(outbox::parse(&bytes).unwrap(), a);
@@ -213,6 +225,7 @@ proptest! {
         }
         let _ = (heads::parse(&bytes), rows::parse(&bytes), dedup::parse(&bytes));
         let _ = (shards::parse(&bytes), outbox::parse(&bytes), users::parse(&bytes));
+        let _ = homes::parse(&bytes);
         let _ = (inbox::parse(&bytes), node::parse_follow(&bytes));
     }
 }

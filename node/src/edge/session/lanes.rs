@@ -262,8 +262,11 @@ pub(in crate::edge) fn answer(outcome: Outcome) -> Result<server_frame::Body, Fa
             Code::from_u32(rejected.code).unwrap_or(Code::Internal),
             rejected.detail,
         )),
-        Some(outcome::Result::Resolved(_)) | None => {
-            Err(Fault::new(Code::Internal, "a strange outcome"))
-        }
+        Some(
+            outcome::Result::Resolved(_)
+            | outcome::Result::HomeState(_)
+            | outcome::Result::Moved(_),
+        )
+        | None => Err(Fault::new(Code::Internal, "a strange outcome")),
     }
 }

@@ -63,6 +63,8 @@ impl World {
         let store = Arc::new(MemStore::new());
         let config = ShardConfig {
             shard: ShardId(1),
+            region: RegionId(1),
+            slots: (Slot(0), Slot(u16::MAX)),
             generation: 1,
             cluster: CLUSTER,
             digest_key: [4; 32],
