@@ -9,6 +9,7 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::{Code, UserId};
 
 use super::world::World;
+use crate::apply::MOVES_FROM;
 use crate::testing::{Got, Home, got, group, head, user};
 
 fn begun(from: usize, to: u32) -> World {
@@ -237,9 +238,13 @@ fn nothing_moves_before_all_voters_can() {
         };
         home.quiet(Some(group(1)), command::Op::BeginMove(begin))
     };
+    let raise = |home: &mut Home, version| {
+        let raise = SetApplyVersion { version };
+        home.quiet(None, command::Op::SetApplyVersion(raise));
+    };
+    raise(&mut home, MOVES_FROM - 1);
     assert_eq!(got(&begin(&mut home)), Got::No(Code::Unavailable));
-    let version = SetApplyVersion { version: 2 };
-    home.quiet(None, command::Op::SetApplyVersion(version));
+    raise(&mut home, MOVES_FROM);
     let result = begin(&mut home).result;
     assert!(matches!(result, Some(outcome::Result::HomeState(_))));
 }
