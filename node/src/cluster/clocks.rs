@@ -7,6 +7,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use folkmoot_crdt::hlc::{Hlc, RESERVE_MS};
@@ -28,6 +29,8 @@ pub struct Clocks {
     system: Arc<dyn Clock>,
     start: Instant,
     state: Mutex<State>,
+    /// How many other nodes there are. Of two clocks nobody knows which is right.
+    others: AtomicUsize,
     /// The system's clock was set.
     set: Notify,
 }
@@ -62,12 +65,18 @@ impl Clocks {
                 samples: BTreeMap::new(),
                 held: false,
             }),
+            others: AtomicUsize::new(0),
             set: Notify::new(),
         }
     }
 
     fn mono_ms(&self) -> u64 {
         self.start.elapsed().as_millis() as u64
+    }
+
+    /// So many other nodes there are.
+    pub fn know(&self, others: usize) {
+        self.others.store(others, Ordering::Relaxed);
     }
 
     /// A peer's clock shows `wall_ms`, `age` ago.
@@ -190,9 +199,10 @@ impl Clock for Clocks {
     fn wall_ms(&self) -> u64 {
         let (system, mono_ms) = (self.system.wall_ms(), self.mono_ms());
         let mut state = self.state.lock();
-        let belief = match state.hears_others() {
-            true => Belief::Steady,
-            false => Belief::System,
+        // Who cannot ask now may soon; nothing is lost by waiting.
+        let belief = match self.others.load(Ordering::Relaxed) {
+            0 | 1 => Belief::System,
+            _ => Belief::Steady,
         };
         let now = state.steady.read(system, mono_ms, belief);
         let held = belief == Belief::Steady && now != system;
@@ -213,12 +223,6 @@ impl Clock for Clocks {
 }
 
 impl State {
-    /// Whether there are enough to judge by.
-    fn hears_others(&self) -> bool {
-        let fresh = |sample: &&Sample| sample.at.elapsed() < limits::CLOCK_SAMPLE_LIFE;
-        self.samples.values().filter(fresh).count() >= 2
-    }
-
     fn off(&mut self, clock_ms: u64, mono_ms: u64) -> Option<i64> {
         self.samples
             .retain(|_, sample| sample.at.elapsed() < limits::CLOCK_SAMPLE_LIFE);

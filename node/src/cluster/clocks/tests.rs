@@ -44,6 +44,7 @@ fn node(off: i64, bound: Hlc) -> Node {
 impl Node {
     /// Peers whose clocks are off by so much.
     fn hear(&self, off: &[i64]) {
+        self.clocks.know(off.len());
         let now = NOW + self.system.0.elapsed().as_millis() as u64;
         for (n, off) in off.iter().enumerate() {
             let theirs = now.saturating_add_signed(*off);
@@ -118,6 +119,17 @@ async fn a_step_of_the_systems_clock_takes_nobody_along() {
         assert_eq!(node.clocks.trouble(&node.stamps), None);
         assert_eq!(node.ahead(), 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_ask_the_others_now_does_not_follow_a_step_either() {
+    let node = node(0, Hlc::ZERO);
+    node.clocks.know(2);
+    node.set(60_000);
+    advance(limits::CLOCK_SAMPLE_LIFE).await;
+    assert_eq!(node.ahead(), 0);
+    node.hear(&[60_000, 60_010]);
+    assert_eq!(node.clocks.settle(), Some(60_000));
 }
 
 #[tokio::test(start_paused = true)]

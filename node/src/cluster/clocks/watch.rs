@@ -60,7 +60,7 @@ impl ClockWatch {
     /// have to be made first, which takes longer than an answer may.
     async fn hear(&self) {
         let began = Instant::now();
-        while self.view.placement().nodes().count() > 2 && self.clocks.off().is_none() {
+        while self.others() > 1 && self.clocks.off().is_none() {
             let patience = match self.clocks.is_contradicted() {
                 true => limits::CLOCK_DOUBT,
                 false => limits::CLOCK_BEGIN,
@@ -73,7 +73,14 @@ impl ClockWatch {
         }
     }
 
+    fn others(&self) -> usize {
+        let others = self.view.placement().nodes().count().saturating_sub(1);
+        self.clocks.know(others);
+        others
+    }
+
     async fn ask_some(&self) {
+        self.others();
         let peers = self.some_peers().into_iter();
         join_all(peers.map(|peer| self.ask(peer))).await;
     }
