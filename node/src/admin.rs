@@ -3,6 +3,7 @@
 
 mod copies;
 mod groups;
+mod homes;
 mod nodes;
 mod views;
 
@@ -58,6 +59,10 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/groups", get(groups::list).post(groups::create))
         .route("/v1/groups/{group}", get(groups::show))
         .route("/v1/groups/{group}/log", get(groups::log))
+        .route(
+            "/v1/groups/{group}/home",
+            get(homes::show).post(homes::rehome),
+        )
         .route("/v1/tokens", post(views::join_token))
         .route("/v1/client-token", post(views::client_token))
         .with_state(admin)

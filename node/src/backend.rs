@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::apply::departure;
-use folkmoot_replication::placement::Placement;
+use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_wire::proto::{
     EntryHeader, Head, LogSlice, MemberStatus, Outcome, Row, SealedEntry, command,
 };
@@ -75,6 +75,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Where things live.
     fn placement(&self) -> Arc<Placement>;
+
+    /// The shard that the group is at home in, as far as this node has heard.
+    fn home_of(&self, group: &GroupId) -> Option<Shard>;
 
     /// Proposes a command to the shard of `group` and waits until it is
     /// committed and applied there, or refused.

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod chat;
+mod groups;
 mod leave;
 pub mod log;
 mod offline;
@@ -83,7 +84,7 @@ fn command() -> Command {
         ))))
         .subcommand(listing("region", "The regions of the cluster"))
         .subcommand(listing("shard", "The shards, as the asked node sees them"))
-        .subcommand(group())
+        .subcommand(groups::command())
         .subcommand(
             Command::new("token")
                 .about("Join tokens")
@@ -141,54 +142,6 @@ fn listing(name: &'static str, about: &'static str) -> Command {
         .subcommand(Command::new("ls").about("List them"))
 }
 
-fn group() -> Command {
-    Command::new("group")
-        .about("Groups")
-        .subcommand_required(true)
-        .subcommand(Command::new("ls").about("List the groups the asked node holds"))
-        .subcommand(
-            Command::new("show")
-                .about("Show one group")
-                .arg(Arg::new("group").required(true))
-                .arg(
-                    Arg::new("at")
-                        .long("at")
-                        .value_name("NODE")
-                        .default_value("")
-                        .help("Number or name of a node: the copy that this node holds"),
-                ),
-        )
-        .subcommand(
-            Command::new("create")
-                .about("Make a group")
-                .arg(Arg::new("name").required(true))
-                .arg(
-                    Arg::new("region")
-                        .long("region")
-                        .default_value("")
-                        .help("Home region [default: the node's]"),
-                )
-                .arg(
-                    Arg::new("owner")
-                        .long("owner")
-                        .default_value("")
-                        .help("Subject of the owner [default: an operator]"),
-                )
-                .arg(
-                    Arg::new("nick")
-                        .long("nick")
-                        .default_value("")
-                        .help("The owner's nick in the group"),
-                )
-                .arg(
-                    Arg::new("closed")
-                        .long("closed")
-                        .action(ArgAction::SetTrue)
-                        .help("Members are added by admins only"),
-                ),
-        )
-}
-
 async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let api = Api::new(matches)?;
     match matches.subcommand() {
@@ -201,7 +154,7 @@ async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         },
         Some(("region", _)) => views::regions(&api).await,
         Some(("shard", _)) => views::shards(&api).await,
-        Some(("group", args)) => views::group(&api, args).await,
+        Some(("group", args)) => groups::run(&api, args).await,
         Some(("token", args)) => views::token(&api, args).await,
         Some(("log", args)) => log::run(&api, args).await,
         Some(("chat", args)) => chat::run(&api, args).await,

@@ -23,6 +23,7 @@ const ROW_SESSIONS: &str = "folkmoot_reconcile_sessions_total";
 const ROW_BYTES: &str = "folkmoot_reconcile_bytes_total";
 const ROW_FOUND: &str = "folkmoot_reconcile_rows_total";
 const ROWS_GONE: &str = "folkmoot_tombstones_total";
+const GROUPS_MOVED: &str = "folkmoot_group_moves_total";
 const MEMBERS: &str = "folkmoot_gossip_members";
 const GOSSIP_PACKETS: &str = "folkmoot_gossip_packets_total";
 const GOSSIP_REFUSED: &str = "folkmoot_gossip_refused_total";
@@ -86,6 +87,10 @@ pub fn describe() {
         ROWS_GONE,
         "rows that only said that something is gone: collected by this node as a leader, and deleted here as a follower, by kind"
     );
+    describe_counter!(
+        GROUPS_MOVED,
+        "groups that left a shard led here for another, and moves that were given up, by kind"
+    );
     describe_gauge!(MEMBERS, "nodes known by gossip, by state");
     describe_counter!(GOSSIP_PACKETS, "gossip packets, by direction");
     describe_counter!(
@@ -143,6 +148,9 @@ fn observe_voter(node: &Node, shard: ShardId, label: &str) {
     let label = || label.to_owned();
     counter!(SHARD_LEADERS, "shard" => label()).absolute(voter.leadership.changes());
     counter!(ROWS_GONE, "shard" => label(), "kind" => "collected").absolute(voter.collected());
+    for (kind, count) in voter.moves.all() {
+        counter!(GROUPS_MOVED, "shard" => label(), "kind" => kind).absolute(count);
+    }
     counter!(STALE_APPENDS, "shard" => label()).absolute(voter.raft.stale_appends());
     for (node, behind) in voter.behind() {
         let voter = node.0.to_string();

@@ -5,6 +5,7 @@ pub mod plan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use folkmoot_storage::Place;
 use folkmoot_wire::proto::{MetaState, NodeRecord, ShardRecord};
 use folkmoot_wire::{GroupId, NodeId, RegionId, ShardId, Slot};
 
@@ -29,6 +30,24 @@ pub struct Shard {
     pub next: Vec<NodeId>,
     /// Who has a replica: whoever may be a voter.
     pub replicas: BTreeSet<NodeId>,
+}
+
+impl Shard {
+    /// Where it keeps a group.
+    #[must_use]
+    pub fn place(&self, group: GroupId) -> Place {
+        Place {
+            region: self.region,
+            group,
+        }
+    }
+
+    /// Whether a group was born in it.
+    #[must_use]
+    pub fn bore(&self, group: &GroupId) -> bool {
+        let (first, last) = self.slots;
+        group.region() == self.region && (first..=last).contains(&group.slot())
+    }
 }
 
 impl From<&ShardRecord> for Shard {
@@ -113,7 +132,7 @@ impl Placement {
         (shard.region == region && shard.slots.0 <= slot).then_some(shard)
     }
 
-    /// The shard that sequences a group.
+    /// The shard that a group was born in.
     #[must_use]
     pub fn shard_of(&self, group: &GroupId) -> Option<&Shard> {
         self.shard_of_slot(group.region(), group.slot())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use folkmoot_crdt::digest::RowSetDigest;
 use folkmoot_crdt::hlc::Hlc;
-use folkmoot_storage::{Batch, Direction, MemStore, Read, Store, Table, keys, log, value};
+use folkmoot_storage::{Batch, Direction, MemStore, Place, Read, Store, Table, keys, log, value};
 use folkmoot_wire::entry::{self, chain_from};
 use folkmoot_wire::proto::{
     Append, CollectRows, Command, CommandBatch, CreateBody, Floor, GroupKind, GroupPush,
@@ -345,9 +345,9 @@ pub(crate) fn digest(store: &dyn Read, group: GroupId) -> RowSetDigest {
 /// What holds of every store at any time: logs are dense, rise in HLC, count
 /// right and chain from genesis to their head; digests are those of the rows.
 pub(crate) fn check_laws(store: &dyn Read) {
-    for (group, head) in log::read_heads(store, None, usize::MAX).expect("heads") {
-        let entries =
-            log::read_entries(store, &group, 0, 0, usize::MAX, usize::MAX).expect("entries");
+    for (Place { group, .. }, head) in log::read_heads(store, None, usize::MAX).expect("heads") {
+        let entries = log::read_entries(store, &group, 0, 0, usize::MAX, usize::MAX);
+        let entries = entries.expect("entries");
         let mut chain = entry::genesis(&CLUSTER, &group);
         let (mut hlc, mut count, mut at_all) = (0, 0, 0);
         for (n, (seq, sealed)) in (1..).zip(&entries) {

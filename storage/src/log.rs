@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::store::Pair;
 use crate::value::decode_value;
-use crate::{Direction, Read, StoreError, Table, keys};
+use crate::{Direction, Place, Read, StoreError, Table, keys};
 
 /// Entries taken from the store at once: bounds what is read beyond
 /// `max_bytes`.
@@ -129,18 +129,30 @@ pub fn read_head(read: &(impl Read + ?Sized), group: &GroupId) -> Result<Option<
         .transpose()
 }
 
-/// Groups with their heads, in order of id, from the one after `after` on
-/// (`None`: from the first), at most `limit`.
+/// All that a node holds: places with their heads, in order of key, from the
+/// one after `after` on (`None`: from the first), at most `limit`.
 ///
 /// # Errors
 /// When the store fails or a head cannot be read.
 pub fn read_heads(
     read: &(impl Read + ?Sized),
-    after: Option<&GroupId>,
+    after: Option<&Place>,
     limit: usize,
-) -> Result<Vec<(GroupId, Head)>, StoreError> {
-    let from = after.map_or_else(Bytes::new, |group| keys::successor(group.as_bytes()));
-    heads_in(read, &from, keys::TABLE_END, limit)
+) -> Result<Vec<(Place, Head)>, StoreError> {
+    let from = after.map_or_else(Bytes::new, |place| keys::successor(&place.key()));
+    let pairs = read.scan(
+        Table::Heads,
+        &from,
+        keys::TABLE_END,
+        limit,
+        Direction::Forward,
+    )?;
+    let head = |(key, value): Pair| {
+        let (place, _) = Place::split(&key)?;
+        let head = decode_value(value).map_err(|error| error.of_group(&place.group, "the head"))?;
+        Ok((place, head))
+    };
+    pairs.into_iter().map(head).collect()
 }
 
 /// Groups with their heads in `[from, to)`: a shard's range, say

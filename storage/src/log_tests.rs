@@ -8,7 +8,7 @@ use super::{
     read_rows, read_rows_of,
 };
 use crate::value::encode_value;
-use crate::{Batch, MemStore, Store, StoreError, Table, keys};
+use crate::{Batch, MemStore, Place, Store, StoreError, Table, keys};
 
 const ALL: usize = usize::MAX;
 
@@ -155,9 +155,9 @@ fn heads_and_lists_of_groups() {
     assert_eq!(read_head(&store, &group(2)).unwrap().unwrap().seq, 200);
     assert_eq!(read_head(&store, &group(9)).unwrap(), None);
     let ids = |after: Option<u8>, limit| -> Vec<GroupId> {
-        let after = after.map(group);
+        let after = after.map(|n| Place::of_birth(group(n)));
         let heads = read_heads(&store, after.as_ref(), limit).unwrap();
-        heads.into_iter().map(|(id, _)| id).collect()
+        heads.into_iter().map(|(place, _)| place.group).collect()
     };
     assert_eq!(ids(None, ALL), [group(1), group(2), group(3)]);
     assert_eq!(ids(None, 2), [group(1), group(2)]);

@@ -2,6 +2,7 @@
 //! group was born; where they really lie is told in [`keys::guests`].
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,15 +13,15 @@ use crate::{Batch, Direction, Op, Pair, Read, StoreError, Table};
 
 /// A store through the eyes of a shard. Tables whose keys do not begin with a
 /// group are as they are.
-pub struct Seat {
-    store: Arc<dyn Read>,
+pub struct Seat<R = Arc<dyn Read>> {
+    store: R,
     region: RegionId,
 }
 
-impl Seat {
+impl<R> Seat<R> {
     /// The eyes of a shard of `region`.
     #[must_use]
-    pub fn new(store: Arc<dyn Read>, region: RegionId) -> Self {
+    pub fn new(store: R, region: RegionId) -> Self {
         Self { store, region }
     }
 
@@ -56,7 +57,7 @@ impl Seat {
     }
 }
 
-impl Read for Seat {
+impl<R: Deref<Target: Read> + Send + Sync> Read for Seat<R> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.store.get(table, &self.key(table, key))
     }

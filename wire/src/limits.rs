@@ -213,6 +213,19 @@ pub const MOVE_STEP: Duration = Duration::from_secs(60);
 pub const PLACEMENT_EVERY: Duration = Duration::from_secs(2);
 /// Leadership goes to a node that is there for this long.
 pub const LEAD_AFTER: Duration = Duration::from_secs(60);
+/// Shards that are asked one after the other for a group that moves. More:
+/// `unavailable`, and the client comes again.
+pub const HOME_HOPS: usize = 6;
+/// From the second on there is a pause before each.
+pub const HOME_HOP_PAUSE: Duration = Duration::from_millis(50);
+/// A shard's leader looks this often for groups that are to leave it.
+pub const REHOME_EVERY: Duration = Duration::from_millis(500);
+/// Groups that leave a shard at once. More wait.
+pub const REHOMES_AT_ONCE: usize = 4;
+/// A group that was not copied within this time stays where it is...
+pub const REHOME_WITHIN: Duration = Duration::from_secs(3600);
+/// ...and so does one that was fenced for this long: nobody can speak in it.
+pub const REHOME_FENCED: Duration = Duration::from_secs(10);
 /// Slots of the user directory.
 pub const DIRECTORY_SLOTS: u32 = 256;
 /// Join tokens end after this time.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use folkmoot_replication::reconcile::{RowSums, SHAPE, Session, Shape, answer};
-use folkmoot_storage::{Batch, MemStore, Store, Table, keys, value};
+use folkmoot_storage::{Batch, MemStore, Place, Store, Table, keys, value};
 use folkmoot_wire::proto::{CursorValue, Row, row};
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{GroupId, RegionId, Slot, UserId};
@@ -110,7 +110,7 @@ impl Copy {
     }
 
     fn refresh(&self) -> anyhow::Result<usize> {
-        self.sums.with(&group(), |sums| {
+        self.sums.with(&Place::of_birth(group()), |sums| {
             while !sums.refresh(usize::MAX)? {}
             Ok(sums.blocks())
         })
@@ -121,12 +121,17 @@ impl Copy {
 fn session(ours: &Copy, theirs: &Copy, shape: &Shape) -> anyhow::Result<(u64, u64, Vec<Row>)> {
     let mut session = Session::new(*shape, 0);
     let (mut trips, mut bytes, mut rows) = (0, 0, Vec::new());
-    while let Some(asked) = ours.sums.with(&group(), |sums| session.ask(sums))? {
+    while let Some(asked) = ours
+        .sums
+        .with(&Place::of_birth(group()), |sums| session.ask(sums))?
+    {
         let answered = |sums: &mut _| answer(sums, shape, &asked, None);
-        let diff = theirs.sums.with(&group(), answered)?;
+        let diff = theirs.sums.with(&Place::of_birth(group()), answered)?;
         trips += 1;
         bytes += (asked.encoded_len() + diff.encoded_len()) as u64;
-        let found = ours.sums.with(&group(), |s| session.answered(s, diff))?;
+        let found = ours
+            .sums
+            .with(&Place::of_birth(group()), |s| session.answered(s, diff))?;
         ensure!(!found.stalled, "an answer said nothing");
         rows.extend(found.theirs);
     }

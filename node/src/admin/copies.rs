@@ -47,6 +47,12 @@ fn is_here(admin: &Admin, at: NodeId) -> bool {
     at.0 == admin.running.identity.node
 }
 
+/// The shard that the group is at home in.
+fn shard(admin: &Admin, group: &GroupId) -> u32 {
+    let home = admin.running.node.view.home_of(group);
+    home.map_or(0, |shard| shard.id.0)
+}
+
 async fn ask(
     admin: &Admin,
     at: NodeId,
@@ -60,10 +66,12 @@ async fn ask(
 
 async fn head(admin: &Admin, group: GroupId, at: NodeId) -> Result<Option<Head>, Fault> {
     if is_here(admin, at) {
-        return admin.running.node.reads.head(&group);
+        let node = &admin.running.node;
+        return node.reads.head(&node.view.place_of(&group));
     }
     let request = node_request::Request::FetchHead(FetchHead {
         group: group.to_bytes(),
+        shard: shard(admin, &group),
     });
     match ask(admin, at, request).await? {
         node_reply::Reply::Head(head) => Ok(head.head),
@@ -76,10 +84,12 @@ async fn rows(admin: &Admin, group: GroupId, at: NodeId, after: Bytes) -> Result
         group: group.to_bytes(),
         after_key: after,
         limit: limits::PAGE_ROWS,
+        shard: shard(admin, &group),
         ..FetchRows::default()
     };
     if is_here(admin, at) {
-        return admin.running.node.reads.fetch_rows(&fetch);
+        let node = &admin.running.node;
+        return node.reads.fetch_rows(&node.view.place_of(&group), &fetch);
     }
     match ask(admin, at, node_request::Request::FetchRows(fetch)).await? {
         node_reply::Reply::Rows(page) => Ok(page),

@@ -44,29 +44,31 @@ pub(super) async fn list(
     };
     let mut after = match query.after.as_str() {
         "" => Bytes::new(),
-        text => parse(text)?.to_bytes(),
+        text => after(text)?,
     };
     let mut groups = Vec::new();
     // Self groups are private to their users and not listed.
-    while groups.len() < limit as usize {
+    loop {
         let list = ListGroupsOnNode {
             after: after.clone(),
-            limit,
+            limit: limit.saturating_sub(groups.len() as u32),
         };
-        let GroupHeads { heads, next } = node.reads.list(&list)?;
+        let GroupHeads { heads, next } = node.reads.list(&node.view.placement(), &list)?;
         for held in heads {
             let group = GroupId::from_slice(&held.group)
                 .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
-            if group.self_user().is_none() && groups.len() < limit as usize {
+            if group.self_user().is_none() {
                 groups.push(summary(&admin, group, held.head.unwrap_or_default()).await?);
             }
         }
-        if next.is_empty() {
+        after = next;
+        if after.is_empty() || groups.len() >= limit as usize {
             break;
         }
-        after = next;
     }
-    Ok(Json(json!({ "groups": groups })))
+    Ok(Json(
+        json!({ "groups": groups, "next": hex::encode(after) }),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -109,11 +111,12 @@ async fn summary(admin: &Admin, group: GroupId, head: Head) -> Result<Value, Fau
         _ => folkmoot_wire::proto::GroupValue::default(),
     };
     let placement = node.view.placement();
-    let shard = placement.shard_of(&group);
+    let shard = node.view.home_of(&group);
     Ok(json!({
         "group": group.to_string(),
         "name": value.name,
-        "home": placement.region_name(group.region()).unwrap_or_default(),
+        "home": shard.as_ref().and_then(|shard| placement.region_name(shard.region)),
+        "born": placement.region_name(group.region()).unwrap_or_default(),
         "shard": shard.map_or(0, |shard| shard.id.0),
         "members": value.member_count,
         "member_cap": value.member_cap,
@@ -235,7 +238,7 @@ async fn read_log(admin: &Admin, group: GroupId, query: &LogQuery) -> Result<Log
     let at = find_node(admin, &query.node)?;
     if at == NodeId(admin.running.identity.node) {
         return node.reads.log(
-            &group,
+            &node.view.place_of(&group),
             LogRange {
                 after: query.after,
                 before: 0,
@@ -253,6 +256,7 @@ async fn read_log(admin: &Admin, group: GroupId, query: &LogQuery) -> Result<Log
         limit: query.limit.max(1),
         max_bytes: limits::PAGE_BYTES as u32,
         backward: false,
+        shard: node.view.home_of(&group).map_or(0, |shard| shard.id.0),
         ..FetchLog::default()
     });
     match node
@@ -277,7 +281,20 @@ pub(super) fn find_node(admin: &Admin, text: &str) -> Result<NodeId, Fault> {
     found.ok_or_else(|| Fault::new(Code::Invalid, format!("no node is called {text}")))
 }
 
-fn parse(text: &str) -> Result<GroupId, Fault> {
+/// Where a page of the list goes on: the group, or what the page ended with.
+fn after(text: &str) -> Result<Bytes, Fault> {
+    match text.parse::<GroupId>() {
+        Ok(group) => Ok(group.to_bytes()),
+        Err(_) => hex::decode(text).map(Bytes::from).map_err(|_| {
+            Fault::new(
+                Code::Invalid,
+                "after is neither a group nor the next of a page",
+            )
+        }),
+    }
+}
+
+pub(super) fn parse(text: &str) -> Result<GroupId, Fault> {
     text.parse()
         .map_err(|error: folkmoot_wire::id::IdError| Fault::new(Code::Invalid, error.to_string()))
 }

@@ -64,51 +64,17 @@ const SHARDS: &[Column] = &[
     ("followers", "followers"),
 ];
 
-const GROUPS: &[Column] = &[
-    ("group", "group"),
-    ("name", "name"),
-    ("home", "home"),
-    ("members", "members"),
-    ("seq", "seq"),
-    ("messages", "count"),
-];
-
-const GROUP: &[Column] = &[
-    ("group", "group"),
-    ("name", "name"),
-    ("home", "home"),
-    ("shard", "shard"),
-    ("members", "members"),
-    ("at most", "member_cap"),
-    ("open", "open"),
-    ("dissolved", "dissolved"),
-    ("seq", "seq"),
-    ("messages", "count"),
-    ("chain", "chain"),
-    ("rows", "rows"),
-    ("digest of rows", "rows_digest"),
-];
-
-const COPY: &[Column] = &[
-    ("group", "group"),
-    ("copy of node", "node"),
-    ("members", "members_listed"),
-    ("seq", "seq"),
-    ("messages", "count"),
-    ("chain", "chain"),
-    ("rows", "rows"),
-    ("digest of rows", "rows_digest"),
-    ("of members", "digest_of_members"),
-    ("of cursors", "digest_of_cursors"),
-    ("of the profile", "digest_of_profile"),
-];
-
 pub(super) fn json_lines(value: &Value) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }
 
-async fn list(api: &Api, path: &str, key: &str, columns: &[Column]) -> anyhow::Result<()> {
+pub(super) async fn list(
+    api: &Api,
+    path: &str,
+    key: &str,
+    columns: &[Column],
+) -> anyhow::Result<()> {
     let answer = api.get(path).await?;
     if api.json {
         return json_lines(&answer[key]);
@@ -139,38 +105,6 @@ pub(super) async fn shards(api: &Api) -> anyhow::Result<()> {
     list(api, "/v1/shards", "shards", SHARDS).await
 }
 
-pub(super) async fn group(api: &Api, args: &ArgMatches) -> anyhow::Result<()> {
-    match args.subcommand() {
-        Some(("ls", _)) => list(api, "/v1/groups", "groups", GROUPS).await,
-        Some(("show", args)) => {
-            let group = text(args, "group");
-            let at = text(args, "at");
-            let answer = api.get(&format!("/v1/groups/{group}?node={at}")).await?;
-            if api.json {
-                return json_lines(&answer);
-            }
-            table::print_one(if at.is_empty() { GROUP } else { COPY }, &answer);
-            Ok(())
-        }
-        Some(("create", args)) => {
-            let body = json!({
-                "name": text(args, "name"),
-                "region": text(args, "region"),
-                "owner": text(args, "owner"),
-                "nick": text(args, "nick"),
-                "open": !args.get_flag("closed"),
-            });
-            let answer = api.post("/v1/groups", &body).await?;
-            if api.json {
-                return json_lines(&answer);
-            }
-            println!("{}", answer["group"].as_str().unwrap_or_default());
-            Ok(())
-        }
-        _ => bail!("unknown command"),
-    }
-}
-
 pub(super) async fn token(api: &Api, args: &ArgMatches) -> anyhow::Result<()> {
     let Some(("create", args)) = args.subcommand() else {
         bail!("unknown command");
@@ -185,6 +119,6 @@ pub(super) async fn token(api: &Api, args: &ArgMatches) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn text<'a>(args: &'a ArgMatches, name: &str) -> &'a str {
+pub(super) fn text<'a>(args: &'a ArgMatches, name: &str) -> &'a str {
     args.get_one::<String>(name).map_or("", String::as_str)
 }

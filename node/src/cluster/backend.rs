@@ -8,19 +8,19 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_wire::proto::{
-    Command, Committed, FetchHead, FetchLog, FetchRows, Head, LogSlice, Outcome, ResolveUser, Row,
-    SealedEntry, command, node_reply, node_request, outcome,
+    Command, FetchHead, FetchRows, Head, LogSlice, Outcome, ResolveUser, Row, SealedEntry, command,
+    node_reply, node_request, outcome,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, Slot, UserId, limits};
 use moka::sync::Cache;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::copies::Copies;
 use super::cursors::Cursors;
 use super::feeds::Feeds;
 use super::follow::Followers;
-use super::outcome::{effect_is_awaited, judged, may_be_tentative};
+use super::outcome::judged;
 use super::peers::Peers;
 use super::read::{LocalReads, storage};
 use super::router::Router;
@@ -29,6 +29,11 @@ use super::tentatives::Keeper;
 use super::view::ClusterView;
 use crate::backend::{Backend, LogRange};
 use crate::ports::{Random, Stamps};
+
+mod pages;
+mod propose;
+
+use pages::RowsWanted;
 
 /// Resolved users kept. Full: the least used goes.
 const USERS: u64 = 100_000;
@@ -39,7 +44,7 @@ pub struct NodeBackend {
     cluster: [u8; 16],
     view: Arc<ClusterView>,
     router: Arc<Router>,
-    copies: Copies,
+    pub(super) copies: Copies,
     cursors: Arc<Cursors>,
     keeper: Arc<Keeper>,
     stamps: Arc<Stamps>,
@@ -89,12 +94,36 @@ impl NodeBackend {
         }
     }
 
-    fn shard(&self, group: &GroupId) -> Result<Shard, Fault> {
-        self.view
-            .placement()
-            .shard_of(group)
-            .cloned()
-            .ok_or_else(|| Code::NotFound.into())
+    /// Does something at the home of a group. Where that is shows on the way.
+    async fn at_home<T, W>(
+        &self,
+        group: &GroupId,
+        work: impl Fn(Shard) -> W + Send,
+    ) -> Result<T, Fault>
+    where
+        W: Future<Output = Result<T, Fault>> + Send,
+    {
+        for hop in 0..limits::HOME_HOPS {
+            if hop > 1 {
+                // It moves just now: those who tell where it is lag behind.
+                sleep(limits::HOME_HOP_PAUSE).await;
+            }
+            let shard = self.view.home_of(group).ok_or(Code::NotFound)?;
+            match work(shard).await {
+                Err(fault) if fault.code == Code::Moved => {}
+                done => return done,
+            }
+        }
+        let moving = Fault::new(Code::Unavailable, "the group is on its way to another home");
+        Err(moving.retry_after(limits::BUSY_RETRY_MS))
+    }
+
+    /// Follows a group that has another home now, if sessions want it still.
+    pub(super) async fn want_again(&self, group: GroupId) -> Result<(), Fault> {
+        self.at_home(&group, |shard| async move {
+            self.copies.want_again(&shard, group).await
+        })
+        .await
     }
 
     fn random_slot(&self) -> (Slot, [u8; 11]) {
@@ -104,87 +133,6 @@ impl NodeBackend {
         unique.copy_from_slice(&bytes[2..]);
         (Slot(u16::from_be_bytes([bytes[0], bytes[1]])), unique)
     }
-}
-
-impl NodeBackend {
-    /// Proposes commands, and waits until their effects can be seen here.
-    async fn committed(
-        &self,
-        shard: &Shard,
-        group: GroupId,
-        ops: Vec<command::Op>,
-    ) -> Result<Vec<Result<Outcome, Fault>>, Fault> {
-        let awaited: Vec<bool> = ops.iter().map(effect_is_awaited).collect();
-        let commands = ops
-            .into_iter()
-            .map(|op| Command {
-                group: group.to_bytes(),
-                op: Some(op),
-            })
-            .collect();
-        let outcomes = self.router.propose(shard, commands).await?;
-        let reached = outcomes
-            .iter()
-            .zip(&awaited)
-            .filter_map(|(outcome, awaited)| match &outcome.result {
-                Some(outcome::Result::Committed(Committed { seq, .. })) if *awaited => Some(*seq),
-                _ => None,
-            })
-            .max();
-        if let Some(seq) = reached
-            && let Err(fault) = self.copies.reach_seq(shard.id, &group, seq).await
-        {
-            tracing::warn!(%group, %fault, "the copy here is behind what was committed");
-        }
-        Ok(outcomes.into_iter().map(judged).collect())
-    }
-
-    /// The same for a session that takes `accepted` for an answer (D9).
-    async fn said(
-        &self,
-        shard: &Shard,
-        group: GroupId,
-        mut ops: Vec<command::Op>,
-    ) -> Vec<Result<Outcome, Fault>> {
-        let speaks = ops.iter().take_while(|op| may_be_tentative(op)).count();
-        let cut = self.keeper.is_cut(shard.id, &group);
-        let mut last = Fault::new(Code::Unavailable, "what was said before waits for the home")
-            .retry_after(limits::BUSY_RETRY_MS);
-        if !cut {
-            let tried = self.committed(shard, group, ops.clone());
-            let within = if speaks > 0 {
-                limits::ACCEPT_AFTER
-            } else {
-                limits::PROPOSE_DEADLINE * 2
-            };
-            match timeout(within, tried).await {
-                Ok(Ok(results)) => return results,
-                Ok(Err(fault)) if !is_out_of_reach(&fault) => {
-                    return vec![Err(fault); ops.len()];
-                }
-                Ok(Err(fault)) => last = fault,
-                Err(_) => {}
-            }
-        }
-        // What may not be tentative waits, and whatever comes behind it.
-        let rest = ops.len() - speaks;
-        ops.truncate(speaks);
-        let appends = ops.into_iter().filter_map(|op| match op {
-            command::Op::Append(append) => Some(append),
-            _ => None,
-        });
-        let now = self.stamps.wall_ms();
-        let mut results = self
-            .keeper
-            .accept(shard, group, appends.collect(), now)
-            .await;
-        results.resize(speaks + rest, Err(last));
-        results
-    }
-}
-
-fn is_out_of_reach(fault: &Fault) -> bool {
-    matches!(fault.code, Code::Unavailable | Code::Deadline)
 }
 
 #[async_trait]
@@ -217,6 +165,10 @@ impl Backend for NodeBackend {
         self.view.placement()
     }
 
+    fn home_of(&self, group: &GroupId) -> Option<Shard> {
+        self.view.home_of(group)
+    }
+
     async fn propose(&self, group: GroupId, op: command::Op) -> Result<Outcome, Fault> {
         self.propose_many(group, vec![op], false)
             .await
@@ -231,11 +183,10 @@ impl Backend for NodeBackend {
         tentative: bool,
     ) -> Vec<Result<Outcome, Fault>> {
         let count = ops.len();
-        let results = match self.shard(&group) {
-            Ok(shard) if tentative => return self.said(&shard, group, ops).await,
-            Ok(shard) => self.committed(&shard, group, ops).await,
-            Err(fault) => Err(fault),
-        };
+        if tentative {
+            return self.said(group, ops).await;
+        }
+        let results = self.committed(group, ops).await;
         results.unwrap_or_else(|fault| vec![Err(fault); count])
     }
 
@@ -279,33 +230,44 @@ impl Backend for NodeBackend {
     }
 
     async fn head(&self, group: GroupId) -> Result<Option<Head>, Fault> {
-        let request = node_request::Request::FetchHead(FetchHead {
-            group: group.to_bytes(),
-        });
-        let shard = self.shard(&group)?;
-        match self.copies.from_home(&shard, &group, request).await? {
-            None => self.copies.reads.head(&group),
-            Some(node_reply::Reply::Head(head)) => Ok(head.head),
-            Some(_) => Err(Code::Internal.into()),
-        }
+        self.at_home(&group, |shard| async move {
+            let request = node_request::Request::FetchHead(FetchHead {
+                group: group.to_bytes(),
+                shard: shard.id.0,
+            });
+            let copies = &self.copies;
+            match copies.from_home(&shard, &group, request).await? {
+                None => copies.here(&shard, &group, |place| copies.reads.head(place)),
+                Some(node_reply::Reply::Head(head)) => Ok(head.head),
+                Some(_) => Err(Code::Internal.into()),
+            }
+        })
+        .await
     }
 
     async fn home_head(&self, group: GroupId) -> Result<Option<Head>, Fault> {
-        self.copies.home_head(&self.shard(&group)?, group).await
+        self.at_home(&group, |shard| async move {
+            self.copies.home_head(&shard, group).await
+        })
+        .await
     }
 
     async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {
-        let request = node_request::Request::FetchRows(FetchRows {
-            group: group.to_bytes(),
-            key: key.to_bytes(),
-            ..FetchRows::default()
-        });
-        let shard = self.shard(&group)?;
-        match self.copies.from_home(&shard, &group, request).await? {
-            None => self.copies.reads.row(&group, &key),
-            Some(node_reply::Reply::Rows(page)) => Ok(page.rows.into_iter().next()),
-            Some(_) => Err(Code::Internal.into()),
-        }
+        self.at_home(&group, |shard| async move {
+            let request = node_request::Request::FetchRows(FetchRows {
+                group: group.to_bytes(),
+                key: key.to_bytes(),
+                shard: shard.id.0,
+                ..FetchRows::default()
+            });
+            let copies = &self.copies;
+            match copies.from_home(&shard, &group, request).await? {
+                None => copies.here(&shard, &group, |place| copies.reads.row(place, &key)),
+                Some(node_reply::Reply::Rows(page)) => Ok(page.rows.into_iter().next()),
+                Some(_) => Err(Code::Internal.into()),
+            }
+        })
+        .await
     }
 
     async fn rows(
@@ -315,79 +277,30 @@ impl Backend for NodeBackend {
         after: Bytes,
         limit: u32,
     ) -> Result<(Vec<Row>, Bytes), Fault> {
-        let prefix: Vec<u8> = kind.map(|kind| kind as u8).into_iter().collect();
-        // Kinds are stored in order, so a kind's rows begin behind its byte.
-        let after_key = if after.is_empty() {
-            Bytes::from(prefix.clone())
-        } else {
-            after.clone()
-        };
-        let request = node_request::Request::FetchRows(FetchRows {
-            group: group.to_bytes(),
-            after_key,
-            limit,
-            ..FetchRows::default()
-        });
-        let shard = self.shard(&group)?;
-        let page = match self.copies.from_home(&shard, &group, request).await? {
-            None => return self.copies.reads.rows(&group, &prefix, &after, limit),
-            Some(node_reply::Reply::Rows(page)) => page,
-            Some(_) => return Err(Code::Internal.into()),
-        };
-        let count = page.rows.len();
-        let rows: Vec<Row> = page
-            .rows
-            .into_iter()
-            .filter(|row| row.key.starts_with(&prefix))
-            .collect();
-        let next = if rows.len() == count {
-            page.next
-        } else {
-            Bytes::new()
-        };
-        Ok((rows, next))
+        let page = RowsWanted { kind, after, limit };
+        let page = &page;
+        self.at_home(&group, |shard| async move {
+            self.rows_of(&shard, &group, page).await
+        })
+        .await
     }
 
     async fn log(&self, group: GroupId, range: LogRange) -> Result<LogSlice, Fault> {
-        let request = node_request::Request::FetchLog(FetchLog {
-            group: group.to_bytes(),
-            after: range.after,
-            before: range.before,
-            limit: range.limit,
-            max_bytes: range.max_bytes as u32,
-            backward: range.backward,
-            reader: range.reader.map_or_else(Bytes::new, |user| user.to_bytes()),
-        });
-        let shard = self.shard(&group)?;
-        let answer = match self
-            .copies
-            .from_home(&shard, &group, request.clone())
-            .await?
-        {
-            None => match self.copies.reads.log(&group, range) {
-                // What this node's disk lost, others have.
-                Err(fault) if fault.code == Code::NotHere => {
-                    Some(self.copies.ask(&shard, request).await.map_err(|_| fault)?)
-                }
-                here => return here,
-            },
-            answer => answer,
-        };
-        match answer {
-            Some(node_reply::Reply::Log(slice)) => Ok(slice),
-            _ => Err(Code::Internal.into()),
-        }
+        self.at_home(&group, |shard| async move {
+            self.log_of(&shard, &group, range).await
+        })
+        .await
     }
 
     async fn want(&self, group: GroupId) -> Result<(), Fault> {
-        let shard = self.shard(&group)?;
-        self.copies.want(&shard, group).await
+        self.at_home(&group, |shard| async move {
+            self.copies.want(&shard, group).await
+        })
+        .await
     }
 
     fn unwant(&self, group: GroupId) {
-        if let Ok(shard) = self.shard(&group) {
-            self.copies.unwant(shard.id, group);
-        }
+        self.copies.unwant(group);
     }
 
     fn move_cursor(&self, group: GroupId, user: UserId, seq: u64) {

@@ -10,18 +10,16 @@ use bytes::Bytes;
 use folkmoot_consensus::Sequencer;
 use folkmoot_replication::apply::tombstones;
 use folkmoot_replication::placement::Shard;
-use folkmoot_storage::{Store, StoreError, Table, keys, log, value};
-use folkmoot_wire::proto::{
-    CollectRows, Command, NodeStatusRequest, SetApplyVersion, StoredApplied, Tombstone, command,
-    node_reply, node_request,
-};
+use folkmoot_storage::{Read, Seat, Store, StoreError, Table, keys, log, value};
+use folkmoot_wire::proto::{CollectRows, Command, StoredApplied, Tombstone, command};
 use folkmoot_wire::{Fault, GroupId, NodeId, limits, version};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::peers::{Class, Peers};
+use super::peers::Peers;
 use super::router::Router;
 use super::shards::VoterShard;
+use super::versions::Versions;
 use super::view::ClusterView;
 
 /// Heads read at once, at most.
@@ -132,27 +130,18 @@ impl Collector {
         voters.filter(move |node| *node != me)
     }
 
-    /// Whether apply knows how to, at every voter. The first time the voters
-    /// are asked, and then the shard is told.
+    /// Whether apply knows how to. The first time the voters are asked, and
+    /// then the shard is told.
     async fn may_collect(&self, shard: &Shard) -> Result<bool, Fault> {
         let applied = self.applied().map_err(super::read::storage)?;
         if applied.apply_version >= version::APPLY_COLLECTS {
             return Ok(true);
         }
-        for node in self.others(shard) {
-            let request = node_request::Request::Status(NodeStatusRequest {});
-            let call = self
-                .peers
-                .call_living(node, Class::Bulk, request, limits::RPC_DEADLINE);
-            match call.await? {
-                node_reply::Reply::Status(status)
-                    if status.apply_version >= version::APPLY_COLLECTS => {}
-                _ => return Ok(false),
-            }
-        }
-        let version = version::APPLY_COLLECTS;
-        let set = command::Op::SetApplyVersion(SetApplyVersion { version });
-        self.propose(shard, Bytes::new(), set).await?;
+        let versions = Versions {
+            peers: Arc::clone(&self.peers),
+            router: Arc::clone(&self.router),
+        };
+        versions.raise(shard, version::APPLY_COLLECTS).await?;
         Ok(false)
     }
 
@@ -166,27 +155,28 @@ impl Collector {
     /// command's worth was found.
     fn look(&self, shard: &Shard, walk: &mut Walk) -> Result<(), StoreError> {
         let (mut reads, mut found) = (0, 0);
+        let seat = Seat::new(&*self.store, shard.region);
         while reads < limits::COLLECT_READS && found < limits::COLLECT_ROWS {
             reads += 1;
-            if walk.rows_after.is_empty() && !self.next_group(shard, walk)? {
+            if walk.rows_after.is_empty() && !self.next_group(shard, &seat, walk)? {
                 return Ok(());
             }
             let Some(group) = walk.group else {
                 return Ok(());
             };
-            let Some(head) = log::read_head(&*self.store, &group)? else {
+            let Some(head) = log::read_head(&seat, &group)? else {
                 walk.rows_after = Bytes::new();
                 continue;
             };
             let limit = limits::COLLECT_ROWS - found;
-            let page = tombstones(&*self.store, &group, &head, &walk.rows_after, limit)?;
+            let page = tombstones(&seat, &group, &head, &walk.rows_after, limit)?;
             walk.rows_after = page.next;
             reads += page.read;
             if page.rows.is_empty() {
                 continue;
             }
             // Read behind the rows: nothing of them is newer.
-            let head = log::read_head(&*self.store, &group)?.unwrap_or(head);
+            let head = log::read_head(&seat, &group)?.unwrap_or(head);
             walk.seen_at = walk.seen_at.max(head.version);
             walk.found_any = true;
             found += page.rows.len();
@@ -199,7 +189,12 @@ impl Collector {
     }
 
     /// To the next group that has changed. False: the walk is at its end.
-    fn next_group(&self, shard: &Shard, walk: &mut Walk) -> Result<bool, StoreError> {
+    fn next_group(
+        &self,
+        shard: &Shard,
+        seat: &dyn Read,
+        walk: &mut Walk,
+    ) -> Result<bool, StoreError> {
         let (from, to) = keys::slots::range(shard.region, shard.slots.0, shard.slots.1);
         if walk.group.is_none() {
             walk.began = self.applied()?.index;
@@ -209,12 +204,12 @@ impl Collector {
             }
         }
         let mut from = match &walk.group {
-            Some(group) => keys::successor(group.as_bytes()),
+            Some(group) => keys::successor(&shard.place(*group).key()),
             None => from,
         };
         let (mut heads, mut page) = (0, 1);
         while heads < limits::COLLECT_READS {
-            let next = log::heads_in(&*self.store, &from, &to, page)?;
+            let next = log::heads_in(seat, &from, &to, page)?;
             let Some((last, _)) = next.last() else {
                 if !walk.found_any {
                     walk.clean = walk.began;
@@ -228,7 +223,7 @@ impl Collector {
                 return Ok(true);
             }
             walk.group = Some(*last);
-            from = keys::successor(last.as_bytes());
+            from = keys::successor(&shard.place(*last).key());
             heads += next.len();
             // The next that changed may be far.
             page = (2 * page).min(HEADS);

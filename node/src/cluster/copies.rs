@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use folkmoot_replication::placement::Shard;
+use folkmoot_storage::Place;
 use folkmoot_wire::proto::{FetchHead, Head, node_reply, node_request};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits};
 use tokio::time::timeout;
@@ -38,16 +39,40 @@ impl Copies {
         group: &GroupId,
         request: node_request::Request,
     ) -> Result<Option<node_reply::Reply>, Fault> {
-        let here = self.reads.head(group)?;
+        let here = self.head_here(shard, group)?;
         if self.votes(shard.id) || self.speaks_for(shard.id, group, here.as_ref()) {
             return Ok(None);
         }
         let held = is_whole(here.as_ref());
-        match self.ask(shard, request).await {
+        match self.ask(shard, group, request).await {
             Ok(reply) => Ok(Some(reply)),
+            Err(fault) if fault.code == Code::Moved => Err(fault),
             Err(fault) if held && fault.code.temporary() => Ok(None),
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Reads the copy here.
+    ///
+    /// # Errors
+    /// What the reading failed with, or `moved` when the group is not at home in
+    /// the shard.
+    pub fn here<T>(
+        &self,
+        shard: &Shard,
+        group: &GroupId,
+        read: impl FnOnce(&Place) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let read = read(&shard.place(*group));
+        // Looked up after it: what was read then is the home's.
+        match self.reads.moved(shard, group, self.votes(shard.id))? {
+            Some(moved) => Err(self.view.moved(group, shard.id, moved)),
+            None => read,
+        }
+    }
+
+    fn head_here(&self, shard: &Shard, group: &GroupId) -> Result<Option<Head>, Fault> {
+        self.here(shard, group, |place| self.reads.head(place))
     }
 
     /// The head as the leader has it, or else another voter.
@@ -56,16 +81,18 @@ impl Copies {
     /// When none can be reached.
     pub async fn home_head(&self, shard: &Shard, group: GroupId) -> Result<Option<Head>, Fault> {
         if self.voters.leader(shard.id) == Some(self.peers.me()) {
-            return self.reads.head(&group);
+            return self.head_here(shard, &group);
         }
         let request = node_request::Request::FetchHead(FetchHead {
             group: group.to_bytes(),
+            shard: shard.id.0,
         });
-        match self.ask(shard, request).await {
+        match self.ask(shard, &group, request).await {
             Ok(node_reply::Reply::Head(there)) => Ok(there.head),
             Ok(_) => Err(Code::Internal.into()),
+            Err(fault) if fault.code == Code::Moved => Err(fault),
             // There may be no other voter.
-            Err(_) if self.votes(shard.id) => self.reads.head(&group),
+            Err(_) if self.votes(shard.id) => self.head_here(shard, &group),
             Err(fault) => Err(fault),
         }
     }
@@ -98,10 +125,11 @@ impl Copies {
     /// Asks those who must know: the leader, then the other voters.
     ///
     /// # Errors
-    /// When none answers.
+    /// When none answers, or `moved`.
     pub async fn ask(
         &self,
         shard: &Shard,
+        group: &GroupId,
         request: node_request::Request,
     ) -> Result<node_reply::Reply, Fault> {
         let mut nodes: Vec<NodeId> = self.view.leader(shard.id).into_iter().collect();
@@ -116,6 +144,9 @@ impl Copies {
                 .call_living(node, Class::Bulk, request.clone(), limits::RPC_DEADLINE)
                 .await
             {
+                Ok(node_reply::Reply::Moved(moved)) => {
+                    return Err(self.view.moved(group, shard.id, moved));
+                }
                 Ok(reply) => return Ok(reply),
                 Err(fault) if fault.code.temporary() => last = fault,
                 Err(fault) => return Err(fault),
@@ -129,8 +160,8 @@ impl Copies {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn reach_seq(&self, shard: ShardId, group: &GroupId, seq: u64) -> Result<(), Fault> {
-        if !self.votes(shard) && !self.follows(shard, group) {
+    pub async fn reach_seq(&self, shard: &Shard, group: &GroupId, seq: u64) -> Result<(), Fault> {
+        if !self.votes(shard.id) && !self.follows(shard.id, group) {
             return Ok(());
         }
         self.reach(shard, group, |head| head.seq >= seq).await
@@ -138,18 +169,18 @@ impl Copies {
 
     async fn reach(
         &self,
-        shard: ShardId,
+        shard: &Shard,
         group: &GroupId,
         far: impl Fn(&Head) -> bool,
     ) -> Result<(), Fault> {
-        let Some(feed) = self.feeds.get(shard) else {
+        let Some(feed) = self.feeds.get(shard.id) else {
             return Ok(());
         };
         let mut status = feed.status();
         let reached = async {
             loop {
                 status.mark_unchanged();
-                if self.reads.head(group)?.as_ref().is_some_and(&far)
+                if self.head_here(shard, group)?.as_ref().is_some_and(&far)
                     || status.changed().await.is_err()
                 {
                     return Ok::<(), Fault>(());
@@ -167,14 +198,45 @@ impl Copies {
     /// # Errors
     /// When there is no such group, or neither home nor copy.
     pub async fn want(&self, shard: &Shard, group: GroupId) -> Result<(), Fault> {
-        self.followers.want(shard.id, group);
-        if self.votes(shard.id) {
+        let before = self.followers.want(shard.id, group);
+        self.follow(shard, group, before).await
+    }
+
+    /// The same for a group that has another home now, if it is wanted still.
+    ///
+    /// # Errors
+    /// As [`Copies::want`].
+    pub async fn want_again(&self, shard: &Shard, group: GroupId) -> Result<(), Fault> {
+        let Some(before) = self.followers.switch(shard.id, group) else {
             return Ok(());
+        };
+        let followed = self.follow(shard, group, Some(before)).await;
+        if self.followers.wanted_of(&group) != Some(shard.id)
+            && let Some(follower) = self.followers.get(shard.id)
+        {
+            follower.unwant(group);
+        }
+        followed
+    }
+
+    async fn follow(
+        &self,
+        shard: &Shard,
+        group: GroupId,
+        before: Option<ShardId>,
+    ) -> Result<(), Fault> {
+        if let Some(before) = before.filter(|before| *before != shard.id)
+            && let Some(follower) = self.followers.get(before)
+        {
+            follower.unwant(group);
+        }
+        if self.votes(shard.id) {
+            return self.head_here(shard, &group).map(drop);
         }
         if let Some(follower) = self.followers.get(shard.id) {
             follower.want(group).await;
         }
-        let here = self.reads.head(&group)?;
+        let here = self.head_here(shard, &group)?;
         if self.speaks_for(shard.id, &group, here.as_ref()) {
             return Ok(());
         }
@@ -183,8 +245,9 @@ impl Copies {
             Ok(Some(there)) => {
                 self.trust_from(shard.id, &group, there.version);
                 let far = |here: &Head| here.version >= there.version;
-                self.reach(shard.id, &group, far).await
+                self.reach(shard, &group, far).await
             }
+            Err(fault) if fault.code == Code::Moved => Err(fault),
             Err(fault) => match here.filter(|head| is_whole(Some(head))) {
                 // Cut off from the home, an old copy is better than none.
                 Some(here) if fault.code.temporary() => {
@@ -204,9 +267,10 @@ impl Copies {
     }
 
     /// No longer.
-    pub fn unwant(&self, shard: ShardId, group: GroupId) {
-        self.followers.unwant(shard, group);
-        if let Some(follower) = self.followers.get(shard) {
+    pub fn unwant(&self, group: GroupId) {
+        if let Some(shard) = self.followers.unwant(&group)
+            && let Some(follower) = self.followers.get(shard)
+        {
             follower.unwant(group);
         }
     }

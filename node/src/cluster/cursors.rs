@@ -12,7 +12,6 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::router::Router;
-use super::view::ClusterView;
 
 /// Changes that may wait. Full: the oldest group's wait longer, and a change
 /// that finds no place is dropped; the client's next one makes up for it.
@@ -40,41 +39,32 @@ impl Cursors {
     }
 
     /// Sends what waits until the node stops.
-    pub async fn run(
-        self: Arc<Self>,
-        router: Arc<Router>,
-        view: Arc<ClusterView>,
-        stop: CancellationToken,
-    ) {
+    pub async fn run(self: Arc<Self>, router: Arc<Router>, stop: CancellationToken) {
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 _ = timeout(limits::CURSOR_FLUSH, self.many.notified()) => {}
             }
-            self.flush(&router, &view).await;
+            self.flush(&router).await;
             // The pace of a flood, so that one edge's commands stay few.
             sleep(limits::CURSOR_FLUSH / 20).await;
         }
     }
 
     /// Sends everything that waits once; what was not acknowledged stays.
-    pub async fn flush(&self, router: &Router, view: &ClusterView) {
+    pub async fn flush(&self, router: &Router) {
         let mut by_group: BTreeMap<GroupId, Vec<(UserId, u64)>> = BTreeMap::new();
         for ((group, user), seq) in self.waiting.lock().iter() {
             by_group.entry(*group).or_default().push((*user, *seq));
         }
-        let placement = view.placement();
         for (group, changes) in by_group {
-            let Some(shard) = placement.shard_of(&group) else {
-                continue;
-            };
             for part in changes.chunks(limits::BATCH_COMMANDS) {
                 let command = Command {
                     group: group.to_bytes(),
                     op: Some(command::Op::Cursors(batch(part))),
                 };
-                if router.propose(shard, vec![command]).await.is_ok() {
+                if router.propose_of(&group, vec![command]).await.is_ok() {
                     self.acknowledge(group, part);
                 }
             }

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use folkmoot_replication::apply::{away_groups, moved_groups};
 use folkmoot_replication::follow::feed::{Event, Feed, SubscriberId};
-use folkmoot_storage::{Direction, Read, Store, StoreError, Table, keys, value};
-use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowUpdate, GroupPush, Head};
+use folkmoot_replication::placement::Shard;
+use folkmoot_storage::{Seat, Store, StoreError, keys, log};
+use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowUpdate, GroupPush};
 use folkmoot_wire::{GroupId, ShardId, limits};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,7 +30,7 @@ const CONTROL_QUEUE: usize = 256;
 const SCAN_PAGE: usize = 1_000;
 
 /// Takes what is new on this node: the edge's fan-out.
-pub type Publish = Box<dyn Fn(&[GroupPush]) + Send + Sync>;
+pub type Publish = Box<dyn Fn(ShardId, &[GroupPush]) + Send + Sync>;
 
 /// Where feeds publish to; set once the edge is there.
 #[derive(Default)]
@@ -40,9 +42,9 @@ impl Publisher {
         let _ = self.0.set(publish);
     }
 
-    fn publish(&self, pushes: &[GroupPush]) {
+    fn publish(&self, shard: ShardId, pushes: &[GroupPush]) {
         if let Some(publish) = self.0.get() {
-            publish(pushes);
+            publish(shard, pushes);
         }
     }
 }
@@ -171,25 +173,18 @@ impl Feeds {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn start(
-        &self,
-        shard: ShardId,
-        watermark: u64,
-        range: (bytes::Bytes, bytes::Bytes),
-    ) -> Result<FeedHandle, StoreError> {
-        if let Some(feed) = self.get(shard) {
+    pub fn start(&self, shard: &Shard, watermark: u64) -> Result<FeedHandle, StoreError> {
+        if let Some(feed) = self.get(shard.id) {
             return Ok(feed);
         }
         let (control, requests) = mpsc::channel(CONTROL_QUEUE);
         let (applied, published) = mpsc::channel(APPLIED_QUEUE);
         let (status_tx, status) = watch::channel(FeedStatus::default());
         let (wanted_tx, wanted) = watch::channel(BTreeSet::new());
-        let heads = read_heads(&*self.store, &range)?;
         let task = FeedTask {
-            feed: Feed::new(shard, watermark, heads),
-            shard,
+            feed: feed_of(&*self.store, shard, watermark)?,
+            shard: shard.clone(),
             store: Arc::clone(&self.store),
-            range,
             publisher: Arc::clone(&self.publisher),
             subscribers: BTreeMap::new(),
             next: 1,
@@ -202,40 +197,40 @@ impl Feeds {
             status,
             wanted,
         };
-        self.feeds.lock().insert(shard, handle.clone());
+        self.feeds.lock().insert(shard.id, handle.clone());
         let run = tokio::spawn(task.run(requests, published, self.stop.clone()));
         self.tasks.lock().push(run);
         Ok(handle)
     }
 }
 
-fn read_heads(
-    read: &dyn Read,
-    (from, to): &(bytes::Bytes, bytes::Bytes),
-) -> Result<Vec<(GroupId, Head)>, StoreError> {
+/// A feed over what the store holds of a shard.
+fn feed_of(store: &dyn Store, shard: &Shard, watermark: u64) -> Result<Feed, StoreError> {
+    let seat = Seat::new(store, shard.region);
+    let (mut from, to) = keys::slots::range(shard.region, shard.slots.0, shard.slots.1);
     let mut heads = Vec::new();
-    let mut from = from.clone();
     loop {
-        let page = read.scan(Table::Heads, &from, to, SCAN_PAGE, Direction::Forward)?;
+        let page = log::heads_in(&seat, &from, &to, SCAN_PAGE)?;
         let Some((last, _)) = page.last() else {
-            return Ok(heads);
+            break;
         };
-        from = keys::successor(last);
-        let whole = page.len() < SCAN_PAGE;
-        for (key, bytes) in page {
-            heads.push((keys::heads::parse(&key)?, value::decode_value(bytes)?));
-        }
-        if whole {
-            return Ok(heads);
-        }
+        from = keys::successor(&shard.place(*last).key());
+        heads.extend(page);
     }
+    let away = away_groups(store, shard.id)?;
+    let heads = heads.into_iter().filter(|(group, _)| !away.contains(group));
+    Ok(Feed::new(
+        shard.id,
+        watermark,
+        heads,
+        moved_groups(store, shard.id)?,
+    ))
 }
 
 struct FeedTask {
     feed: Feed,
-    shard: ShardId,
+    shard: Shard,
     store: Arc<dyn Store>,
-    range: (bytes::Bytes, bytes::Bytes),
     publisher: Arc<Publisher>,
     subscribers: BTreeMap<SubscriberId, mpsc::Sender<FollowPush>>,
     next: SubscriberId,
@@ -271,7 +266,7 @@ impl FeedTask {
         if applied.replaced {
             return self.replaced(applied.version);
         }
-        self.publisher.publish(&applied.pushes);
+        self.publisher.publish(self.shard.id, &applied.pushes);
         self.handle(Event::Published {
             pushes: applied.pushes,
             watermark: (applied.version > 0).then_some(applied.version),
@@ -282,14 +277,14 @@ impl FeedTask {
     /// The store was replaced by a snapshot: the feed begins anew, and its
     /// followers with it.
     fn replaced(&mut self, version: u64) {
-        match read_heads(&*self.store, &self.range) {
-            Ok(heads) => {
-                self.feed = Feed::new(self.shard, version, heads);
+        match feed_of(&*self.store, &self.shard, version) {
+            Ok(feed) => {
+                self.feed = feed;
                 self.subscribers.clear();
                 self.wanted.send_modify(BTreeSet::clear);
                 self.tell(true);
             }
-            Err(error) => tracing::error!(shard = self.shard.0, %error, "heads cannot be read"),
+            Err(error) => tracing::error!(shard = self.shard.id.0, %error, "heads cannot be read"),
         }
     }
 

@@ -13,8 +13,8 @@ use folkmoot_replication::follow::follower::{Event, Fetch, Follower, Output};
 use folkmoot_replication::placement::Shard;
 use folkmoot_replication::relay::{Upstream, upstream};
 use folkmoot_storage::Store;
-use folkmoot_wire::proto::{FetchLog, FollowUpdate, node_reply, node_request};
-use folkmoot_wire::{GroupId, NodeId, limits};
+use folkmoot_wire::proto::{FetchLog, FollowUpdate, ReconcileRows, node_reply, node_request};
+use folkmoot_wire::{GroupId, NodeId, ShardId, limits};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{interval, sleep, timeout};
@@ -346,10 +346,10 @@ impl Task {
     /// Asks the upstream; the answer comes back as an event.
     fn fetch(&self, fetch: Fetch) {
         let (peers, answers) = (Arc::clone(&self.parts.peers), self.answers.clone());
-        let upstream = self.upstream;
+        let (upstream, shard) = (self.upstream, self.parts.shard.id);
         tokio::spawn(async move {
             let event = match upstream {
-                Some(node) => ask(&peers, node, &fetch).await,
+                Some(node) => ask(&peers, node, shard, &fetch).await,
                 None => None,
             };
             let group = match fetch {
@@ -367,7 +367,7 @@ fn tell(upstream: &link::Subscription, update: FollowUpdate) -> bool {
     nothing || upstream.update(update).is_ok()
 }
 
-async fn ask(peers: &Peers, node: NodeId, fetch: &Fetch) -> Option<Event> {
+async fn ask(peers: &Peers, node: NodeId, shard: ShardId, fetch: &Fetch) -> Option<Event> {
     let request = match fetch {
         Fetch::Log { group, after } => node_request::Request::FetchLog(FetchLog {
             group: group.to_bytes(),
@@ -375,10 +375,13 @@ async fn ask(peers: &Peers, node: NodeId, fetch: &Fetch) -> Option<Event> {
             before: 0,
             limit: limits::PAGE_ENTRIES,
             max_bytes: limits::PAGE_BYTES as u32,
-            backward: false,
+            shard: shard.0,
             ..FetchLog::default()
         }),
-        Fetch::Rows { asked, .. } => node_request::Request::ReconcileRows(asked.clone()),
+        Fetch::Rows { asked, .. } => node_request::Request::ReconcileRows(ReconcileRows {
+            shard: shard.0,
+            ..asked.clone()
+        }),
     };
     let reply = peers
         .call(node, Class::Bulk, request, limits::RPC_DEADLINE)

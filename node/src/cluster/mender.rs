@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use folkmoot_replication::placement::Shard;
-use folkmoot_storage::{Batch, Store, StoreError, Table, keys, log, value};
+use folkmoot_storage::{Batch, Place, Read, Store, StoreError, Table, keys, log, value};
 use folkmoot_wire::entry::Chain;
 use folkmoot_wire::proto::{FetchLog, Head, SealedEntry, node_reply, node_request};
 use folkmoot_wire::{GroupId, NodeId, limits, without};
@@ -23,10 +23,10 @@ use super::peers::{Class, Peers};
 use super::read::proof::{self, Page, Unproven};
 use super::view::ClusterView;
 
-/// Groups whose logs are to be looked through, and what was found so far.
+/// Copies whose logs are to be looked through, and what was found so far.
 #[derive(Default)]
 pub struct Suspects {
-    groups: Mutex<BTreeSet<GroupId>>,
+    copies: Mutex<BTreeSet<Place>>,
     added: Notify,
     found: AtomicU64,
     mended: AtomicU64,
@@ -35,11 +35,11 @@ pub struct Suspects {
 impl Suspects {
     /// Entry `seq` does not follow from the one before it. When too many wait,
     /// it is found again by whoever reads it next.
-    pub fn add(&self, group: GroupId, seq: u64) {
-        let mut groups = self.groups.lock();
-        if groups.len() < limits::SUSPECTS && groups.insert(group) {
+    pub fn add(&self, place: Place, seq: u64) {
+        let mut copies = self.copies.lock();
+        if copies.len() < limits::SUSPECTS && copies.insert(place) {
             tracing::error!(
-                %group, seq,
+                group = %place.group, seq,
                 "an entry of this node's copy is not what was written: its disk or memory changed it. It is fetched from other nodes; check the disk"
             );
             self.found.fetch_add(1, Ordering::Relaxed);
@@ -54,8 +54,8 @@ impl Suspects {
         (read(&self.found), read(&self.mended))
     }
 
-    fn all(&self) -> Vec<GroupId> {
-        self.groups.lock().iter().copied().collect()
+    fn all(&self) -> Vec<Place> {
+        self.copies.lock().iter().copied().collect()
     }
 }
 
@@ -84,7 +84,7 @@ pub struct Mender {
 /// How far a walk through all logs is.
 #[derive(Default)]
 struct Walk {
-    group: Option<GroupId>,
+    place: Option<Place>,
     seq: u64,
 }
 
@@ -120,10 +120,11 @@ impl Mender {
     /// Whether something is left.
     async fn mend_all(&self) -> bool {
         let mut left = false;
-        for group in self.suspects.all() {
-            match self.mend(&group).await {
+        for place in self.suspects.all() {
+            let group = place.group;
+            match self.mend(&place).await {
                 Ok(entries) => {
-                    self.suspects.groups.lock().remove(&group);
+                    self.suspects.copies.lock().remove(&place);
                     tracing::info!(%group, entries, "damaged entries were put in place");
                 }
                 Err(error) => {
@@ -137,10 +138,11 @@ impl Mender {
 
     /// Looks at the next page. False: that was the last.
     fn look(&self, walk: &mut Walk) -> Result<bool, StoreError> {
-        let Some(group) = walk.group else {
+        let Some(place) = walk.place else {
             return self.next(walk);
         };
-        let Some(head) = log::read_head(&*self.store, &group)? else {
+        let seat = place.seat(&*self.store);
+        let Some(head) = log::read_head(&seat, &place.group)? else {
             return self.next(walk);
         };
         let floor = head.floor.as_ref().map_or(0, |floor| floor.seq);
@@ -150,7 +152,7 @@ impl Mender {
             limit: limits::PAGE_ENTRIES as usize,
             max_bytes: limits::PAGE_BYTES,
         };
-        match proof::read(&*self.store, &self.cluster, &group, &head, &page) {
+        match proof::read(&seat, &self.cluster, &place.group, &head, &page) {
             Ok((_, entries)) => match entries.last() {
                 Some((seq, _)) => {
                     walk.seq = *seq;
@@ -159,7 +161,7 @@ impl Mender {
                 None => self.next(walk),
             },
             Err(Unproven::Damaged { seq }) => {
-                self.suspects.add(group, seq);
+                self.suspects.add(place, seq);
                 self.next(walk)
             }
             Err(Unproven::Store(error)) => Err(error),
@@ -167,19 +169,20 @@ impl Mender {
     }
 
     fn next(&self, walk: &mut Walk) -> Result<bool, StoreError> {
-        let next = log::read_heads(&*self.store, walk.group.as_ref(), 1)?;
-        let group = next.first().map(|(group, _)| *group);
-        *walk = Walk { group, seq: 0 };
-        Ok(group.is_some())
+        let next = log::read_heads(&*self.store, walk.place.as_ref(), 1)?;
+        let place = next.first().map(|(place, _)| *place);
+        *walk = Walk { place, seq: 0 };
+        Ok(place.is_some())
     }
 
     /// Walks a log from its beginning, and mends what does not follow. Gives
     /// the entries that were put in place.
-    async fn mend(&self, group: &GroupId) -> Result<u64, NotYet> {
+    async fn mend(&self, place: &Place) -> Result<u64, NotYet> {
+        let (seat, group) = (place.seat(&*self.store), &place.group);
         let (mut seq, mut mended) = (0, 0);
         let mut known: Option<Chain> = None;
         loop {
-            let Some(head) = log::read_head(&*self.store, group)? else {
+            let Some(head) = log::read_head(&seat, group)? else {
                 return Ok(mended);
             };
             if let Some(floor) = head.floor.as_ref().filter(|floor| floor.seq > seq) {
@@ -187,14 +190,14 @@ impl Mender {
             }
             let chain = match known {
                 Some(chain) => chain,
-                None => proof::chain_at(&*self.store, &self.cluster, group, &head, seq)
+                None => proof::chain_at(&seat, &self.cluster, group, &head, seq)
                     .map_err(|_| NotYet::Head)?,
             };
             if seq >= head.seq {
                 let follows = seq > head.seq || chain == head.chain[..];
                 return follows.then_some(mended).ok_or(NotYet::Head);
             }
-            let next = match self.entry(group, seq + 1)? {
+            let next = match entry(&seat, group, seq + 1)? {
                 Some(sealed) => sealed.verify(&chain, seq + 1).ok(),
                 None => None,
             };
@@ -205,30 +208,23 @@ impl Mender {
                 }
                 continue;
             }
-            let sealed = self.elsewhere(group, seq, &chain).await?;
-            known = Some(self.put(group, seq + 1, &sealed)?);
+            let sealed = self.elsewhere(place, seq, &chain).await?;
+            known = Some(self.put(place, seq + 1, &sealed)?);
             (seq, mended) = (seq + 1, mended + 1);
         }
     }
 
-    /// One entry; `None`: it is not there, or is no entry.
-    fn entry(&self, group: &GroupId, seq: u64) -> Result<Option<SealedEntry>, StoreError> {
-        match log::read_entry(&*self.store, group, seq) {
-            Err(StoreError::Entry { .. }) => Ok(None),
-            read => read,
-        }
-    }
-
-    fn put(&self, group: &GroupId, seq: u64, sealed: &SealedEntry) -> Result<Chain, NotYet> {
+    fn put(&self, place: &Place, seq: u64, sealed: &SealedEntry) -> Result<Chain, NotYet> {
         let chain = folkmoot_wire::entry::chain_from(&sealed.chain);
         let chain = chain.map_err(|_| NotYet::Nobody(seq))?;
         // A copy that was thrown away meanwhile is fetched whole.
-        let head = log::read_head(&*self.store, group)?;
+        let (seat, group) = (place.seat(&*self.store), &place.group);
+        let head = log::read_head(&seat, group)?;
         if head.is_some_and(|head: Head| head.seq >= seq) {
             let mut batch = Batch::new();
             let key = keys::log::key(group, seq);
             batch.put(Table::Log, key, value::encode_value(sealed));
-            self.store.write(batch)?;
+            self.store.write(seat.batch(batch))?;
             self.suspects.mended.fetch_add(1, Ordering::Relaxed);
         }
         Ok(chain)
@@ -237,19 +233,22 @@ impl Mender {
     /// The entry behind `after`, from any node whose one follows from `chain`.
     async fn elsewhere(
         &self,
-        group: &GroupId,
+        place: &Place,
         after: u64,
         chain: &Chain,
     ) -> Result<SealedEntry, NotYet> {
+        let placement = self.view.placement();
+        let shard = placement.shard_of_slot(place.region, place.group.slot());
         let request = node_request::Request::FetchLog(FetchLog {
-            group: group.to_bytes(),
+            group: place.group.to_bytes(),
+            shard: shard.map_or(0, |shard| shard.id.0),
             after,
             before: after + 2,
             limit: 1,
             max_bytes: limits::PAGE_BYTES as u32,
             ..FetchLog::default()
         });
-        for node in self.others(group) {
+        for node in self.others(shard) {
             let call =
                 self.peers
                     .call_living(node, Class::Bulk, request.clone(), limits::RPC_DEADLINE);
@@ -264,10 +263,10 @@ impl Mender {
         Err(NotYet::Nobody(after + 1))
     }
 
-    /// Voters of the group's shard first.
-    fn others(&self, group: &GroupId) -> Vec<NodeId> {
+    /// Voters of the shard first.
+    fn others(&self, shard: Option<&Shard>) -> Vec<NodeId> {
         let placement = self.view.placement();
-        let voters = placement.shard_of(group).map(|shard: &Shard| &shard.voters);
+        let voters = shard.map(|shard| &shard.voters);
         let mut nodes: Vec<NodeId> = voters.into_iter().flatten().copied().collect();
         for (node, _) in placement.nodes() {
             if !nodes.contains(&node) {
@@ -277,6 +276,14 @@ impl Mender {
         nodes.retain(|node| *node != self.peers.me() && self.view.alive(*node));
         nodes.truncate(limits::MEND_ASKS);
         nodes
+    }
+}
+
+/// One entry; `None`: it is not there, or is no entry.
+fn entry(read: &dyn Read, group: &GroupId, seq: u64) -> Result<Option<SealedEntry>, StoreError> {
+    match log::read_entry(read, group, seq) {
+        Err(StoreError::Entry { .. }) => Ok(None),
+        read => read,
     }
 }
 
@@ -298,8 +305,9 @@ pub fn right_heads(store: &dyn Store, cluster: &[u8; 16]) -> Result<u64, StoreEr
             return Ok(righted);
         };
         after = Some(*last);
-        for (group, head) in heads {
-            if let Some(chain) = other_chain(store, cluster, &group, &head) {
+        for (place, head) in heads {
+            let (seat, group) = (place.seat(store), place.group);
+            if let Some(chain) = other_chain(&seat, cluster, &group, &head) {
                 tracing::error!(
                     %group,
                     "the head of this node's copy is not what was written: its disk or memory changed it. It is taken from the log; check the disk"
@@ -308,7 +316,7 @@ pub fn right_heads(store: &dyn Store, cluster: &[u8; 16]) -> Result<u64, StoreEr
                 let mut batch = Batch::new();
                 let key = keys::heads::key(&group);
                 batch.put(Table::Heads, key, value::encode_value(&head));
-                store.write(batch)?;
+                store.write(seat.batch(batch))?;
                 righted += 1;
             }
         }
@@ -318,7 +326,7 @@ pub fn right_heads(store: &dyn Store, cluster: &[u8; 16]) -> Result<u64, StoreEr
 /// The chain that a head should have, where it has another. Of a log that does
 /// not end with an entry that is proven nothing is known.
 fn other_chain(
-    store: &dyn Store,
+    store: &dyn Read,
     cluster: &[u8; 16],
     group: &GroupId,
     head: &Head,

@@ -1,5 +1,6 @@
 //! What nodes are to each other: peers, consensus, following, routing.
 
+mod again;
 pub mod backend;
 pub mod clocks;
 mod collector;
@@ -9,6 +10,7 @@ pub mod cursors;
 pub mod feeds;
 pub mod follow;
 pub mod gossip;
+pub mod homes;
 pub mod join;
 pub mod joiner;
 pub mod leadership;
@@ -23,6 +25,7 @@ pub mod parts;
 pub mod peers;
 mod placed;
 pub mod read;
+pub mod rehome;
 mod replicas;
 pub mod router;
 pub mod serve;
@@ -32,5 +35,6 @@ pub mod standing;
 pub mod start;
 mod status;
 pub mod tentatives;
+pub mod versions;
 mod view;
 pub mod witness;

@@ -1,7 +1,7 @@
 //! What an outcome means to the sender.
 
 use folkmoot_replication::tentative;
-use folkmoot_wire::proto::{Kind, Outcome, command, outcome};
+use folkmoot_wire::proto::{Kind, Moved, Outcome, command, outcome};
 use folkmoot_wire::{Code, Fault};
 
 /// Entries whose effect the sender looks for at once: membership and the
@@ -21,6 +21,27 @@ pub(super) fn may_be_tentative(op: &command::Op) -> bool {
     match op {
         command::Op::Append(append) => tentative::may_be(append),
         _ => false,
+    }
+}
+
+/// Why a command was not answered for good: its group is not at home in the
+/// shard (any more).
+pub(super) enum Later {
+    /// About to be at home elsewhere, or not.
+    Fenced,
+    /// At home elsewhere.
+    Moved(Moved),
+}
+
+/// Whether the same command has to be proposed again, later or elsewhere.
+/// Apply refuses nothing else as `unavailable`.
+pub(super) fn later(outcome: &Outcome) -> Option<Later> {
+    match &outcome.result {
+        Some(outcome::Result::Moved(moved)) => Some(Later::Moved(*moved)),
+        Some(outcome::Result::Rejected(rejected)) if rejected.code == Code::Unavailable as u32 => {
+            Some(Later::Fenced)
+        }
+        _ => None,
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use folkmoot_consensus::{RaftOptions, RaftShard};
 use folkmoot_replication::follow::follower::{Config as FollowerConfig, Follower};
 use folkmoot_replication::placement::Shard;
-use folkmoot_storage::keys;
 use folkmoot_wire::ShardId;
 use folkmoot_wire::proto::MetaCommand;
 use tokio_util::sync::CancellationToken;
@@ -134,6 +133,7 @@ impl Node {
         let follower = Follower::open(
             FollowerConfig {
                 shard: shard.id,
+                region: shard.region,
                 cluster: self.cluster,
                 digest_key: digest_key(&self.cluster),
                 all_groups: self.follow_all,
@@ -141,9 +141,7 @@ impl Node {
             Arc::clone(&self.store) as Arc<dyn folkmoot_storage::Read>,
             Arc::clone(&self.sums),
         )?;
-        let (region, (first, last)) = (shard.region, shard.slots);
-        let range = keys::slots::range(region, first, last);
-        let feed = self.feeds.start(shard.id, follower.watermark(), range)?;
+        let feed = self.feeds.start(shard, follower.watermark())?;
         let handle = follow::start(FollowParts {
             shard: shard.clone(),
             follower,

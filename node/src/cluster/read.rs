@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use folkmoot_replication::apply::ApplyError;
+use folkmoot_replication::apply::{self, ApplyError};
+use folkmoot_replication::placement::Shard;
 use folkmoot_replication::reconcile::{self, RowSums, SHAPE};
-use folkmoot_storage::{Direction, Read, Store, StoreError, Table, keys, log, value};
+use folkmoot_storage::{Direction, Place, Read, Store, StoreError, Table, keys, log, value};
 use folkmoot_wire::proto::{
-    Covers, FetchLog, FetchRows, GroupHead, GroupHeads, Head, ListGroupsOnNode, LogSlice,
-    MemberAuthority, MemberStatus, ReconcileRows, Row, RowDiff, RowPage, SealedEntry, row,
+    Covers, FetchLog, FetchRows, Head, LogSlice, MemberAuthority, MemberStatus, Moved,
+    ReconcileRows, Row, RowDiff, RowPage, SealedEntry, row,
 };
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
@@ -16,16 +17,17 @@ use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
 use super::mender::Suspects;
 use crate::backend::{LogRange, refusal};
 
+mod list;
 pub(super) mod proof;
 
 use proof::{Page, Unproven};
 
 /// Reads what this node's store holds.
 pub struct LocalReads {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     sums: Arc<RowSums>,
     cluster: [u8; 16],
-    /// Groups with entries here that do not follow from those before them.
+    /// Copies with entries that do not follow from those before them.
     pub suspects: Arc<Suspects>,
 }
 
@@ -40,23 +42,42 @@ impl LocalReads {
         }
     }
 
+    /// Where a shard sends those who ask for a group that is not at home there,
+    /// as this node has it. Who `votes` has all groups that are; others may have
+    /// no copy of this one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn moved(
+        &self,
+        shard: &Shard,
+        group: &GroupId,
+        votes: bool,
+    ) -> Result<Option<Moved>, Fault> {
+        let record = apply::home_record(&*self.store, shard.id, group).map_err(storage)?;
+        if let Some(record) = record {
+            return Ok(apply::away(&record));
+        }
+        let stranger = votes && !shard.bore(group) && self.head(&shard.place(*group))?.is_none();
+        Ok(stranger.then(Moved::default))
+    }
+
     /// The head of the copy here.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn head(&self, group: &GroupId) -> Result<Option<Head>, Fault> {
-        head_of(&*self.store, group).map_err(storage)
+    pub fn head(&self, place: &Place) -> Result<Option<Head>, Fault> {
+        log::read_head(&place.seat(&*self.store), &place.group).map_err(storage)
     }
 
     /// One row.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn row(&self, group: &GroupId, key: &RowKey) -> Result<Option<Row>, Fault> {
-        let found = self
-            .store
-            .get(Table::Rows, &keys::rows::key(group, key))
-            .map_err(storage)?;
+    pub fn row(&self, place: &Place, key: &RowKey) -> Result<Option<Row>, Fault> {
+        let key = keys::rows::key(&place.group, key);
+        let found = place.seat(&*self.store).get(Table::Rows, &key);
+        let found = found.map_err(storage)?;
         found
             .map(|bytes| value::decode_value(bytes).map_err(storage))
             .transpose()
@@ -68,20 +89,20 @@ impl LocalReads {
     /// When the store fails.
     pub fn rows(
         &self,
-        group: &GroupId,
+        place: &Place,
         prefix: &[u8],
         after: &[u8],
         limit: u32,
     ) -> Result<(Vec<Row>, Bytes), Fault> {
-        let (mut from, to) = keys::rows::prefix_range(group, prefix);
+        let (mut from, to) = keys::rows::prefix_range(&place.group, prefix);
         if !after.is_empty() {
-            let mut last = group.as_bytes().to_vec();
+            let mut last = place.group.as_bytes().to_vec();
             last.extend_from_slice(after);
             from = from.max(keys::successor(&last));
         }
         let limit = limit.clamp(1, limits::PAGE_ROWS) as usize;
-        let pairs = self
-            .store
+        let pairs = place
+            .seat(&*self.store)
             .scan(Table::Rows, &from, &to, limit, Direction::Forward)
             .map_err(storage)?;
         let next = match pairs.last() {
@@ -100,12 +121,12 @@ impl LocalReads {
     /// # Errors
     /// `not_here` when there is no copy, or when the store fails. When the
     /// reader is no member by this copy, what such a one is told.
-    pub fn log(&self, group: &GroupId, range: LogRange) -> Result<LogSlice, Fault> {
+    pub fn log(&self, place: &Place, range: LogRange) -> Result<LogSlice, Fault> {
         let authority = match &range.reader {
-            Some(reader) => self.authority(group, reader)?,
+            Some(reader) => self.authority(place, reader)?,
             None => MemberAuthority::default(),
         };
-        let Some(head) = self.head(group)? else {
+        let Some(head) = self.head(place)? else {
             return Err(Code::NotHere.into());
         };
         let limit = range.limit.clamp(1, limits::PAGE_ENTRIES);
@@ -127,10 +148,10 @@ impl LocalReads {
             limit: limit as usize,
             max_bytes,
         };
-        let (chain_before, entries) = self.proven(group, &head, &page)?;
+        let (chain_before, entries) = self.proven(place, &head, &page)?;
         let to = entries.last().map_or(after, |(seq, _)| *seq);
         Ok(LogSlice {
-            group: group.to_bytes(),
+            group: place.group.to_bytes(),
             covers: Some(Covers {
                 from: after.saturating_add(1),
                 to,
@@ -143,8 +164,8 @@ impl LocalReads {
     }
 
     /// What a member may, by the copy here.
-    fn authority(&self, group: &GroupId, reader: &UserId) -> Result<MemberAuthority, Fault> {
-        let row = self.row(group, &RowKey::Member(*reader))?;
+    fn authority(&self, place: &Place, reader: &UserId) -> Result<MemberAuthority, Fault> {
+        let row = self.row(place, &RowKey::Member(*reader))?;
         let authority = match row.and_then(|row| row.value) {
             Some(row::Value::Member(member)) => member.authority.unwrap_or_default(),
             _ => MemberAuthority::default(),
@@ -159,15 +180,16 @@ impl LocalReads {
     /// given away.
     fn proven(
         &self,
-        group: &GroupId,
+        place: &Place,
         head: &Head,
         page: &Page,
     ) -> Result<(Bytes, Vec<(u64, SealedEntry)>), Fault> {
-        let read = proof::read(&*self.store, &self.cluster, group, head, page);
+        let seat = place.seat(&*self.store);
+        let read = proof::read(&seat, &self.cluster, &place.group, head, page);
         read.map_err(|unproven| match unproven {
             Unproven::Store(error) => storage(error),
             Unproven::Damaged { seq } => {
-                self.suspects.add(*group, seq);
+                self.suspects.add(*place, seq);
                 let detail = format!("entry {seq} is damaged here, and fetched from other nodes");
                 Fault::new(Code::NotHere, detail)
             }
@@ -178,8 +200,7 @@ impl LocalReads {
     ///
     /// # Errors
     /// As [`LocalReads::log`].
-    pub fn fetch_log(&self, fetch: &FetchLog) -> Result<LogSlice, Fault> {
-        let group = parse(&fetch.group)?;
+    pub fn fetch_log(&self, place: &Place, fetch: &FetchLog) -> Result<LogSlice, Fault> {
         let reader = match fetch.reader.len() {
             0 => None,
             _ => Some(
@@ -188,7 +209,7 @@ impl LocalReads {
             ),
         };
         self.log(
-            &group,
+            place,
             LogRange {
                 after: fetch.after,
                 before: fetch.before,
@@ -204,16 +225,15 @@ impl LocalReads {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn fetch_rows(&self, fetch: &FetchRows) -> Result<RowPage, Fault> {
-        let group = parse(&fetch.group)?;
+    pub fn fetch_rows(&self, place: &Place, fetch: &FetchRows) -> Result<RowPage, Fault> {
         // Read first: the rows are then at least as new as the head says.
-        let head = self.head(&group)?;
+        let head = self.head(place)?;
         let (rows, next) = if fetch.key.is_empty() {
-            self.rows(&group, &[], &fetch.after_key, fetch.limit)?
+            self.rows(place, &[], &fetch.after_key, fetch.limit)?
         } else {
             let key = RowKey::from_slice(&fetch.key)
                 .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
-            (self.row(&group, &key)?.into_iter().collect(), Bytes::new())
+            (self.row(place, &key)?.into_iter().collect(), Bytes::new())
         };
         Ok(RowPage {
             group: fetch.group.clone(),
@@ -227,16 +247,15 @@ impl LocalReads {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn reconcile(&self, asked: &ReconcileRows) -> Result<RowDiff, Fault> {
-        let group = parse(&asked.group)?;
+    pub async fn reconcile(&self, place: &Place, asked: &ReconcileRows) -> Result<RowDiff, Fault> {
         let failed = |error: ApplyError| {
-            tracing::error!(%group, %error, "rows could not be summed up");
+            tracing::error!(group = %place.group, %error, "rows could not be summed up");
             Fault::from(Code::Internal)
         };
         // Read first: the rows are then at least as new as the head says.
-        let head = self.head(&group)?;
+        let head = self.head(place)?;
         loop {
-            let diff = self.sums.with(&group, |sums| {
+            let diff = self.sums.with(place, |sums| {
                 if sums.refresh(limits::ROW_SUM_READS)? {
                     return reconcile::answer(sums, &SHAPE, asked, head.clone()).map(Some);
                 }
@@ -248,42 +267,6 @@ impl LocalReads {
             tokio::task::yield_now().await;
         }
     }
-
-    /// Heads of the groups that this node holds, in order of id.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn list(&self, list: &ListGroupsOnNode) -> Result<GroupHeads, Fault> {
-        let limit = list.limit.clamp(1, limits::PAGE_ROWS) as usize;
-        let from = keys::successor(&list.after);
-        let to = [0xff_u8; GroupId::LEN + 1];
-        let pairs = self
-            .store
-            .scan(Table::Heads, &from, &to, limit, Direction::Forward)
-            .map_err(storage)?;
-        let next = match pairs.last() {
-            Some((key, _)) if pairs.len() == limit => key.clone(),
-            _ => Bytes::new(),
-        };
-        let heads = pairs
-            .into_iter()
-            .map(|(key, bytes)| {
-                Ok(GroupHead {
-                    group: key,
-                    head: Some(value::decode_value(bytes).map_err(storage)?),
-                })
-            })
-            .collect::<Result<_, Fault>>()?;
-        Ok(GroupHeads { heads, next })
-    }
-}
-
-/// The head of a group, of any reader.
-///
-/// # Errors
-/// When the store fails.
-pub fn head_of(read: &dyn Read, group: &GroupId) -> Result<Option<Head>, StoreError> {
-    log::read_head(read, group)
 }
 
 /// A failing store, as an answer.
@@ -291,10 +274,6 @@ pub fn head_of(read: &dyn Read, group: &GroupId) -> Result<Option<Head>, StoreEr
 pub fn storage(error: StoreError) -> Fault {
     tracing::error!(%error, "a read failed");
     Fault::new(Code::Internal, "the store could not be read")
-}
-
-fn parse(group: &[u8]) -> Result<GroupId, Fault> {
-    GroupId::from_slice(group).map_err(|error| Fault::new(Code::Invalid, error.to_string()))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::machine::{Applied, ShardMachine, state_ranges};
 use super::movers::Mover;
 use super::outbox::Outbox;
 use super::parts::{StartError, node_number};
+use super::rehome::Rehomer;
 use super::shards::VoterShard;
 use super::start::{Node, digest_key};
 
@@ -121,11 +122,9 @@ impl Node {
             },
             Arc::clone(&self.store) as Arc<dyn folkmoot_storage::Read>,
         )?;
-        let (region, (first, last)) = (shard.region, shard.slots);
-        let range = keys::slots::range(region, first, last);
         let applied = apply.applied_index();
         let known = self.feeds.get(shard.id).is_some();
-        let feed = self.feeds.start(shard.id, applied, range)?;
+        let feed = self.feeds.start(shard, applied)?;
         if known {
             self.feed_begins_anew(shard).await;
         }
@@ -174,8 +173,15 @@ impl Node {
             peers: Arc::clone(&self.peers),
             view: Arc::clone(&self.view),
         };
+        let rehomer = Rehomer {
+            voter: voter.clone(),
+            store: Arc::clone(&self.store),
+            router: Arc::clone(&self.router),
+            view: Arc::clone(&self.view),
+        };
         self.voters.insert(voter);
         self.tasks.spawn(collector.run(stop.clone()));
+        self.tasks.spawn(rehomer.run(stop.clone()));
         self.tasks.spawn(outbox.run(stop.clone()));
         self.tasks.spawn(mover.run(stop));
         Ok(())

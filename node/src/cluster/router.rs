@@ -12,11 +12,12 @@ use folkmoot_replication::placement::Shard;
 use folkmoot_wire::proto::{
     Command, MetaCommand, MetaOutcome, NotLeader, Outcome, Propose, node_reply, node_request,
 };
-use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits};
 use tokio::time::{Instant, sleep};
 
 use super::commands::Commands;
 use super::meta::MetaHost;
+use super::outcome::{Later, later};
 use super::peers::{Class, Peers};
 use super::shards::{NotDone, Voters};
 use super::view::ClusterView;
@@ -130,6 +131,49 @@ impl Router {
             }
             sleep(self.jitter(pause)).await;
             pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Proposes commands of a group at its home, wherever that is. While the
+    /// group moves they are proposed again: none is done twice, and none
+    /// overtakes another. Gives the shard that answered last.
+    ///
+    /// # Errors
+    /// As [`Router::propose`]; `not_found` when no shard holds the group's slot.
+    pub async fn propose_of(
+        &self,
+        group: &GroupId,
+        commands: Vec<Command>,
+    ) -> Result<(Shard, Vec<Outcome>), Fault> {
+        let deadline = Instant::now() + limits::PROPOSE_DEADLINE;
+        let (mut left, mut done) = (commands, Vec::new());
+        let mut hops = 0;
+        loop {
+            let shard = self.view.home_of(group).ok_or(Code::NotFound)?;
+            let mut outcomes = self.propose(&shard, left.clone()).await?;
+            let first = outcomes
+                .iter()
+                .enumerate()
+                .find_map(|(at, outcome)| Some((at, later(outcome)?)));
+            let Some((at, why)) = first else {
+                done.append(&mut outcomes);
+                return Ok((shard, done));
+            };
+            done.extend(outcomes.drain(..at));
+            left.drain(..at);
+            if let Later::Moved(moved) = why {
+                self.view.moved(group, shard.id, moved);
+                hops += 1;
+            }
+            if Instant::now() >= deadline {
+                let detail = "the group is on its way to another home";
+                return Err(
+                    Fault::new(Code::Unavailable, detail).retry_after(limits::BUSY_RETRY_MS)
+                );
+            }
+            if matches!(why, Later::Fenced) || hops > 1 {
+                sleep(self.jitter(limits::HOME_HOP_PAUSE)).await;
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What other nodes ask of this one.
 
+mod fetch;
 pub(super) mod pushes;
 
 use std::sync::Arc;
@@ -9,10 +10,10 @@ use bytes::Bytes;
 use folkmoot_consensus::{LinkError, Mark, RaftLink, Sequencer};
 use folkmoot_transport::{Connection, FramedStream};
 use folkmoot_wire::proto::{
-    Clock, Done, FetchHead, GossipPacket, GroupHead, JoinReply, NodeReply, NodeRequest, Outcomes,
-    Propose, RaftMessage, StreamOpen, node_reply, node_request, stream_open,
+    Clock, Done, GossipPacket, JoinReply, NodeReply, NodeRequest, Outcomes, Propose, RaftMessage,
+    StreamOpen, node_reply, node_request, stream_open,
 };
-use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits, version};
+use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits, version};
 use prost::Message;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ use super::read::LocalReads;
 use super::shards::{NotDone, Voters};
 use super::standing::Standing;
 use super::tentatives::Keeper;
+use super::view::ClusterView;
 use super::witness::Witness;
 use crate::ports::Stamps;
 
@@ -42,6 +44,8 @@ pub type StatePackets = mpsc::Sender<(NodeId, Bytes)>;
 pub struct Serve {
     /// This node.
     pub me: NodeId,
+    /// Where things live.
+    pub view: Arc<ClusterView>,
     /// Reads of the store.
     pub reads: Arc<LocalReads>,
     /// The shards this node votes on.
@@ -177,14 +181,20 @@ impl Serve {
             node_request::Request::Raft(message) => self.raft(from, message).await,
             node_request::Request::Propose(propose) => self.propose(propose).await,
             node_request::Request::FetchLog(fetch) => {
-                Ok(node_reply::Reply::Log(self.reads.fetch_log(&fetch)?))
+                let (shard, group) = self.asked(fetch.shard, &fetch.group)?;
+                let slice = self.reads.fetch_log(&shard.place(group), &fetch);
+                self.at_home(&shard, &group, slice.map(node_reply::Reply::Log))
             }
             node_request::Request::FetchRows(fetch) => {
-                Ok(node_reply::Reply::Rows(self.reads.fetch_rows(&fetch)?))
+                let (shard, group) = self.asked(fetch.shard, &fetch.group)?;
+                let page = self.reads.fetch_rows(&shard.place(group), &fetch);
+                self.at_home(&shard, &group, page.map(node_reply::Reply::Rows))
             }
-            node_request::Request::ReconcileRows(asked) => Ok(node_reply::Reply::RowDiff(
-                self.reads.reconcile(&asked).await?,
-            )),
+            node_request::Request::ReconcileRows(asked) => {
+                let (shard, group) = self.asked(asked.shard, &asked.group)?;
+                let diff = self.reads.reconcile(&shard.place(group), &asked).await;
+                self.at_home(&shard, &group, diff.map(node_reply::Reply::RowDiff))
+            }
             node_request::Request::FetchHead(fetch) => self.head(&fetch),
             node_request::Request::Tentative(news) => {
                 Ok(node_reply::Reply::Held(self.keeper.told(news).await?))
@@ -207,7 +217,10 @@ impl Serve {
             })),
             node_request::Request::Status(_) => Ok(node_reply::Reply::Status(self.status.status())),
             node_request::Request::ListGroups(list) => {
-                Ok(node_reply::Reply::GroupHeads(self.reads.list(&list)?))
+                let placement = self.view.placement();
+                Ok(node_reply::Reply::GroupHeads(
+                    self.reads.list(&placement, &list)?,
+                ))
             }
             node_request::Request::Join(join) => Ok(node_reply::Reply::Joined(
                 self.joins
@@ -253,15 +266,6 @@ impl Serve {
             Err(NotDone::NotLeader(hint)) => Ok(node_reply::Reply::NotLeader(hint)),
             Err(NotDone::Fault(fault)) => Err(fault),
         }
-    }
-
-    fn head(&self, fetch: &FetchHead) -> Result<node_reply::Reply, Fault> {
-        let group = GroupId::from_slice(&fetch.group)
-            .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
-        Ok(node_reply::Reply::Head(GroupHead {
-            group: fetch.group.clone(),
-            head: self.reads.head(&group)?,
-        }))
     }
 
     async fn gossip(&self, from: NodeId, mut stream: FramedStream) {

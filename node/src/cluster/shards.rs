@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::commands::{Commands, payload};
 use super::leadership::Leadership;
+use super::rehome::MoveCounts;
 use crate::ports::Stamps;
 
 /// Payloads of one shard under way at once.
@@ -53,6 +54,8 @@ pub struct VoterShard {
     pub leadership: Arc<Leadership>,
     /// Rows that were collected while this node led.
     collected: Arc<AtomicU64>,
+    /// What became of groups that were to leave it.
+    pub moves: Arc<MoveCounts>,
     queue: mpsc::Sender<Waiting>,
     /// Ends what runs beside it.
     stop: CancellationToken,
@@ -76,6 +79,7 @@ impl VoterShard {
             raft,
             leadership,
             collected: Arc::default(),
+            moves: Arc::default(),
             queue,
             stop,
         }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::again::Again;
 use super::backend::{BackendParts, NodeBackend};
 use super::clocks::{ClockWatch, Clocks};
 use super::cursors::Cursors;
@@ -148,7 +149,14 @@ impl Node {
             parts.edge,
         );
         let sink = Arc::clone(&edge);
-        publisher.set(Box::new(move |pushes| sink.publish(pushes)));
+        let again = Arc::new(Again::new(Arc::clone(&view), Arc::clone(&followers)));
+        let moves = Arc::clone(&again);
+        publisher.set(Box::new(move |shard, pushes| {
+            match moves.heed(shard, pushes) {
+                Some(others) => sink.publish(&others),
+                None => sink.publish(pushes),
+            }
+        }));
         let sink = Arc::clone(&edge);
         keeper.show_to(Box::new(move |group, entries, settled| {
             sink.tentative(group, entries, settled);
@@ -228,6 +236,7 @@ impl Node {
         node.reconcile().await?;
         let serve = Arc::new(Serve {
             me: node.me,
+            view: Arc::clone(&node.view),
             reads: Arc::clone(&node.reads),
             voters: Arc::clone(&node.voters),
             feeds: Arc::clone(&node.feeds),
@@ -240,6 +249,8 @@ impl Node {
             stamps: Arc::clone(&node.stamps),
             stop: node.stop.clone(),
         });
+        node.tasks
+            .spawn(again.run(Arc::clone(&node.backend), node.stop.clone()));
         node.run(serve, cursors);
         Ok(node)
     }
@@ -270,11 +281,8 @@ impl Node {
         self.tasks.spawn(standing.run(self.stop.clone()));
         let node = Arc::clone(self);
         self.tasks.spawn(async move { node.keep_placed().await });
-        self.tasks.spawn(cursors.run(
-            Arc::clone(&self.router),
-            Arc::clone(&self.view),
-            self.stop.clone(),
-        ));
+        self.tasks
+            .spawn(cursors.run(Arc::clone(&self.router), self.stop.clone()));
         self.tasks
             .spawn(Arc::clone(&self.keeper).run(self.stop.clone()));
         let mender = Mender {

@@ -205,7 +205,8 @@ impl Keeper {
     /// whoever may not speak by it is told to try again.
     fn may_speak(&self, said: &Tentative, wall_ms: u64) -> Result<(), Fault> {
         let key = RowKey::Member(said.attempt().user);
-        let row = self.parts.reads.row(&said.group, &key)?;
+        let place = self.parts.view.place_of(&said.group);
+        let row = self.parts.reads.row(&place, &key)?;
         let authority = match row.and_then(|row| row.value) {
             Some(row::Value::Member(member)) => member.authority.unwrap_or_default(),
             _ => return Err(Code::Unavailable.into()),

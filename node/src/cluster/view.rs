@@ -14,11 +14,14 @@ use folkmoot_wire::{NodeId, ShardId};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+use super::homes::Homes;
+
 /// The cluster as seen from here.
 pub struct ClusterView {
     placement: ArcSwap<Placement>,
     members: RwLock<BTreeMap<NodeId, Member>>,
     leaders: RwLock<BTreeMap<ShardId, NodeId>>,
+    pub(super) homes: Homes,
     changed: watch::Sender<u64>,
 }
 
@@ -30,6 +33,7 @@ impl ClusterView {
             placement: ArcSwap::from_pointee(Placement::new(Arc::new(meta))),
             members: RwLock::default(),
             leaders: RwLock::default(),
+            homes: Homes::default(),
             changed: watch::Sender::new(0),
         }
     }

@@ -251,10 +251,12 @@ fn bytes_of_others(store: &dyn Read, these: &BTreeSet<GroupId>) -> anyhow::Resul
             return Ok(bytes);
         };
         last = Some(*end);
-        for (group, head) in heads.iter().filter(|(group, _)| !these.contains(group)) {
+        let others = heads.iter().filter(|(at, _)| !these.contains(&at.group));
+        for (place, head) in others {
+            let (seat, group) = (place.seat(store), &place.group);
             let mut after = 0;
             while after < head.seq {
-                let entries = log::read_entries(store, group, after, 0, page, limits::PAGE_BYTES)?;
+                let entries = log::read_entries(&seat, group, after, 0, page, limits::PAGE_BYTES)?;
                 let Some((seq, _)) = entries.last() else {
                     break;
                 };

@@ -6,7 +6,7 @@ use folkmoot_consensus::check;
 use folkmoot_crdt::digest::RowSetDigest;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_replication::rows::fingerprint;
-use folkmoot_storage::{Direction, Store, StoreError, Table, keys, log};
+use folkmoot_storage::{Direction, Read, Seat, Store, StoreError, Table, keys, log};
 use folkmoot_wire::entry::{Chain, chain_from, genesis};
 use folkmoot_wire::proto::Head;
 use folkmoot_wire::{GroupId, NodeId, ShardId, limits};
@@ -120,8 +120,9 @@ impl Inspected<'_> {
             }
         }
         let (mut from, to) = keys::slots::range(shard.region, shard.slots.0, shard.slots.1);
+        let seat = Seat::new(self.store, shard.region);
         loop {
-            let heads = match log::heads_in(self.store, &from, &to, PAGE) {
+            let heads = match log::heads_in(&seat, &from, &to, PAGE) {
                 Ok(heads) => heads,
                 Err(error) => {
                     found.problem(error);
@@ -133,7 +134,7 @@ impl Inspected<'_> {
             };
             from = keys::successor(last.as_bytes());
             for (group, head) in heads {
-                self.group(&group, &head, &mut found);
+                self.group(&seat, &group, &head, &mut found);
             }
         }
     }
@@ -152,13 +153,13 @@ impl Inspected<'_> {
         }
     }
 
-    fn group(&self, group: &GroupId, head: &Head, found: &mut Found) {
+    fn group(&self, read: &dyn Read, group: &GroupId, head: &Head, found: &mut Found) {
         found.groups += 1;
-        match self.chain(group, head) {
+        match self.chain(read, group, head) {
             Ok(entries) => found.entries += entries,
             Err(why) => found.problem(format!("group {group}: {why}")),
         }
-        match self.rows(group) {
+        match self.rows(read, group) {
             Ok(rows) => {
                 found.rows += rows.count;
                 // A follower may have a head before it has the rows.
@@ -175,12 +176,12 @@ impl Inspected<'_> {
     }
 
     /// Computes the chain anew, from the first entry that is there.
-    fn chain(&self, group: &GroupId, head: &Head) -> Result<u64, String> {
+    fn chain(&self, read: &dyn Read, group: &GroupId, head: &Head) -> Result<u64, String> {
         let (mut entries, mut after) = (0, 0);
         let mut last: Option<(u64, Chain, u64)> = None;
         loop {
             let page = log::read_entries(
-                self.store,
+                read,
                 group,
                 after,
                 0,
@@ -227,12 +228,12 @@ impl Inspected<'_> {
         Ok(entries)
     }
 
-    fn rows(&self, group: &GroupId) -> Result<RowSetDigest, String> {
+    fn rows(&self, read: &dyn Read, group: &GroupId) -> Result<RowSetDigest, String> {
         let key = digest_key(&self.cluster);
         let mut digest = RowSetDigest::default();
         let mut after = Vec::new();
         loop {
-            let page = log::read_rows(self.store, group, &[], &after, PAGE);
+            let page = log::read_rows(read, group, &[], &after, PAGE);
             let page = page.map_err(|error| detail(&error))?;
             let Some((last, _)) = page.last() else {
                 return Ok(digest);

@@ -9,32 +9,32 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use folkmoot_storage::{Direction, Read, StoreError, Table, keys, value};
+use folkmoot_storage::{Table, keys, value};
 use folkmoot_wire::id::Class;
 use folkmoot_wire::proto::{
-    Epoch, HomePhase, HomeState, Moved, Outcome, StoredHome, command, outcome,
+    Epoch, GroupMoved, GroupPush, HomePhase, HomeState, Outcome, StoredHome, command, outcome,
 };
-use folkmoot_wire::{Code, Fault, GroupId, ShardId, limits};
+use folkmoot_wire::{Code, Fault, GroupId, ShardId, version};
 
+use super::records::{away, moved};
 use super::{Answer, ApplyError, ShardApply, Step, refuse};
 
-/// The apply version from which on groups move. More than builds offer
-/// ([`folkmoot_wire::version::APPLY`]): no shard is raised to it before its
-/// nodes know where groups went.
-pub const MOVES_FROM: u32 = 3;
 /// Decoded records kept between batches. Full: all are read again.
 const CACHED: usize = 16_384;
 
 /// Records that were read.
 #[derive(Default)]
-pub(super) struct Homes(BTreeMap<GroupId, StoredHome>);
+pub(super) struct Homes {
+    cached: BTreeMap<GroupId, StoredHome>,
+    /// Groups that the batch being applied sent elsewhere.
+    moved: BTreeMap<GroupId, GroupMoved>,
+}
 
 impl Homes {
     /// The store has everything staged.
     pub(super) fn settled(&mut self) {
-        if self.0.len() > CACHED {
-            self.0.clear();
+        if self.cached.len() > CACHED {
+            self.cached.clear();
         }
     }
 }
@@ -47,7 +47,7 @@ impl ShardApply {
 
     /// How this shard stands to a group.
     pub(super) fn home(&mut self, group: &GroupId) -> Result<StoredHome, ApplyError> {
-        if let Some(home) = self.homes.0.get(group) {
+        if let Some(home) = self.homes.cached.get(group) {
             return Ok(*home);
         }
         let key = keys::homes::key(self.config.shard, group);
@@ -60,13 +60,19 @@ impl ShardApply {
             },
             None => StoredHome::default(),
         };
-        self.homes.0.insert(*group, home);
+        self.homes.cached.insert(*group, home);
         Ok(home)
     }
 
     pub(super) fn put_home(&mut self, group: GroupId, home: StoredHome) {
+        let version = self.version;
+        let home = StoredHome { version, ..home };
         self.applied.moves = true;
-        self.homes.0.insert(group, home);
+        self.homes.cached.insert(group, home);
+        match moved(&home) {
+            Some(moved) => self.homes.moved.insert(group, moved),
+            None => self.homes.moved.remove(&group),
+        };
         let key = keys::homes::key(self.config.shard, &group);
         self.view
             .put(Table::Shards, key, value::encode_value(&home));
@@ -78,28 +84,38 @@ impl ShardApply {
             return Ok(None);
         }
         let home = self.home(group)?;
-        let result = match home.phase() {
-            HomePhase::Here | HomePhase::Leaving => return Ok(None),
-            HomePhase::Fenced => {
-                let fault = Fault::new(
-                    Code::Unavailable,
-                    "the group is about to be at home in another region",
-                );
-                return Ok(Some(super::rejected(&fault)));
-            }
-            _ => outcome::Result::Moved(Moved {
-                shard: home.redirect,
-                epoch: home.redirect_epoch,
-            }),
-        };
-        Ok(Some(Outcome {
-            result: Some(result),
+        if home.phase() == HomePhase::Fenced {
+            let fault = Fault::new(
+                Code::Unavailable,
+                "the group is about to be at home in another region",
+            );
+            return Ok(Some(super::rejected(&fault)));
+        }
+        Ok(away(&home).map(|moved| Outcome {
+            result: Some(outcome::Result::Moved(moved)),
         }))
     }
 
-    /// Whether entries and rows of the group are here that nobody is to see.
-    pub(super) fn is_arriving(&mut self, group: &GroupId) -> Result<bool, ApplyError> {
-        Ok(self.applied.moves && self.home(group)?.phase() == HomePhase::Arriving)
+    /// What followers are told of a batch: not what nobody is to see, since all
+    /// of it is not here yet, and where groups went.
+    pub(super) fn told(&mut self, pushes: Vec<GroupPush>) -> Result<Vec<GroupPush>, ApplyError> {
+        if !self.applied.moves {
+            return Ok(pushes);
+        }
+        let mut told = Vec::with_capacity(pushes.len());
+        for push in pushes {
+            let group = GroupId::from_slice(&push.group);
+            if !matches!(group, Ok(group) if away(&self.home(&group)?).is_some()) {
+                told.push(push);
+            }
+        }
+        let went = std::mem::take(&mut self.homes.moved).into_iter();
+        told.extend(went.map(|(group, moved)| GroupPush {
+            group: group.to_bytes(),
+            moved: Some(moved),
+            ..GroupPush::default()
+        }));
+        Ok(told)
     }
 
     /// The epoch that an entry of the group is of.
@@ -115,10 +131,10 @@ impl ShardApply {
 
     /// One step of a group's way.
     pub(super) fn move_command(&mut self, group: GroupId, op: command::Op) -> Answer {
-        if self.applied.apply_version < MOVES_FROM {
+        if self.applied.apply_version < version::APPLY_MOVES {
             return refuse(
                 Code::Unavailable,
-                format!("groups move from apply version {MOVES_FROM} on"),
+                format!("groups move from apply version {} on", version::APPLY_MOVES),
             );
         }
         if group.class() == Class::SelfGroup {
@@ -175,6 +191,11 @@ impl ShardApply {
     fn begin_move(&mut self, group: GroupId, epoch: u64, to: ShardId) -> Answer {
         let home = self.home(&group)?;
         let under_way = matches!(home.phase(), HomePhase::Leaving | HomePhase::Fenced);
+        let epoch = match epoch {
+            0 if under_way && home.peer == to.0 => home.epoch,
+            0 => home.epoch + 1,
+            epoch => epoch,
+        };
         if under_way && home.epoch == epoch && home.peer == to.0 {
             return self.home_state(&group);
         }
@@ -293,37 +314,4 @@ impl ShardApply {
         }
         self.home_state(&group)
     }
-}
-
-/// One record of a shard.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct HomeRecord {
-    /// The group.
-    pub group: GroupId,
-    /// How the shard stands to it.
-    pub home: StoredHome,
-}
-
-/// Records of a shard behind `after`, at most `limit` of them, in order.
-///
-/// # Errors
-/// When the store fails or a record does not read back.
-pub fn home_records(
-    read: &dyn Read,
-    shard: ShardId,
-    after: Option<&GroupId>,
-    limit: usize,
-) -> Result<Vec<HomeRecord>, StoreError> {
-    let (mut from, to) = keys::homes::shard_range(shard);
-    if let Some(after) = after {
-        from = keys::successor(&keys::homes::key(shard, after));
-    }
-    let limit = limit.min(limits::PAGE_ROWS as usize);
-    let pairs = read.scan(Table::Shards, &from, &to, limit, Direction::Forward)?;
-    let record = |(key, bytes): (Bytes, Bytes)| {
-        let (_, group) = keys::homes::parse(&key)?;
-        let home = value::decode_value(bytes)?;
-        Ok(HomeRecord { group, home })
-    };
-    pairs.into_iter().map(record).collect()
 }

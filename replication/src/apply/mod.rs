@@ -17,6 +17,7 @@ mod newest;
 mod outbox;
 mod profile;
 mod quiet;
+mod records;
 mod sequence;
 mod tombstones;
 mod view;
@@ -41,9 +42,9 @@ use newest::Newest;
 use view::View;
 
 pub use directory::directory_place;
-pub use homes::{HomeRecord, MOVES_FROM, home_records};
 pub use members::departure;
 pub use outbox::{Pending, pending};
+pub use records::{HomeRecord, away, away_groups, home_record, home_records, moved_groups};
 pub use sequence::{implied_cursor, unplaced};
 pub use tombstones::{Page as TombstonePage, tombstones};
 
@@ -103,6 +104,8 @@ pub struct ShardApply {
     newest: Newest,
     homes: Homes,
     applied: StoredApplied,
+    /// The shard version that the batch being applied makes.
+    version: u64,
 }
 
 impl ShardApply {
@@ -125,6 +128,7 @@ impl ShardApply {
             newest: Newest::default(),
             homes: Homes::default(),
             config,
+            version: applied.index,
             applied,
         })
     }
@@ -176,6 +180,7 @@ impl ShardApply {
             proposed: Hlc::from_u64(commands.proposed_hlc),
             cluster: self.config.cluster,
         };
+        self.version = at.index;
         let mut outcomes = Vec::with_capacity(commands.commands.len());
         for command in commands.commands {
             let outcome = match self.command(&step, command)? {
@@ -192,15 +197,8 @@ impl ShardApply {
             keys::shards::key(self.config.shard),
             value::encode_value(&self.applied),
         );
-        let mut pushes = Vec::new();
-        for push in self.view.finish(at.index, batch)? {
-            let group = GroupId::from_slice(&push.group);
-            // What arrives is nobody's to see before all of it is there.
-            if !matches!(group, Ok(group) if self.is_arriving(&group)?) {
-                pushes.push(push);
-            }
-        }
-        Ok((outcomes, pushes))
+        let pushes = self.view.finish(at.index, batch)?;
+        Ok((outcomes, self.told(pushes)?))
     }
 
     /// What was applied so far is in the store: staged copies may go.

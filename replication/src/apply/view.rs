@@ -356,6 +356,7 @@ impl Touched {
             gone,
             rows: travelling.filter_map(|row| row.now).collect(),
             mark: None,
+            moved: None,
         }
     }
 }

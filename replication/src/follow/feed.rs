@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowUpdate, GroupPush, Head};
+use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowUpdate, GroupMoved, GroupPush, Head};
 use folkmoot_wire::{GroupId, ShardId, limits};
 
 use super::lean;
@@ -57,6 +57,8 @@ pub struct Feed {
     shard: ShardId,
     watermark: u64,
     heads: BTreeMap<GroupId, Head>,
+    /// Groups that went to another shard. None of them has a head.
+    moved: BTreeMap<GroupId, GroupMoved>,
     subscribers: BTreeMap<SubscriberId, Subscriber>,
     /// Pushes that some subscriber lost to a full queue.
     lost: u64,
@@ -121,16 +123,19 @@ impl Subscriber {
 }
 
 impl Feed {
-    /// A feed over the heads that this node holds.
+    /// A feed over the heads that this node holds, and the groups that went to
+    /// another shard.
     pub fn new(
         shard: ShardId,
         watermark: u64,
         heads: impl IntoIterator<Item = (GroupId, Head)>,
+        moved: BTreeMap<GroupId, GroupMoved>,
     ) -> Self {
         Self {
             shard,
             watermark,
             heads: heads.into_iter().collect(),
+            moved,
             subscribers: BTreeMap::new(),
             wanted: Wanted::default(),
             lost: 0,
@@ -192,22 +197,13 @@ impl Feed {
     }
 
     fn published(&mut self, pushes: &[GroupPush], watermark: Option<u64>, out: &mut Vec<Send>) {
-        let mut moved = Vec::with_capacity(pushes.len());
-        for push in pushes {
-            if let (Ok(group), Some(head)) = (GroupId::from_slice(&push.group), &push.head) {
-                let before = self.heads.insert(group, head.clone());
-                if !self.subscribers.is_empty() {
-                    let lean = lean::shrink(push, before.as_ref());
-                    moved.push((group, lean.unwrap_or_else(|| push.clone())));
-                }
-            }
-        }
+        let news: Vec<_> = pushes.iter().filter_map(|push| self.learn(push)).collect();
         self.watermark = self.watermark.max(watermark.unwrap_or(0));
         for (id, subscriber) in &mut self.subscribers {
             let keeps_up = subscriber.owed.is_empty() && subscriber.has_room();
             let mut groups = Vec::new();
-            for (group, push) in &moved {
-                if !subscriber.wants(group) {
+            for (group, push) in &news {
+                if push.moved.is_none() && !subscriber.wants(group) {
                     subscriber.heads_due.insert(*group);
                 } else if keeps_up {
                     groups.push(push.clone());
@@ -236,17 +232,39 @@ impl Feed {
         }
     }
 
+    /// What followers in full are told of a push.
+    fn learn(&mut self, push: &GroupPush) -> Option<(GroupId, GroupPush)> {
+        let group = GroupId::from_slice(&push.group).ok()?;
+        if let Some(moved) = push.moved {
+            self.heads.remove(&group);
+            self.moved.insert(group, moved);
+            return Some((group, push.clone()));
+        }
+        let head = push.head.clone()?;
+        self.moved.remove(&group);
+        let before = self.heads.insert(group, head);
+        if self.subscribers.is_empty() {
+            return None;
+        }
+        let lean = lean::shrink(push, before.as_ref());
+        Some((group, lean.unwrap_or_else(|| push.clone())))
+    }
+
     fn open(&mut self, id: SubscriberId, open: &FollowOpen, out: &mut Vec<Send>) {
         let mut subscriber = Subscriber {
             all: open.all_groups,
             wanted: parse(&open.groups),
             ..Subscriber::default()
         };
-        subscriber.owed = self
-            .heads
+        let heads = self.heads.iter().map(|(group, head)| (group, head.version));
+        let moved = self
+            .moved
             .iter()
-            .filter(|(group, head)| {
-                head.version > open.watermark || subscriber.wanted.contains(group)
+            .map(|(group, moved)| (group, moved.version));
+        subscriber.owed = heads
+            .chain(moved)
+            .filter(|(group, version)| {
+                *version > open.watermark || subscriber.wanted.contains(group)
             })
             .map(|(group, _)| *group)
             .collect();
@@ -315,6 +333,8 @@ impl Feed {
             {
                 if let Some(head) = self.heads.get(&group) {
                     groups.push(head_only(&group, head));
+                } else if let Some(moved) = self.moved.get(&group) {
+                    groups.push(moved_only(&group, *moved));
                 }
             }
             said = subscriber.owed.is_empty() && subscriber.heads_due.is_empty();
@@ -349,6 +369,14 @@ fn head_only(group: &GroupId, head: &Head) -> GroupPush {
     GroupPush {
         group: group.to_bytes(),
         head: Some(head.clone()),
+        ..GroupPush::default()
+    }
+}
+
+fn moved_only(group: &GroupId, moved: GroupMoved) -> GroupPush {
+    GroupPush {
+        group: group.to_bytes(),
+        moved: Some(moved),
         ..GroupPush::default()
     }
 }

@@ -9,6 +9,7 @@ mod copy;
 mod derived;
 mod fetch;
 mod gone;
+mod moved;
 mod pushes;
 mod repair;
 mod rows;
@@ -16,13 +17,14 @@ mod rows;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use folkmoot_storage::{Batch, Read, StoreError, Table, keys, value};
+use folkmoot_storage::{Batch, Place, Read, Seat, StoreError, Table, keys, value};
 use folkmoot_wire::proto::{
-    FollowOpen, FollowPush, GroupPush, Head, LogSlice, ReconcileRows, RowDiff, StoredFollow,
+    FollowOpen, FollowPush, GroupMoved, GroupPush, Head, LogSlice, ReconcileRows, RowDiff,
+    StoredFollow,
 };
-use folkmoot_wire::{GroupId, ShardId, safeguard};
+use folkmoot_wire::{GroupId, RegionId, ShardId, safeguard};
 
-use crate::apply::ApplyError;
+use crate::apply::{ApplyError, moved_groups};
 use crate::reconcile::RowSums;
 use copy::Copies;
 use fetch::{Fetches, Open, Walk};
@@ -32,12 +34,24 @@ use fetch::{Fetches, Open, Walk};
 pub struct Config {
     /// The shard.
     pub shard: ShardId,
+    /// Its region.
+    pub region: RegionId,
     /// The cluster, part of every chain.
     pub cluster: [u8; 16],
     /// Key of row fingerprints.
     pub digest_key: [u8; 32],
     /// Follow every group in full, not only those that are wanted.
     pub all_groups: bool,
+}
+
+impl Config {
+    /// Where this shard keeps a group.
+    fn place(&self, group: GroupId) -> Place {
+        Place {
+            region: self.region,
+            group,
+        }
+    }
 }
 
 /// What happens to a follower.
@@ -127,12 +141,15 @@ pub struct Output {
 /// The follower of one shard.
 pub struct Follower {
     config: Config,
+    seat: Arc<Seat>,
     sums: Arc<RowSums>,
     copies: Copies,
     fetches: Fetches,
     wanted: BTreeSet<GroupId>,
     /// Heads of groups that are not followed in full.
     known: BTreeMap<GroupId, Head>,
+    /// Groups that went to another shard.
+    moved: BTreeMap<GroupId, GroupMoved>,
     held: u64,
     /// A watermark that waits for the open fetches.
     due: u64,
@@ -157,9 +174,13 @@ impl Follower {
         // Heads of groups not followed are not kept on disk, so without all
         // groups the stream begins with every head again.
         let held = if config.all_groups { held } else { 0 };
+        let moved = moved_groups(&*store, config.shard)?;
+        let seat = Arc::new(Seat::new(store, config.region));
         Ok(Self {
             sums,
-            copies: Copies::new(store, config.cluster, config.digest_key),
+            copies: Copies::new(seat.clone(), config.cluster, config.digest_key),
+            seat,
+            moved,
             fetches: Fetches::default(),
             wanted: BTreeSet::new(),
             known: BTreeMap::new(),
@@ -222,6 +243,7 @@ impl Follower {
         }
         self.start(&mut out)?;
         self.claim(&mut out);
+        out.batch = self.seat.batch(out.batch);
         Ok(out)
     }
 

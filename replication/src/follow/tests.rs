@@ -5,6 +5,7 @@ mod feed;
 mod follower;
 mod hostile;
 mod lean;
+mod moved;
 mod net;
 mod repair;
 mod serve;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use folkmoot_storage::{Changed, Observed, Read, Store, Table, keys};
-use folkmoot_wire::{GroupId, limits};
+use folkmoot_storage::{Changed, Observed, Place, Read, Seat, Store, Table, keys};
+use folkmoot_wire::limits;
 
 use super::Sums;
 
@@ -18,11 +18,11 @@ struct Kept {
 
 #[derive(Default)]
 struct Groups {
-    kept: BTreeMap<GroupId, Kept>,
+    kept: BTreeMap<Place, Kept>,
     uses: u64,
 }
 
-/// Summaries by group, a bounded number of blocks in all. What is left out is
+/// Summaries by group and where it is kept, a bounded number of blocks in all. What is left out is
 /// read anew when it is asked for.
 pub struct RowSums {
     store: Arc<dyn Read>,
@@ -53,22 +53,23 @@ impl RowSums {
     }
 
     /// Works with the summary of a group. One at a time.
-    pub fn with<T>(&self, group: &GroupId, work: impl FnOnce(&mut Sums) -> T) -> T {
-        let sums = self.kept(group);
+    pub fn with<T>(&self, place: &Place, work: impl FnOnce(&mut Sums) -> T) -> T {
+        let sums = self.kept(place);
         let mut held = lock(&sums);
         let done = work(&mut held);
         let blocks = held.blocks();
         drop(held);
-        self.shrink(group, blocks);
+        self.shrink(place, blocks);
         done
     }
 
-    fn kept(&self, group: &GroupId) -> Arc<Mutex<Sums>> {
+    fn kept(&self, place: &Place) -> Arc<Mutex<Sums>> {
         let mut groups = lock(&self.groups);
         groups.uses += 1;
         let used = groups.uses;
-        let kept = groups.kept.entry(*group).or_insert_with(|| {
-            let sums = Sums::new(Arc::clone(&self.store), self.digest_key, *group);
+        let kept = groups.kept.entry(*place).or_insert_with(|| {
+            let seat = Arc::new(Seat::new(Arc::clone(&self.store), place.region));
+            let sums = Sums::new(seat, self.digest_key, place.group);
             Kept {
                 sums: Arc::new(Mutex::new(sums)),
                 used,
@@ -80,14 +81,14 @@ impl RowSums {
     }
 
     /// Forgets those that were not used for longest. The one in use stays.
-    fn shrink(&self, group: &GroupId, blocks: usize) {
+    fn shrink(&self, place: &Place, blocks: usize) {
         let mut groups = lock(&self.groups);
-        if let Some(kept) = groups.kept.get_mut(group) {
+        if let Some(kept) = groups.kept.get_mut(place) {
             kept.blocks = blocks;
         }
         let mut total: usize = groups.kept.values().map(|kept| kept.blocks).sum();
         while total > self.most {
-            let others = groups.kept.iter().filter(|(other, _)| *other != group);
+            let others = groups.kept.iter().filter(|(other, _)| *other != place);
             let Some((oldest, blocks)) = others
                 .min_by_key(|(_, kept)| kept.used)
                 .map(|(oldest, kept)| (*oldest, kept.blocks))
@@ -100,8 +101,8 @@ impl RowSums {
     }
 
     /// Forgets a group's: it is read anew when it is asked for.
-    pub fn forget(&self, group: &GroupId) {
-        lock(&self.groups).kept.remove(group);
+    pub fn forget(&self, place: &Place) {
+        lock(&self.groups).kept.remove(place);
     }
 
     /// Rows were written. Told after the write: a summary that is read before
@@ -113,12 +114,12 @@ impl RowSums {
         for change in changes {
             match change {
                 Changed::Key(key) => {
-                    let Some((group, row)) = parse(key) else {
+                    let Ok((place, row)) = Place::split(key) else {
                         continue;
                     };
                     let sums = lock(&self.groups)
                         .kept
-                        .get(&group)
+                        .get(&place)
                         .map(|k| Arc::clone(&k.sums));
                     if let Some(sums) = sums {
                         lock(&sums).touched(row);
@@ -133,18 +134,13 @@ impl RowSums {
         let kept: Vec<_> = lock(&self.groups)
             .kept
             .iter()
-            .map(|(group, kept)| (*group, Arc::clone(&kept.sums)))
+            .map(|(place, kept)| (*place, Arc::clone(&kept.sums)))
             .collect();
-        for (group, sums) in kept {
-            let (first, end) = keys::rows::group_range(&group);
+        for (place, sums) in kept {
+            let (first, end) = keys::prefix_range(&place.key());
             if from < &end[..] && to > &first[..] {
                 lock(&sums).touched_range(&[], &[]);
             }
         }
     }
-}
-
-fn parse(key: &[u8]) -> Option<(GroupId, &[u8])> {
-    let (group, row) = key.split_at_checked(GroupId::LEN)?;
-    Some((GroupId::from_slice(group).ok()?, row))
 }

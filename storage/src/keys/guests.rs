@@ -39,6 +39,19 @@ pub fn is_guest(key: &[u8]) -> bool {
     key.len() > LEN && key[PLACE] == MARK
 }
 
+/// The region of the shard, where that stands in front, and the key without
+/// it.
+#[must_use]
+pub fn split(key: &[u8]) -> (Option<RegionId>, &[u8]) {
+    match key {
+        [a, b, ..] if is_guest(key) => {
+            let region = RegionId(u16::from_be_bytes([*a, *b]));
+            (Some(region), &key[LEN..])
+        }
+        _ => (None, key),
+    }
+}
+
 /// The key as it begins with the group itself: the inverse of [`seated`].
 #[must_use]
 pub fn plain(key: &Bytes) -> Bytes {

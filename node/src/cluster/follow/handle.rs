@@ -1,6 +1,6 @@
 //! A handle on a follower: what this node wants in full, and how far it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use folkmoot_replication::follow::follower::Reconciled;
@@ -143,9 +143,9 @@ impl FollowHandle {
 #[derive(Default)]
 pub struct Followers {
     handles: Mutex<BTreeMap<ShardId, FollowHandle>>,
-    /// Groups that this node's edge wants in full, whether their shard has a
-    /// follower here now or not.
-    wanted: Mutex<BTreeSet<(ShardId, GroupId)>>,
+    /// Groups that this node's edge wants in full, and of which shard, whether
+    /// that has a follower here now or not.
+    wanted: Mutex<BTreeMap<GroupId, ShardId>>,
 }
 
 impl Followers {
@@ -155,22 +155,37 @@ impl Followers {
         self.handles.lock().get(&shard).cloned()
     }
 
-    /// The edge wants a group in full.
-    pub fn want(&self, shard: ShardId, group: GroupId) {
-        self.wanted.lock().insert((shard, group));
+    /// The edge wants a group in full. Gives the shard of which it wanted it
+    /// before.
+    pub fn want(&self, shard: ShardId, group: GroupId) -> Option<ShardId> {
+        self.wanted.lock().insert(group, shard)
     }
 
-    /// No longer.
-    pub fn unwant(&self, shard: ShardId, group: GroupId) {
-        self.wanted.lock().remove(&(shard, group));
+    /// The edge wants a group of this shard from now on, if it wants it at all.
+    /// Gives the shard of which it wanted it before.
+    pub fn switch(&self, shard: ShardId, group: GroupId) -> Option<ShardId> {
+        let mut wanted = self.wanted.lock();
+        let of = wanted.get_mut(&group)?;
+        Some(std::mem::replace(of, shard))
+    }
+
+    /// No longer. Gives the shard of which it wanted it.
+    pub fn unwant(&self, group: &GroupId) -> Option<ShardId> {
+        self.wanted.lock().remove(group)
+    }
+
+    /// Of which shard it wants the group.
+    #[must_use]
+    pub fn wanted_of(&self, group: &GroupId) -> Option<ShardId> {
+        self.wanted.lock().get(group).copied()
     }
 
     /// What it wants of a shard.
     #[must_use]
     pub fn wanted(&self, shard: ShardId) -> Vec<GroupId> {
         let wanted = self.wanted.lock();
-        let of_shard = wanted.iter().filter(|(of, _)| *of == shard);
-        of_shard.map(|(_, group)| *group).collect()
+        let of_shard = wanted.iter().filter(|(_, of)| **of == shard);
+        of_shard.map(|(group, _)| *group).collect()
     }
 
     /// Takes one out.

@@ -90,7 +90,7 @@ fn whoever_answers_a_fetch_judges_the_reader() {
             reader: reader.map_or_else(Bytes::new, |n| user(n).to_bytes()),
             ..FetchLog::default()
         };
-        let slice = reads.fetch_log(&fetch);
+        let slice = reads.fetch_log(&Place::of_birth(group), &fetch);
         slice
             .map(|slice| slice.covers.unwrap_or_default())
             .map(|covers| (covers.from, covers.to))
@@ -131,7 +131,7 @@ fn an_entry_that_does_not_follow_is_not_given_away() {
                 max_bytes: 1_000_000,
                 ..FetchLog::default()
             };
-            let slice = reads.fetch_log(&fetch);
+            let slice = reads.fetch_log(&Place::of_birth(group), &fetch);
             slice
                 .map(|slice| slice.entries.len())
                 .map_err(|fault| fault.code)

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Keeper, PAGE, command_of};
-use crate::cluster::outcome::judged;
+use crate::cluster::outcome::{Later, judged, later};
 
 /// Between two rounds while something is kept.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -67,10 +67,9 @@ impl Keeper {
     /// Every shard of which something is kept, all at once: one home that is
     /// out of reach does not keep the others waiting.
     async fn round(&self, rounds: &mut Rounds) {
-        let placement = self.parts.view.placement();
         let mut shards: BTreeMap<ShardId, Vec<GroupId>> = BTreeMap::new();
         for group in self.known.lock().groups() {
-            if let Some(shard) = placement.shard_of(&group) {
+            if let Some(shard) = self.parts.view.home_of(&group) {
                 shards.entry(shard.id).or_default().push(group);
             }
         }
@@ -130,8 +129,13 @@ impl Keeper {
             let commands = kept.iter().map(command_of).collect();
             match self.parts.router.propose(home, commands).await {
                 Ok(outcomes) => {
-                    done += kept.len();
-                    self.answered(&kept, outcomes).await;
+                    let settled = self.answered(shard, &kept, outcomes).await;
+                    done += settled;
+                    if settled < kept.len() {
+                        // The others go with the next round, to where their
+                        // groups are by then.
+                        return;
+                    }
                 }
                 Err(fault) => {
                     self.cut.lock().insert(shard);
@@ -151,12 +155,18 @@ impl Keeper {
         }
     }
 
-    async fn answered(&self, kept: &[Tentative], outcomes: Vec<Outcome>) {
-        let settled: Vec<(GroupId, Settled)> = kept
-            .iter()
-            .zip(outcomes)
-            .map(|(tentative, outcome)| (tentative.group, settled(tentative, judged(outcome))))
-            .collect();
+    /// Gives how many messages the home has answered for good.
+    async fn answered(&self, shard: ShardId, kept: &[Tentative], outcomes: Vec<Outcome>) -> usize {
+        let mut settled: Vec<(GroupId, Settled)> = Vec::with_capacity(kept.len());
+        for (tentative, outcome) in kept.iter().zip(outcomes) {
+            let group = tentative.group;
+            match later(&outcome) {
+                None => settled.push((group, settled_by(tentative, judged(outcome)))),
+                Some(Later::Fenced) => {}
+                Some(Later::Moved(moved)) => drop(self.parts.view.moved(&group, shard, moved)),
+            }
+        }
+        let count = settled.len();
         let news = TentativeNews {
             settled: settled
                 .iter()
@@ -169,12 +179,13 @@ impl Keeper {
         };
         self.settle(settled);
         self.tell_all(&news).await;
+        count
     }
 }
 
 /// What the home said, whatever it was, is its last word: what apply refuses
-/// it refuses for good.
-fn settled(tentative: &Tentative, outcome: Result<Outcome, Fault>) -> Settled {
+/// it refuses for good, unless the group is on its way elsewhere.
+fn settled_by(tentative: &Tentative, outcome: Result<Outcome, Fault>) -> Settled {
     let append = &tentative.append;
     let settled = Settled {
         sender: append.sender.clone(),

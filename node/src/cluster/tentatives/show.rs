@@ -56,7 +56,8 @@ impl Keeper {
 
     fn nick(&self, tentative: &Tentative) -> String {
         let key = RowKey::Member(tentative.attempt().user);
-        let row = self.parts.reads.row(&tentative.group, &key);
+        let place = self.parts.view.place_of(&tentative.group);
+        let row = self.parts.reads.row(&place, &key);
         match row.ok().flatten().and_then(|row| row.value) {
             Some(row::Value::Member(member)) => member.self_.unwrap_or_default().nick,
             _ => String::new(),

@@ -113,8 +113,7 @@ impl Session {
     }
 
     fn shard_of(&self, group: &GroupId) -> Option<ShardId> {
-        let placement = self.core.backend.placement();
-        placement.shard_of(group).map(|shard| shard.id)
+        self.core.backend.home_of(group).map(|shard| shard.id)
     }
 
     /// The greatest version seen of each shard, and the heads read again.
@@ -286,8 +285,10 @@ pub(super) async fn get_group(
     let group = group_id(group)?;
     let me = session.member(group).await?;
     let placement = session.core.backend.placement();
-    let home = placement
-        .shard_of(&group)
+    let home = session
+        .core
+        .backend
+        .home_of(&group)
         .and_then(|shard| placement.region_name(shard.region))
         .unwrap_or_default()
         .to_owned();

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::apply::{At, ShardApply, ShardConfig, pending};
-use folkmoot_replication::placement::Placement;
+use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_storage::{Batch, Direction, MemStore, Read, Store, Table, keys, log, value};
 use folkmoot_wire::proto::{
     Command, CommandBatch, Covers, CursorBatch, CursorChange, GroupPush, Head, LogSlice, OutboxAck,
@@ -205,6 +205,10 @@ impl Backend for World {
         for byte in out {
             *byte = self.random.fetch_add(7, Ordering::SeqCst) as u8;
         }
+    }
+
+    fn home_of(&self, group: &GroupId) -> Option<Shard> {
+        self.placement.shard_of(group).cloned()
     }
 
     fn placement(&self) -> Arc<Placement> {

@@ -326,6 +326,12 @@ impl Copies {
         self.heads.insert(group, head);
     }
 
+    /// Nothing of the group is here any more.
+    pub(super) fn forget(&mut self, group: &GroupId) {
+        self.heads.insert(*group, self.empty(group));
+        self.fresh.retain(|(of, _), _| of != group);
+    }
+
     /// Whether the event being handled wrote rows of the group.
     pub(super) fn has_fresh(&self, group: &GroupId) -> bool {
         self.fresh.keys().any(|(of, _)| of == group)

@@ -13,12 +13,18 @@ impl Follower {
         let Ok(group) = GroupId::from_slice(&push.group) else {
             return Ok(());
         };
+        if let Some(moved) = push.moved {
+            return self.take_moved(group, moved, out);
+        }
         if let Some(mark) = push.mark.clone() {
             return self.take_lean(group, &mark, push, out);
         }
         let Some(head) = push.head.clone() else {
             return Ok(());
         };
+        if self.went_after(&group, head.version, out) {
+            return Ok(());
+        }
         if !self.follows(&group) {
             let newer = self
                 .known
@@ -54,7 +60,7 @@ impl Follower {
         push: GroupPush,
         out: &mut Output,
     ) -> Result<(), ApplyError> {
-        if !self.follows(&group) {
+        if !self.follows(&group) || self.went_after(&group, mark.version, out) {
             return Ok(()); // its head comes once the upstream knows that
         }
         self.check(group, out)?;

@@ -26,7 +26,7 @@ impl Follower {
             };
             // What was taken just now is not in the store yet.
             let readable = !self.copies.has_fresh(&group);
-            let asked = self.sums.with(&group, |sums| {
+            let asked = self.sums.with(&self.config.place(group), |sums| {
                 if !readable || !sums.refresh(limits::ROW_SUM_READS)? {
                     return Ok::<_, ApplyError>(None);
                 }
@@ -70,7 +70,7 @@ impl Follower {
         walk.cost.bytes += diff.encoded_len() as u64;
         let head = newer(target, diff.head.clone());
         #[cfg_attr(not(folkmoot_mutants), allow(unused_mut))]
-        let mut found = self.sums.with(&group, |sums| {
+        let mut found = self.sums.with(&self.config.place(group), |sums| {
             // Blocks that are stale still make a difference show where there is
             // none, or hide one: the next walk finds it.
             sums.refresh(limits::ROW_SUM_READS)?;
@@ -111,7 +111,7 @@ impl Follower {
     ) -> Result<(), ApplyError> {
         walk.moved |= walk.session.dropped();
         if walk.mirror {
-            let total = self.sums.with(&group, |sums| {
+            let total = self.sums.with(&self.config.place(group), |sums| {
                 while !sums.refresh(limits::ROW_SUM_READS)? {}
                 Ok::<_, ApplyError>(sums.total())
             })?;
@@ -124,7 +124,7 @@ impl Follower {
         let mirror = !walk.moved && walk.version == Some(head.version);
         if mirror {
             // Nor is what we remember of our rows to be relied on.
-            self.sums.forget(&group);
+            self.sums.forget(&self.config.place(group));
         }
         self.fetches.walk_later(&group, walk, mirror);
         Ok(())

@@ -1,5 +1,7 @@
 //! The feed by itself: bounded memory, honest watermarks.
 
+use std::collections::BTreeMap;
+
 use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowUpdate, GroupPush, Head};
 use folkmoot_wire::{GroupId, limits};
 
@@ -54,7 +56,7 @@ fn groups(pushes: &[FollowPush]) -> Vec<GroupId> {
 
 #[test]
 fn a_follower_that_opens_gets_the_heads_it_lacks_and_the_watermark() {
-    let mut feed = Feed::new(SHARD, 0, []);
+    let mut feed = Feed::new(SHARD, 0, [], BTreeMap::new());
     for n in 1..=5 {
         publish(&mut feed, n, u64::from(n));
     }
@@ -70,7 +72,7 @@ fn a_follower_that_opens_gets_the_heads_it_lacks_and_the_watermark() {
 
 #[test]
 fn named_groups_come_in_full_and_the_others_as_heads_at_a_tick() {
-    let mut feed = Feed::new(SHARD, 0, []);
+    let mut feed = Feed::new(SHARD, 0, [], BTreeMap::new());
     open(&mut feed, 1, 0, Some(&[group(1)]));
     assert_eq!(groups(&pushes(publish(&mut feed, 1, 1))), [group(1)]);
     for version in 2..50 {
@@ -99,7 +101,7 @@ fn named_groups_come_in_full_and_the_others_as_heads_at_a_tick() {
 /// The transport takes nothing: what waits is a bounded queue and a set.
 #[test]
 fn a_stalled_follower_costs_a_queue_and_a_set_of_groups() {
-    let mut feed = Feed::new(SHARD, 0, []);
+    let mut feed = Feed::new(SHARD, 0, [], BTreeMap::new());
     open(&mut feed, 1, 0, None);
     let mut in_flight = 1;
     let mut version = 0;
@@ -136,7 +138,12 @@ fn no_watermark_while_heads_are_owed() {
         version: 1,
         ..Head::default()
     };
-    let mut feed = Feed::new(SHARD, 1, heads.map(|n| (id(n), head.clone())));
+    let mut feed = Feed::new(
+        SHARD,
+        1,
+        heads.map(|n| (id(n), head.clone())),
+        BTreeMap::new(),
+    );
     let sent = open(&mut feed, 1, 0, None);
     let (last, others) = sent.split_last().expect("pushes");
     assert_eq!(groups(&sent).len(), 65_536);
@@ -146,7 +153,7 @@ fn no_watermark_while_heads_are_owed() {
 
 #[test]
 fn a_watermark_is_said_once_and_again_when_it_moves() {
-    let mut feed = Feed::new(SHARD, 0, []);
+    let mut feed = Feed::new(SHARD, 0, [], BTreeMap::new());
     open(&mut feed, 1, 0, None);
     publish(&mut feed, 1, 7);
     let tick = |feed: &mut Feed| pushes(feed.handle(Event::Tick { watermark: true }));
@@ -164,7 +171,7 @@ fn a_watermark_is_said_once_and_again_when_it_moves() {
 
 #[test]
 fn holes_upstream_keep_the_watermark_where_it_was() {
-    let mut feed = Feed::new(SHARD, 5, []);
+    let mut feed = Feed::new(SHARD, 5, [], BTreeMap::new());
     open(&mut feed, 1, 5, None);
     let published = Event::Published {
         pushes: vec![push(1, 9)],
@@ -177,7 +184,7 @@ fn holes_upstream_keep_the_watermark_where_it_was() {
 
 #[test]
 fn a_closed_follower_gets_nothing_and_strangers_are_ignored() {
-    let mut feed = Feed::new(SHARD, 0, []);
+    let mut feed = Feed::new(SHARD, 0, [], BTreeMap::new());
     open(&mut feed, 1, 0, None);
     feed.handle(Event::Closed { id: 1 });
     assert!(publish(&mut feed, 1, 1).is_empty());
@@ -197,7 +204,7 @@ fn a_closed_follower_gets_nothing_and_strangers_are_ignored() {
 /// wants it to the last.
 #[test]
 fn a_feed_tells_what_its_followers_want_in_full() {
-    let mut feed = Feed::new(SHARD, 0, []);
+    let mut feed = Feed::new(SHARD, 0, [], BTreeMap::new());
     let update = |add: &[u8], remove: &[u8]| FollowUpdate {
         subscription: 0,
         add: add.iter().map(|n| group(*n).to_bytes()).collect(),

@@ -166,6 +166,8 @@ fn lie() -> impl Strategy<Value = Event> {
                         rows,
                         mark,
                         gone,
+                        // Where a group is at home nothing in a push can prove.
+                        moved: None,
                     }],
                     ..FollowPush::default()
                 })

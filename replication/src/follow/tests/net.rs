@@ -6,15 +6,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_storage::{MemStore, Store, Table, log};
-use folkmoot_wire::proto::{Command, FollowOpen, FollowPush, GroupPush};
-use folkmoot_wire::{GroupId, limits};
+use folkmoot_wire::proto::{Command, FollowOpen, FollowPush, GroupMoved, GroupPush};
+use folkmoot_wire::{GroupId, RegionId, limits};
 
+use crate::apply::moved_groups;
 use crate::follow::feed::{self, Feed};
 use crate::follow::follower::{Config, Event, Fetch, Follower, Output, Reconciled};
 use crate::reconcile::RowSums;
 use crate::testing::{CLUSTER, DIGEST_KEY, Home, SHARD, check_laws, dump, head};
 
 use super::serve::serve;
+
+fn moved(store: &MemStore) -> BTreeMap<GroupId, GroupMoved> {
+    moved_groups(store, SHARD).expect("records")
+}
 
 /// A follower with its store, its own feed, and what waits for it.
 pub(crate) struct Tail {
@@ -43,7 +48,7 @@ impl Tail {
             writes,
             all_groups,
             store,
-            feed: Feed::new(SHARD, 0, []),
+            feed: Feed::new(SHARD, 0, [], BTreeMap::new()),
             inbox: VecDeque::new(),
             fetches: VecDeque::new(),
             diverged: 0,
@@ -113,7 +118,8 @@ impl Tail {
     pub(crate) fn restart(&mut self) {
         (self.writes, self.follower) = open(&self.store, self.all_groups);
         let heads = log::read_heads(&*self.store, None, usize::MAX).expect("heads");
-        self.feed = Feed::new(SHARD, self.follower.watermark(), heads);
+        let heads = heads.into_iter().map(|(place, head)| (place.group, head));
+        self.feed = Feed::new(SHARD, self.follower.watermark(), heads, moved(&*self.store));
         self.inbox.clear();
         self.fetches.clear();
         self.published.clear();
@@ -123,6 +129,7 @@ impl Tail {
 fn open(store: &Arc<MemStore>, all_groups: bool) -> (Arc<dyn Store>, Follower) {
     let config = Config {
         shard: SHARD,
+        region: RegionId(1),
         cluster: CLUSTER,
         digest_key: DIGEST_KEY,
         all_groups,
@@ -149,8 +156,9 @@ pub(crate) struct Net {
 impl Net {
     pub(crate) fn new(home: Home, tails: Vec<Tail>) -> Self {
         let heads = log::read_heads(&*home.store, None, usize::MAX).expect("heads");
+        let heads = heads.into_iter().map(|(place, head)| (place.group, head));
         let mut net = Self {
-            feed: Feed::new(SHARD, home.index, heads),
+            feed: Feed::new(SHARD, home.index, heads, moved(&*home.store)),
             home,
             upstreams: (0..tails.len()).collect(),
             subscriptions: vec![0; tails.len()],
@@ -358,8 +366,8 @@ impl Net {
         for n in 0..self.tails.len() {
             if self.tails[n].all_groups {
                 check_laws(&*self.tails[n].store);
-                for (group, _) in &heads {
-                    self.assert_copy(n, *group);
+                for (place, _) in &heads {
+                    self.assert_copy(n, place.group);
                 }
             }
             assert_eq!(

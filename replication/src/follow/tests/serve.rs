@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use folkmoot_storage::{MemStore, log};
+use folkmoot_storage::{MemStore, Place, log};
 use folkmoot_wire::entry;
 use folkmoot_wire::proto::{Covers, LogSlice};
 
@@ -56,7 +56,7 @@ pub(crate) fn serve(store: &Arc<MemStore>, fetch: &Fetch) -> Option<Event> {
         Fetch::Rows { group, asked } => {
             let head = log::read_head(&**store, group).expect("reads");
             let (_, sums) = RowSums::over(store.clone(), DIGEST_KEY);
-            let diff = sums.with(group, |sums| {
+            let diff = sums.with(&Place::of_birth(*group), |sums| {
                 while !sums.refresh(usize::MAX).expect("reads") {}
                 answer(sums, &SMALL, asked, head).expect("answers")
             });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_crdt::digest::RowSetDigest;
-use folkmoot_storage::{Batch, MemStore, Store, Table, keys, value};
+use folkmoot_storage::{Batch, MemStore, Place, Store, Table, keys, value};
 use folkmoot_wire::proto::{CursorValue, Row, row};
 use folkmoot_wire::row::{RowKey, merge};
 use folkmoot_wire::{RegionId, Slot, UserId};
@@ -109,7 +109,7 @@ impl Holder {
     }
 
     pub(super) fn fresh<T>(&self, work: impl FnOnce(&mut crate::reconcile::Sums) -> T) -> T {
-        self.sums.with(&group(1), |sums| {
+        self.sums.with(&Place::of_birth(group(1)), |sums| {
             while !sums.refresh(40).expect("reads") {}
             work(sums)
         })

@@ -6,10 +6,9 @@ use folkmoot_wire::proto::{
     ActivateGroup, BeginMove, FenceGroup, HomePhase, ImportEntry, ImportGroup, SealedEntry,
     SetApplyVersion, command, outcome,
 };
-use folkmoot_wire::{Code, UserId};
+use folkmoot_wire::{Code, UserId, version};
 
 use super::world::World;
-use crate::apply::MOVES_FROM;
 use crate::testing::{Got, Home, got, group, head, user};
 
 fn begun(from: usize, to: u32) -> World {
@@ -242,9 +241,9 @@ fn nothing_moves_before_all_voters_can() {
         let raise = SetApplyVersion { version };
         home.quiet(None, command::Op::SetApplyVersion(raise));
     };
-    raise(&mut home, MOVES_FROM - 1);
+    raise(&mut home, version::APPLY_MOVES - 1);
     assert_eq!(got(&begin(&mut home)), Got::No(Code::Unavailable));
-    raise(&mut home, MOVES_FROM);
+    raise(&mut home, version::APPLY_MOVES);
     let result = begin(&mut home).result;
     assert!(matches!(result, Some(outcome::Result::HomeState(_))));
 }

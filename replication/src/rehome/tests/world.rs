@@ -9,10 +9,10 @@ use folkmoot_wire::proto::{
     Append, BeginMove, Command, CursorBatch, CursorChange, HomePhase, HomeState, Kind, Outcome,
     SetApplyVersion, StoredHome, command, outcome,
 };
-use folkmoot_wire::{Code, Fault, GroupId, RegionId, ShardId, entry};
+use folkmoot_wire::{Code, Fault, GroupId, RegionId, ShardId, entry, version};
 use prost::Message;
 
-use crate::apply::{At as Position, HomeRecord, MOVES_FROM, ShardApply, ShardConfig, home_records};
+use crate::apply::{At as Position, HomeRecord, ShardApply, ShardConfig, home_records};
 use crate::rehome::{At, Next, Rehoming, leftover};
 use crate::testing::{
     CLUSTER, Got, START_MS, append, at, command, config, digest, dump, got, group, head, open_body,
@@ -87,7 +87,7 @@ impl World {
         };
         for n in 1..=3 {
             let version = SetApplyVersion {
-                version: MOVES_FROM,
+                version: version::APPLY_MOVES,
             };
             let raise = Command {
                 group: Bytes::new(),

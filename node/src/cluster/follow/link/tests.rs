@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use folkmoot_storage::{MemStore, keys};
+use folkmoot_replication::placement::Shard;
+use folkmoot_storage::MemStore;
 use folkmoot_transport::{FrameRecv, FrameSend, FramedStream, Result, TransportError};
-use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowRequest, GroupPush, Head};
+use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowRequest, GroupPush, Head, ShardRecord};
 use folkmoot_wire::{GroupId, RegionId, ShardId, Slot, limits};
 use prost::Message;
 use tokio::sync::mpsc;
@@ -69,9 +70,14 @@ fn joined() -> (Arc<Feeds>, Link) {
     ));
     for (n, shard) in SHARDS.into_iter().enumerate() {
         let slot = Slot(n as u16);
-        feeds
-            .start(shard, 0, keys::slots::range(RegionId(1), slot, slot))
-            .expect("starts");
+        let record = ShardRecord {
+            id: shard.0,
+            region: 1,
+            slot_from: u32::from(slot.0),
+            slot_to: u32::from(slot.0),
+            ..ShardRecord::default()
+        };
+        feeds.start(&Shard::from(&record), 0).expect("starts");
     }
     let (here, there) = pair();
     let there = packed(there).expect("packs");

@@ -1,0 +1,99 @@
+//! Groups that this node's sessions follow and that went to another shard: they
+//! are followed there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use folkmoot_wire::proto::{GroupPush, Moved};
+use folkmoot_wire::{Code, GroupId, ShardId};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::backend::NodeBackend;
+use super::follow::Followers;
+use super::view::ClusterView;
+
+/// Those that could not be followed are tried again after this time.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What is to be followed elsewhere.
+pub struct Again {
+    view: Arc<ClusterView>,
+    followers: Arc<Followers>,
+    /// Of those that sessions want, which bounds it.
+    due: Mutex<BTreeSet<GroupId>>,
+    work: Notify,
+}
+
+impl Again {
+    /// Nothing yet.
+    pub fn new(view: Arc<ClusterView>, followers: Arc<Followers>) -> Self {
+        Self {
+            view,
+            followers,
+            due: Mutex::default(),
+            work: Notify::new(),
+        }
+    }
+
+    /// Takes what a shard's feed says, and gives what is for sessions.
+    #[must_use]
+    pub fn heed(&self, shard: ShardId, pushes: &[GroupPush]) -> Option<Vec<GroupPush>> {
+        if pushes.iter().all(|push| push.moved.is_none()) {
+            return None;
+        }
+        for push in pushes {
+            if let (Some(moved), Ok(group)) = (push.moved, GroupId::from_slice(&push.group)) {
+                let to = Moved {
+                    shard: moved.shard,
+                    epoch: moved.epoch,
+                };
+                let _ask_again = self.view.moved(&group, shard, to);
+                if self.followers.wanted_of(&group).is_some() {
+                    self.due.lock().insert(group);
+                    self.work.notify_one();
+                }
+            }
+        }
+        let others = pushes.iter().filter(|push| push.moved.is_none());
+        Some(others.cloned().collect())
+    }
+
+    /// Works until the node stops.
+    pub async fn run(self: Arc<Self>, backend: Arc<NodeBackend>, stop: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = self.work(&backend) => {}
+        }
+    }
+
+    async fn work(&self, backend: &NodeBackend) {
+        loop {
+            let waiting = !self.due.lock().is_empty();
+            let notified = self.work.notified();
+            match waiting {
+                true => drop(timeout(AGAIN, notified).await),
+                false => notified.await,
+            }
+            let due: Vec<GroupId> = self.due.lock().iter().copied().collect();
+            for group in due {
+                match backend.want_again(group).await {
+                    Err(fault) if fault.code.temporary() => {
+                        tracing::debug!(%group, %fault, "a group that moved is followed later");
+                    }
+                    Err(fault) if fault.code != Code::NotFound => {
+                        tracing::warn!(%group, %fault, "a group that moved is not followed");
+                        self.due.lock().remove(&group);
+                    }
+                    _ => {
+                        self.due.lock().remove(&group);
+                    }
+                }
+            }
+        }
+    }
+}

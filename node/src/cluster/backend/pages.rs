@@ -1,0 +1,103 @@
+//! Pages of rows and of entries, from the copy here or from the home.
+
+use bytes::Bytes;
+use folkmoot_replication::placement::Shard;
+use folkmoot_wire::proto::{FetchLog, FetchRows, LogSlice, Row, node_reply, node_request};
+use folkmoot_wire::row::RowKind;
+use folkmoot_wire::{Code, Fault, GroupId};
+
+use super::NodeBackend;
+use crate::backend::LogRange;
+
+/// Which rows of a group.
+pub(super) struct RowsWanted {
+    /// `None`: of every kind.
+    pub kind: Option<RowKind>,
+    /// Behind this row key; empty: from the first.
+    pub after: Bytes,
+    pub limit: u32,
+}
+
+impl NodeBackend {
+    pub(super) async fn rows_of(
+        &self,
+        shard: &Shard,
+        group: &GroupId,
+        wanted: &RowsWanted,
+    ) -> Result<(Vec<Row>, Bytes), Fault> {
+        let prefix: Vec<u8> = wanted.kind.map(|kind| kind as u8).into_iter().collect();
+        // Kinds are stored in order, so a kind's rows begin behind its byte.
+        let after_key = if wanted.after.is_empty() {
+            Bytes::from(prefix.clone())
+        } else {
+            wanted.after.clone()
+        };
+        let request = node_request::Request::FetchRows(FetchRows {
+            group: group.to_bytes(),
+            after_key,
+            limit: wanted.limit,
+            shard: shard.id.0,
+            ..FetchRows::default()
+        });
+        let copies = &self.copies;
+        let page = match copies.from_home(shard, group, request).await? {
+            None => {
+                return copies.here(shard, group, |place| {
+                    let (after, limit) = (&wanted.after, wanted.limit);
+                    copies.reads.rows(place, &prefix, after, limit)
+                });
+            }
+            Some(node_reply::Reply::Rows(page)) => page,
+            Some(_) => return Err(Code::Internal.into()),
+        };
+        let count = page.rows.len();
+        let of_kind = page.rows.into_iter();
+        let rows: Vec<Row> = of_kind.filter(|row| row.key.starts_with(&prefix)).collect();
+        let next = if rows.len() == count {
+            page.next
+        } else {
+            Bytes::new()
+        };
+        Ok((rows, next))
+    }
+
+    pub(super) async fn log_of(
+        &self,
+        shard: &Shard,
+        group: &GroupId,
+        range: LogRange,
+    ) -> Result<LogSlice, Fault> {
+        let request = node_request::Request::FetchLog(FetchLog {
+            group: group.to_bytes(),
+            after: range.after,
+            before: range.before,
+            limit: range.limit,
+            max_bytes: range.max_bytes as u32,
+            backward: range.backward,
+            reader: range.reader.map_or_else(Bytes::new, |user| user.to_bytes()),
+            shard: shard.id.0,
+        });
+        let copies = &self.copies;
+        let answer = match copies.from_home(shard, group, request.clone()).await? {
+            None => match copies.here(shard, group, |place| copies.reads.log(place, range)) {
+                // What this node's disk lost, others have.
+                Err(fault) if fault.code == Code::NotHere => {
+                    copies.ask(shard, group, request).await.map_err(|other| {
+                        // Where it went is news; that nobody answers is not.
+                        if other.code == Code::Moved {
+                            other
+                        } else {
+                            fault
+                        }
+                    })?
+                }
+                here => return here,
+            },
+            Some(answer) => answer,
+        };
+        match answer {
+            node_reply::Reply::Log(slice) => Ok(slice),
+            _ => Err(Code::Internal.into()),
+        }
+    }
+}

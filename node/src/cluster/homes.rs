@@ -1,0 +1,80 @@
+//! Where groups are at home, as far as this node has heard. A group is at home
+//! in the shard it was born in unless a shard that was asked said where it
+//! went; what is kept here spares that question, and being forgotten, or being
+//! old, only costs it again.
+
+use std::collections::BTreeMap;
+
+use folkmoot_replication::placement::{Placement, Shard};
+use folkmoot_storage::Place;
+use folkmoot_wire::proto::Moved;
+use folkmoot_wire::{Code, Fault, GroupId, ShardId};
+use parking_lot::RwLock;
+
+use super::view::ClusterView;
+
+/// Groups kept. Full: all are forgotten and asked for again.
+const KEPT: usize = 200_000;
+
+/// What was heard.
+#[derive(Default)]
+pub struct Homes(RwLock<BTreeMap<GroupId, Moved>>);
+
+impl Homes {
+    /// A shard that was asked for the group said where it went, or (shard 0)
+    /// that it does not know.
+    fn learn(&self, group: GroupId, asked: ShardId, moved: Moved) {
+        let mut kept = self.0.write();
+        let known = kept.get(&group).copied();
+        let known = known.filter(|known| known.shard != asked.0);
+        match known {
+            // Later epochs win, wherever they are heard of.
+            Some(known) if known.epoch >= moved.epoch => {}
+            _ if moved.shard == 0 => {
+                kept.remove(&group);
+            }
+            _ => {
+                if kept.len() >= KEPT {
+                    kept.clear();
+                }
+                kept.insert(group, moved);
+            }
+        }
+    }
+
+    fn shard<'a>(&self, group: &GroupId, placement: &'a Placement) -> Option<&'a Shard> {
+        let known = self.0.read().get(group).map(|moved| ShardId(moved.shard));
+        let known = known.and_then(|shard| placement.shard(shard));
+        known.or_else(|| placement.shard_of(group))
+    }
+}
+
+impl ClusterView {
+    /// The shard that a group is at home in, as far as this node has heard.
+    #[must_use]
+    pub fn home_of(&self, group: &GroupId) -> Option<Shard> {
+        self.homes.shard(group, &self.placement()).cloned()
+    }
+
+    /// Where the shards of its home's region keep a group.
+    #[must_use]
+    pub fn place_of(&self, group: &GroupId) -> Place {
+        let placement = self.placement();
+        let home = self.homes.shard(group, &placement);
+        match home {
+            Some(home) => home.place(*group),
+            None => Place::of_birth(*group),
+        }
+    }
+
+    /// A shard that was asked for the group is not its home. Gives what whoever
+    /// asked is told: to ask again.
+    pub fn moved(&self, group: &GroupId, asked: ShardId, moved: Moved) -> Fault {
+        tracing::debug!(%group, asked = asked.0, shard = moved.shard, epoch = moved.epoch, "the group is at home elsewhere");
+        self.homes.learn(*group, asked, moved);
+        Code::Moved.into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

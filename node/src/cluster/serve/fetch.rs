@@ -1,0 +1,58 @@
+//! What other nodes read here, of one shard's copy of a group.
+
+use bytes::Bytes;
+use folkmoot_replication::apply::home_record;
+use folkmoot_replication::placement::Shard;
+use folkmoot_wire::proto::{FetchHead, GroupHead, HomeState, Moved, node_reply};
+use folkmoot_wire::{Code, Fault, GroupId, ShardId};
+
+use super::Serve;
+use crate::cluster::read::storage;
+
+type Reply = Result<node_reply::Reply, Fault>;
+
+impl Serve {
+    /// As which shard this node is asked, and for which group.
+    pub(super) fn asked(&self, shard: u32, group: &Bytes) -> Result<(Shard, GroupId), Fault> {
+        let group = GroupId::from_slice(group)
+            .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
+        let placement = self.view.placement();
+        let shard = match shard {
+            0 => placement.shard_of(&group),
+            shard => placement.shard(ShardId(shard)),
+        };
+        let unknown = || Fault::new(Code::Unavailable, "this node does not know that shard yet");
+        Ok((shard.ok_or_else(unknown)?.clone(), group))
+    }
+
+    /// The reply, unless the group is not at home in the shard. Looked up after
+    /// the reading: what was read then is the home's.
+    pub(super) fn at_home(&self, shard: &Shard, group: &GroupId, reply: Reply) -> Reply {
+        match self.moved(shard, group)? {
+            Some(moved) => Ok(node_reply::Reply::Moved(moved)),
+            None => reply,
+        }
+    }
+
+    fn moved(&self, shard: &Shard, group: &GroupId) -> Result<Option<Moved>, Fault> {
+        let votes = self.voters.get(shard.id).is_some();
+        self.reads.moved(shard, group, votes)
+    }
+
+    pub(super) fn head(&self, fetch: &FetchHead) -> Reply {
+        let (shard, group) = self.asked(fetch.shard, &fetch.group)?;
+        let head = self.reads.head(&shard.place(group))?;
+        let home = home_record(&*self.reads.store, shard.id, &group).map_err(storage)?;
+        let home = home.unwrap_or_default();
+        let reply = node_reply::Reply::Head(GroupHead {
+            group: fetch.group.clone(),
+            home: Some(HomeState {
+                epoch: home.epoch,
+                phase: home.phase,
+                held: head.as_ref().map_or(0, |head| head.seq),
+            }),
+            head,
+        });
+        self.at_home(&shard, &group, Ok(reply))
+    }
+}
