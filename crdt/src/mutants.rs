@@ -76,6 +76,7 @@ mod on {
         VoteOnDisk = "vote on disk before it counts";
         EpochCheck = "epoch check of an append";
         Dedup = "dedup at apply";
+        MoveFence = "fence before a group moves";
         DriftBound = "drift bound at the sequencer";
         ClockBound = "bound of stamps on disk";
         BanAtApply = "ban check at apply";

@@ -1,15 +1,15 @@
 //! Reading a group's log, head and rows. Every error names the group, and the
 //! entry or row.
 
-use folkmoot_wire::GroupId;
 use folkmoot_wire::proto::{Head, Row, SealedEntry};
 use folkmoot_wire::row::{RowKey, RowKind};
+use folkmoot_wire::{GroupId, RegionId};
 
 use bytes::Bytes;
 
 use crate::store::Pair;
 use crate::value::decode_value;
-use crate::{Direction, Place, Read, StoreError, Table, keys};
+use crate::{Direction, Place, Read, Seat, StoreError, Table, keys};
 
 /// Entries taken from the store at once: bounds what is read beyond
 /// `max_bytes`.
@@ -153,6 +153,37 @@ pub fn read_heads(
         Ok((place, head))
     };
     pairs.into_iter().map(head).collect()
+}
+
+/// Every copy of a group that a node holds, whichever shards keep it.
+///
+/// # Errors
+/// When the store fails or a head cannot be read.
+pub fn copies_of(
+    read: &(impl Read + ?Sized),
+    group: &GroupId,
+) -> Result<Vec<(Place, Head)>, StoreError> {
+    let mut found = Vec::new();
+    let mut from = Bytes::new();
+    // Keys begin with the region of the shard.
+    while let Some((key, _)) = read
+        .scan(Table::Heads, &from, keys::TABLE_END, 1, Direction::Forward)?
+        .pop()
+    {
+        let Some(&[a, b]) = key.first_chunk::<2>() else {
+            break;
+        };
+        let region = RegionId(u16::from_be_bytes([a, b]));
+        if let Some(head) = read_head(&Seat::new(read, region), group)? {
+            let group = *group;
+            found.push((Place { region, group }, head));
+        }
+        match region.0.checked_add(1) {
+            Some(next) => from = Bytes::copy_from_slice(&next.to_be_bytes()),
+            None => break,
+        }
+    }
+    Ok(found)
 }
 
 /// Groups with their heads in `[from, to)`: a shard's range, say

@@ -88,8 +88,8 @@ codes! {
     ClockDrift = 504, "clock_drift", true, "a clock is further off than the bound: check time synchronisation";
     Deadline = 505, "deadline", true, "no answer within the deadline; whether it was done is not known: retry with the same client_msg_id";
     NotHere = 506, "not_here", true, "this node does not hold that part of the log";
-    Moved = 508, "moved", true, "the group is at home in another region now: ask again";
     StorageFailed = 507, "storage_failed", false, "this node's disk failed; the node is stopping";
+    Moved = 508, "moved", true, "the group is at home in another region now: ask again";
     // 6xx: joining a cluster
     JoinRefused = 600, "join_refused", false, "this cluster does not take new nodes; one made by `init` does";
     JoinTokenUnknown = 601, "join_token_unknown", false, "no such join token: create one with `folkmoot token create`";

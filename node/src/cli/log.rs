@@ -102,11 +102,15 @@ pub fn read_offline(
     mut after: u64,
     each: &mut dyn FnMut(EntryLine) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let head = log::read_head(store, group)?
+    let copies = log::copies_of(store, group)?.into_iter();
+    // One that is left from before a move is behind.
+    let (place, head) = copies
+        .max_by_key(|(_, head)| head.seq)
         .with_context(|| format!("the folder holds nothing of {group}"))?;
+    let seat = place.seat(store);
     while after < head.seq {
         let page = log::read_entries(
-            store,
+            &seat,
             group,
             after,
             head.seq + 1,

@@ -14,7 +14,7 @@ use folkmoot_wire::id::Class;
 use folkmoot_wire::proto::{
     Epoch, GroupMoved, GroupPush, HomePhase, HomeState, Outcome, StoredHome, command, outcome,
 };
-use folkmoot_wire::{Code, Fault, GroupId, ShardId, version};
+use folkmoot_wire::{Code, Fault, GroupId, ShardId, safeguard, version};
 
 use super::records::{away, moved};
 use super::{Answer, ApplyError, ShardApply, Step, refuse};
@@ -84,7 +84,7 @@ impl ShardApply {
             return Ok(None);
         }
         let home = self.home(group)?;
-        if home.phase() == HomePhase::Fenced {
+        if safeguard!(MoveFence, home.phase() == HomePhase::Fenced) {
             let fault = Fault::new(
                 Code::Unavailable,
                 "the group is about to be at home in another region",

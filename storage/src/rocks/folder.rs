@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use crate::StoreError;
 
-/// The store format that this build writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// The store format that this build writes. It reads all before it:
+/// 1: until groups could move; 2: shards may keep guests ([`crate::keys::guests`]).
+pub const FORMAT_VERSION: u32 = 2;
 
 const FORMAT: &str = "FORMAT";
 const FORMAT_NEW: &str = "FORMAT.new";
@@ -31,16 +32,10 @@ impl Folder {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(path)
             .map_err(|e| StoreError::io(format!("create the folder {}", path.display()), &e))?;
-        let fresh = match read_format(path)? {
-            Some(text) => {
-                check_format(path, &text)?;
-                false
-            }
-            None => {
-                check_empty(path)?;
-                true
-            }
-        };
+        match read_format(path)? {
+            Some(text) => drop(check_format(path, &text)?),
+            None => check_empty(path)?,
+        }
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -49,13 +44,14 @@ impl Folder {
             .map_err(|e| StoreError::io(format!("open {}", path.join(LOCK).display()), &e))?;
         locked(path, file.try_lock())?;
         // Between the look and the lock another process may have made it a
-        // store; then its format stands.
-        if fresh {
-            match read_format(path)? {
-                Some(text) => check_format(path, &text)?,
-                None => write_format(path)
-                    .map_err(|e| StoreError::io(format!("write in {}", path.display()), &e))?,
-            }
+        // store; then its format stands, unless it is an older one.
+        let version = match read_format(path)? {
+            Some(text) => check_format(path, &text)?,
+            None => 0,
+        };
+        if version < FORMAT_VERSION {
+            write_format(path)
+                .map_err(|e| StoreError::io(format!("write in {}", path.display()), &e))?;
         }
         Ok(Self {
             path: path.to_owned(),
@@ -131,7 +127,8 @@ fn read_format(path: &Path) -> Result<Option<String>, StoreError> {
     }
 }
 
-fn check_format(path: &Path, text: &str) -> Result<(), StoreError> {
+/// The version of a format that this build reads.
+fn check_format(path: &Path, text: &str) -> Result<u32, StoreError> {
     let Some(version) = text.trim_end().strip_prefix(MAGIC) else {
         return Err(StoreError::Foreign {
             path: path.to_owned(),
@@ -139,7 +136,7 @@ fn check_format(path: &Path, text: &str) -> Result<(), StoreError> {
         });
     };
     match version.parse::<u32>() {
-        Ok(FORMAT_VERSION) => Ok(()),
+        Ok(version @ 1..=FORMAT_VERSION) => Ok(version),
         Ok(0) | Err(_) => Err(StoreError::Corrupt {
             detail: format!("{} says {text:?}", path.join(FORMAT).display()),
         }),

@@ -52,6 +52,8 @@ pub enum Fault {
     /// Everything is moved off a machine's node, unless something would be
     /// lost by it, and then it may have its share again.
     Drain { machine: usize },
+    /// A group's home moves to another region. Groups by their numbers.
+    Rehome { group: usize, to: usize },
 }
 
 impl Fault {
@@ -82,6 +84,7 @@ impl Fault {
             },
             Self::Join { .. } => "a node joins",
             Self::Drain { .. } => "a node is drained",
+            Self::Rehome { .. } => "a group is moved",
         }
     }
 }
@@ -116,6 +119,7 @@ impl fmt::Display for Fault {
             Self::Step { machine, by_ms } => write!(f, "machine {machine} steps {by_ms} ms"),
             Self::Join { machine } => write!(f, "machine {machine} joins"),
             Self::Drain { machine } => write!(f, "machine {machine} is drained"),
+            Self::Rehome { group, to } => write!(f, "group {group} is moved to region {to}"),
         }
     }
 }

@@ -6,7 +6,8 @@ use std::fmt;
 use bytes::Bytes;
 use folkmoot_client::GroupId;
 use folkmoot_replication::placement::Placement;
-use folkmoot_storage::{Read, Table, keys, log, value};
+use folkmoot_storage::keys::guests;
+use folkmoot_storage::{Place, Read, Table, keys, log, value};
 use folkmoot_wire::NodeId;
 use folkmoot_wire::proto::{Head, SealedEntry};
 
@@ -48,16 +49,19 @@ impl Lie {
         seed: u64,
     ) -> Option<Self> {
         let mut draw = Draw::of(seed, "lie");
-        let mut copies: Vec<(GroupId, Head)> = Vec::new();
+        let mut copies: Vec<(Place, Head)> = Vec::new();
         for shard in placement.shards().filter(|s| !s.replicas.contains(&id)) {
             let copied = quiet::held(disk, shard).into_iter();
+            let copied = copied.map(|(group, head)| (shard.place(group), head));
             copies.extend(copied.filter(|(_, head)| head.seq > 0));
         }
-        let (group, head) = draw.pick(&copies)?.clone();
+        let (place, head) = draw.pick(&copies)?.clone();
+        let (group, seat) = (place.group, place.seat(disk));
+        let at = |key: Bytes| Bytes::from(guests::seated(place.region, &key).into_owned());
         let seq = 1 + draw.below(head.seq as usize) as u64;
-        let sealed = log::read_entry(disk, &group, seq).ok()??;
+        let sealed = log::read_entry(&seat, &group, seq).ok()??;
         let of_entry = |what, sealed: &SealedEntry| {
-            let key = keys::log::key(&group, seq);
+            let key = at(keys::log::key(&group, seq));
             (what, Table::Log, key, value::encode_value(sealed))
         };
         let (what, table, key, false_value) = match draw.below(5) {
@@ -67,7 +71,7 @@ impl Lie {
             3 => of_entry("a body", &changed(&mut draw, sealed, |s| &mut s.body)?),
             _ => {
                 let head = changed(&mut draw, head, |head| &mut head.chain)?;
-                let key = keys::heads::key(&group);
+                let key = at(keys::heads::key(&group));
                 ("a head", Table::Heads, key, value::encode_value(&head))
             }
         };

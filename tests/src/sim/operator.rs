@@ -1,5 +1,5 @@
-//! What an operator does while the history runs: lets a node in, and moves
-//! everything off another. What does not work at once is tried again, as long
+//! What an operator does while the history runs: lets a node in, moves
+//! everything off another, and moves groups. What does not work at once is tried again, as long
 //! as it takes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use folkmoot_node::cluster::start::Node;
 use folkmoot_wire::proto::{DrainNode, JoinReply, MetaCommand, meta_command};
-use folkmoot_wire::{NodeId, ShardId};
+use folkmoot_wire::{Code, NodeId, ShardId};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::net::REGIONS;
 use super::oracle::Oracle;
 use super::sometimes::State;
+use super::workload::Made;
 use super::world::World;
 
 /// An answer is waited for this long.
@@ -25,17 +27,22 @@ const WITHIN: Duration = Duration::from_secs(60);
 pub struct Operator<'a> {
     oracle: &'a Oracle,
     joining: Option<(usize, JoinHandle<anyhow::Result<JoinReply>>)>,
+    groups: &'a [Made],
     /// Machines that are to be drained, or no longer.
     drains: BTreeMap<usize, bool>,
+    /// Groups, and the region they are to move to.
+    rehomes: BTreeMap<usize, usize>,
     /// Voters that shards were seen to have.
     voters: BTreeSet<(ShardId, Vec<NodeId>)>,
 }
 
 impl<'a> Operator<'a> {
     /// Nothing is to be done.
-    pub fn new(oracle: &'a Oracle) -> Self {
+    pub fn new(oracle: &'a Oracle, groups: &'a [Made]) -> Self {
         Self {
             oracle,
+            groups,
+            rehomes: BTreeMap::new(),
             joining: None,
             drains: BTreeMap::new(),
             voters: BTreeSet::new(),
@@ -60,6 +67,11 @@ impl<'a> Operator<'a> {
         self.drains.insert(machine, draining);
     }
 
+    /// Has a group moved to a region; the last word counts.
+    pub fn rehome(&mut self, group: usize, to: usize) {
+        self.rehomes.insert(group, to);
+    }
+
     /// Goes on with everything. Gives a machine that was let in and is to be
     /// started.
     ///
@@ -69,6 +81,11 @@ impl<'a> Operator<'a> {
         for (machine, draining) in std::mem::take(&mut self.drains) {
             if !self.try_drain(world, machine, draining).await {
                 self.drains.insert(machine, draining);
+            }
+        }
+        for (group, to) in std::mem::take(&mut self.rehomes) {
+            if !self.try_rehome(world, group, to).await {
+                self.rehomes.insert(group, to);
             }
         }
         self.see(world);
@@ -92,12 +109,15 @@ impl<'a> Operator<'a> {
     /// # Errors
     /// When that is so for too long.
     pub async fn rests(&self, since: Instant) -> anyhow::Result<bool> {
-        if self.joining.is_none() && self.drains.is_empty() {
+        if self.joining.is_none() && self.drains.is_empty() && self.rehomes.is_empty() {
             return Ok(true);
         }
         if since.elapsed() > WITHIN {
             let (joins, drains) = (self.joining.is_some(), &self.drains);
-            bail!("{WITHIN:?} after the faults, joining: {joins}, to drain: {drains:?}");
+            let rehomes = &self.rehomes;
+            bail!(
+                "{WITHIN:?} after the faults, joining: {joins}, to drain: {drains:?}, to move: {rehomes:?}"
+            );
         }
         sleep(Duration::from_millis(500)).await;
         Ok(false)
@@ -116,6 +136,19 @@ impl<'a> Operator<'a> {
             return true;
         }
         command(node, id, draining).await
+    }
+
+    /// Whether the move has begun, or the group is there.
+    async fn try_rehome(&self, world: &World, group: usize, to: usize) -> bool {
+        let Some((_, node)) = world.nodes().next() else {
+            return false;
+        };
+        let asked = node.rehome(self.groups[group].id, REGIONS[to]);
+        match timeout(PATIENCE, asked).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(fault)) => fault.code == Code::AlreadyExists,
+            Err(_) => false,
+        }
     }
 
     fn see(&mut self, world: &World) {

@@ -70,6 +70,8 @@ impl Shape {
     }
 }
 
+/// Groups that are made: two in each region.
+pub const GROUPS: usize = 2 * REGIONS.len();
 /// Things that each of the people does, unless a plan says otherwise.
 const STEPS: usize = 44;
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use folkmoot_client::{GroupId, UserId};
 use folkmoot_node::cluster::start::Node;
+use folkmoot_replication::apply::{HomeRecord, away_groups, home_records, moved_groups};
 use folkmoot_replication::placement::{Placement, Shard};
-use folkmoot_storage::{Direction, Read, Table, keys, log, value};
-use folkmoot_wire::proto::{Head, MemberStatus, Row, SealedEntry, StoredApplied, row};
+use folkmoot_storage::{Place, Read, Seat, Table, keys, log, value};
+use folkmoot_wire::ShardId;
+use folkmoot_wire::proto::{Head, HomePhase, MemberStatus, SealedEntry, StoredApplied, row};
 use folkmoot_wire::row::RowKey;
 use tokio::time::{Instant, sleep};
 
@@ -32,7 +34,7 @@ pub async fn reach(world: &World, people: &[Person], book: &Book) -> Result<(), 
     let mut still_since = None;
     let mut heads = BTreeMap::new();
     loop {
-        let now = home_heads(world);
+        let now: BTreeMap<_, _> = homes(world).into_iter().collect();
         let moved = now != heads;
         heads = now;
         match unsettled(world, people, book, &heads) {
@@ -59,7 +61,7 @@ fn unsettled(
     world: &World,
     people: &[Person],
     book: &Book,
-    heads: &BTreeMap<GroupId, Head>,
+    homes: &BTreeMap<GroupId, Home>,
 ) -> Option<String> {
     for person in people {
         if !person.is_settled() {
@@ -68,8 +70,9 @@ fn unsettled(
     }
     moving(world)
         .or_else(|| lied(world))
-        .or_else(|| unread(world, people, book, heads))
-        .or_else(|| behind(world, people, book, heads))
+        .or_else(|| on_the_way(world))
+        .or_else(|| unread(world, people, book, homes))
+        .or_else(|| behind(world, people, book, homes))
 }
 
 /// What a disk changed and nobody has put right.
@@ -86,21 +89,51 @@ fn moving(world: &World) -> Option<String> {
     Some(format!("shard {id} changes from {from:?} to {to:?}"))
 }
 
+/// A group that is neither here nor there, or is not forgotten where it was.
+fn on_the_way(world: &World) -> Option<String> {
+    let placement = placement(world)?;
+    placement.shards().find_map(|shard| {
+        let disk = home_disk(world, shard)?;
+        let records = home_records(disk, shard.id, None, usize::MAX).unwrap_or_default();
+        let is_at_rest = |record: &HomeRecord| match record.home.phase() {
+            HomePhase::Here => true,
+            HomePhase::Gone | HomePhase::Cancelled => !record.home.held,
+            _ => false,
+        };
+        let record = records.into_iter().find(|record| !is_at_rest(record))?;
+        let (group, home) = (record.group, record.home);
+        Some(format!("shard {} says of {group}: {home:?}", shard.id))
+    })
+}
+
+/// Groups that left the shard they were in, once each time.
+pub fn rehomed(world: &World) -> Vec<GroupId> {
+    let placement = placement(world).unwrap_or_default();
+    let mut all = Vec::new();
+    for shard in placement.shards() {
+        if let Some(disk) = home_disk(world, shard) {
+            let moved = moved_groups(disk, shard.id).unwrap_or_default();
+            all.extend(moved.into_keys());
+        }
+    }
+    all
+}
+
 /// What somebody has not read.
 fn unread(
     world: &World,
     people: &[Person],
     book: &Book,
-    heads: &BTreeMap<GroupId, Head>,
+    homes: &BTreeMap<GroupId, Home>,
 ) -> Option<String> {
     let pages = book.pages();
     for person in people {
         let user = pages.users.get(&person.id).copied();
         let groups = person.groups.iter();
-        for group in groups.filter(|group| is_member(world, user, group)) {
+        for group in groups.filter(|group| is_member(world, user, group, homes)) {
             let last = pages.readings.get(&(person.id, *group));
             let last = last.map_or(0, |reading| reading.last);
-            let head = heads.get(group).map_or(0, |head| head.seq);
+            let head = homes.get(group).map_or(0, |home| home.head.seq);
             if last != head {
                 let edge = pages.edges.get(&person.id);
                 return Some(format!(
@@ -118,15 +151,17 @@ fn behind(
     world: &World,
     people: &[Person],
     book: &Book,
-    heads: &BTreeMap<GroupId, Head>,
+    homes: &BTreeMap<GroupId, Home>,
 ) -> Option<String> {
     for (machine, node) in world.nodes() {
-        for (group, head) in heads {
-            let here = match log::read_head(&*machine.disk, group) {
+        for (group, home) in homes {
+            let (head, seat) = (&home.head, home.place.seat(&*machine.disk));
+            let here = match log::read_head(&seat, group) {
                 Ok(here) => here,
                 Err(error) => return Some(error.to_string()),
             };
-            if must_hold(world, machine, node, group, people, book) && here.as_ref() != Some(head) {
+            let must = must_hold(world, (machine, node), group, people, book, homes);
+            if must && here.as_ref() != Some(head) {
                 let at = here.map(|head| (head.seq, head.version));
                 return Some(format!(
                     "machine {} has {group} at {at:?}, its home at {:?}",
@@ -143,62 +178,72 @@ fn behind(
 /// has a client that looks at it.
 fn must_hold(
     world: &World,
-    machine: &Machine,
-    node: &Node,
+    (machine, node): (&Machine, &Node),
     group: &GroupId,
     people: &[Person],
     book: &Book,
+    homes: &BTreeMap<GroupId, Home>,
 ) -> bool {
     let follows_all = world.follows_all();
-    let votes = node
-        .view
-        .placement()
-        .shard_of(group)
-        .is_some_and(|shard| shard.voters.contains(&node.peers.me()));
+    let placement = node.view.placement();
+    let shard = homes
+        .get(group)
+        .and_then(|home| placement.shard(home.shard));
+    let votes = shard.is_some_and(|shard| shard.voters.contains(&node.peers.me()));
     follows_all || votes || {
         let pages = book.pages();
         let here = |person: &&Person| pages.edges.get(&person.id) == Some(&machine.ip);
         let looks = |person: &Person| {
             let user = pages.users.get(&person.id).copied();
-            person.groups.contains(group) && is_member(world, user, group)
+            person.groups.contains(group) && is_member(world, user, group, homes)
         };
         people.iter().filter(here).any(looks)
     }
 }
 
-/// The head of every group, at the voter of its shard that applied most.
-#[must_use]
-pub fn home_heads(world: &World) -> BTreeMap<GroupId, Head> {
-    let mut heads = BTreeMap::new();
-    let Some(placement) = placement(world) else {
-        return heads;
-    };
-    for shard in placement.shards() {
-        if let Some(disk) = home_disk(world, shard) {
-            heads.extend(held(disk, shard));
-        }
-    }
-    heads
+/// A group, where it is at home.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Home {
+    pub shard: ShardId,
+    pub place: Place,
+    pub head: Head,
 }
 
-/// Groups of a shard that a disk holds.
+/// Every group's home, by the voter of its shard that applied most. One that
+/// has two is in it twice.
+#[must_use]
+pub fn homes(world: &World) -> Vec<(GroupId, Home)> {
+    let placement = placement(world).unwrap_or_default();
+    let mut homes = Vec::new();
+    for shard in placement.shards() {
+        let Some(disk) = home_disk(world, shard) else {
+            continue;
+        };
+        let away = away_groups(disk, shard.id).unwrap_or_default();
+        let held = held(disk, shard).into_iter();
+        homes.extend(
+            held.filter(|(group, _)| !away.contains(group))
+                .map(|(group, head)| {
+                    let (shard, place) = (shard.id, shard.place(group));
+                    (group, Home { shard, place, head })
+                }),
+        );
+    }
+    homes
+}
+
+/// Groups that a disk holds as a shard's.
 pub(super) fn held(disk: &dyn Read, shard: &Shard) -> Vec<(GroupId, Head)> {
     let (from, to) = keys::slots::range(shard.region, shard.slots.0, shard.slots.1);
-    let pairs = disk.scan(Table::Heads, &from, &to, usize::MAX, Direction::Forward);
-    pairs
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|(key, bytes)| {
-            let group = keys::heads::parse(&key).ok()?;
-            Some((group, value::decode_value(bytes).ok()?))
-        })
-        .collect()
+    let seat = Seat::new(disk, shard.region);
+    log::heads_in(&seat, &from, &to, usize::MAX).unwrap_or_default()
 }
 
 /// All entries of a group on a disk, in order.
 #[must_use]
-pub fn entries(disk: &dyn Read, group: &GroupId) -> Vec<(u64, SealedEntry)> {
-    log::read_entries(disk, group, 0, 0, usize::MAX, usize::MAX).unwrap_or_default()
+pub fn entries(disk: &dyn Read, place: &Place) -> Vec<(u64, SealedEntry)> {
+    let seat = place.seat(disk);
+    log::read_entries(&seat, &place.group, 0, 0, usize::MAX, usize::MAX).unwrap_or_default()
 }
 
 /// The disk of the voter of a shard that applied most.
@@ -220,16 +265,22 @@ pub fn home_disk<'a>(world: &'a World, shard: &Shard) -> Option<&'a dyn Read> {
 }
 
 /// Whether a person is a member of a group, by what its home holds.
-fn is_member(world: &World, user: Option<UserId>, group: &GroupId) -> bool {
-    let placement = placement(world);
-    let shard = placement.as_ref().and_then(|p| p.shard_of(group));
-    let Some((user, disk)) = user.zip(shard.and_then(|shard| home_disk(world, shard))) else {
+fn is_member(
+    world: &World,
+    user: Option<UserId>,
+    group: &GroupId,
+    homes: &BTreeMap<GroupId, Home>,
+) -> bool {
+    let placement = placement(world).unwrap_or_default();
+    let Some((user, home)) = user.zip(homes.get(group)) else {
         return false;
     };
-    let key = keys::rows::key(group, &RowKey::Member(user));
-    let bytes = disk.get(Table::Rows, &key).ok().flatten();
-    let row = bytes.and_then(|bytes| value::decode_value::<Row>(bytes).ok());
-    match row.and_then(|row| row.value) {
+    let shard = placement.shard(home.shard);
+    let Some(disk) = shard.and_then(|shard| home_disk(world, shard)) else {
+        return false;
+    };
+    let row = log::read_row(&home.place.seat(disk), group, &RowKey::Member(user));
+    match row.ok().flatten().and_then(|row| row.value) {
         Some(row::Value::Member(member)) => member
             .authority
             .is_some_and(|authority| authority.status() == MemberStatus::Member),

@@ -155,7 +155,7 @@ async fn live(plan: &Plan, oracle: &Oracle) -> anyhow::Result<()> {
         groups: Arc::clone(&groups),
     };
     let busy = workload::start(crowd, plan.steps, &world.weather);
-    let suffering = Suffering::new(&mut world, oracle);
+    let suffering = Suffering::new(&mut world, oracle, &groups);
     suffering.all(&plan.faults).await.context("the faults")?;
     let mut people = Vec::new();
     for person in busy {
@@ -163,6 +163,9 @@ async fn live(plan: &Plan, oracle: &Oracle) -> anyhow::Result<()> {
     }
     if let Err(what) = quiet::reach(&world, &people, &oracle.book).await {
         oracle.findings.add(what);
+    }
+    for _ in quiet::rehomed(&world) {
+        oracle.sometimes.saw(State::Rehomed);
     }
     for _ in world.lies.iter().filter(|lie| !lie.stands(&world)) {
         oracle.sometimes.saw(State::LieMended);

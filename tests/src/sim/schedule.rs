@@ -7,7 +7,7 @@ use folkmoot_storage::Crash;
 use super::draw::Draw;
 use super::faults::{DiskFault, Fault, Planned};
 use super::net::REGIONS;
-use super::plan::Shape;
+use super::plan::{self, Shape};
 
 /// Faults begin within so many milliseconds of the people.
 const BUSY: (u64, u64) = (1_000, 22_000);
@@ -88,6 +88,17 @@ pub fn draw(draw: &mut Draw, shape: &Shape) -> Vec<Planned> {
         let (machine, seed) = (draw.below(machines), draw.number());
         let (at, length) = (at(draw), draw.between(200, 4_000));
         add(at, length, Fault::Lie { machine, seed });
+    }
+    // In every other seed a group, and in some the same one again.
+    let moves = [0, 1, 0, 2][draw.below(4)];
+    let group = draw.below(plan::GROUPS);
+    for _ in 0..moves {
+        let to = draw.below(REGIONS.len());
+        add(
+            at(draw),
+            Duration::from_millis(1),
+            Fault::Rehome { group, to },
+        );
     }
     planned.sort_by_key(|planned| planned.at);
     planned

@@ -38,6 +38,8 @@ states! {
     Lied = "a disk changed what was written";
     /// ...and it was found and put right.
     LieMended = "a lie of a disk was found and mended";
+    /// A group had another home in the end than one before.
+    Rehomed = "a group got another home";
     /// A client's device lost records that need no sync.
     DeviceForgot = "a device lost what it had not synced";
     /// A term began, and things were under way.
@@ -101,6 +103,7 @@ pub const FAULTS: &[&str] = &[
     "clock step far back",
     "a node joins",
     "a node is drained",
+    "a group is moved",
 ];
 
 /// Counts, by name.

@@ -19,6 +19,7 @@ use super::oracle::Oracle;
 use super::quiet;
 use super::sometimes::State;
 use super::weather::pairs;
+use super::workload::Made;
 use super::world::World;
 
 /// What is wrong now.
@@ -38,11 +39,11 @@ pub struct Suffering<'a> {
 
 impl<'a> Suffering<'a> {
     /// Nothing is wrong yet.
-    pub fn new(world: &'a mut World, oracle: &'a Oracle) -> Self {
+    pub fn new(world: &'a mut World, oracle: &'a Oracle, groups: &'a [Made]) -> Self {
         Self {
             world,
             oracle,
-            operator: Operator::new(oracle),
+            operator: Operator::new(oracle, groups),
             now: Vec::new(),
             disks: BTreeSet::new(),
             cut: BTreeSet::new(),
@@ -162,6 +163,7 @@ impl<'a> Suffering<'a> {
             Fault::Step { machine, by_ms } => self.world.machines[machine].clock.step(by_ms),
             Fault::Join { machine } => self.operator.join(self.world, machine)?,
             Fault::Drain { machine } => self.operator.drain(machine, true),
+            Fault::Rehome { group, to } => self.operator.rehome(group, to),
             _ => self.links(),
         }
         Ok(())

@@ -5,6 +5,7 @@ mod disks;
 mod failover;
 mod leaving;
 mod log;
+mod moving;
 mod node;
 mod one_node;
 mod people;

@@ -115,6 +115,11 @@ impl Fetches {
         }
     }
 
+    /// The head that a group is to reach, if it is not there yet.
+    pub(super) fn target(&self, group: &GroupId) -> Option<&Head> {
+        self.open.get(group).map(|open| &open.target)
+    }
+
     /// Nobody wants the group any more. An answer under way is not waited for.
     /// Gives the head it was to reach.
     pub(super) fn cancel(&mut self, group: &GroupId) -> Option<Head> {

@@ -19,8 +19,9 @@ impl Follower {
     ) -> Result<(), ApplyError> {
         let told = self.moved.get(&group).map_or(0, |known| known.version);
         let known = self.known.get(&group).map_or(0, |head| head.version);
+        let due = self.fetches.target(&group).map_or(0, |head| head.version);
         let held = self.copies.head(&group)?.version;
-        if moved.version <= told.max(known).max(held) {
+        if moved.version <= told.max(known).max(due).max(held) {
             return Ok(()); // an upstream that lags behind the one before
         }
         self.fetches.cancel(&group);

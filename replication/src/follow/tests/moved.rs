@@ -78,11 +78,9 @@ fn whoever_was_away_is_told_by_whom_it_follows_next() {
         command::Op::DropGroup(DropGroup { epoch: 1 }),
     );
     let home = std::mem::replace(&mut net.home, Home::new());
-    let tails = std::mem::take(&mut net.tails);
+    let mut tails = std::mem::take(&mut net.tails);
+    tails.iter_mut().for_each(Tail::restart);
     let mut net = Net::new(home, tails);
-    for tail in 0..2 {
-        net.tails[tail].restart();
-    }
     net.quiesce();
     assert!(is_gone(&net, 0) && is_gone(&net, 1));
     net.tails[1].restart();

@@ -119,7 +119,7 @@ impl Tail {
         (self.writes, self.follower) = open(&self.store, self.all_groups);
         let heads = log::read_heads(&*self.store, None, usize::MAX).expect("heads");
         let heads = heads.into_iter().map(|(place, head)| (place.group, head));
-        self.feed = Feed::new(SHARD, self.follower.watermark(), heads, moved(&*self.store));
+        self.feed = Feed::new(SHARD, self.follower.watermark(), heads, moved(&self.store));
         self.inbox.clear();
         self.fetches.clear();
         self.published.clear();
@@ -158,7 +158,7 @@ impl Net {
         let heads = log::read_heads(&*home.store, None, usize::MAX).expect("heads");
         let heads = heads.into_iter().map(|(place, head)| (place.group, head));
         let mut net = Self {
-            feed: Feed::new(SHARD, home.index, heads, moved(&*home.store)),
+            feed: Feed::new(SHARD, home.index, heads, moved(&home.store)),
             home,
             upstreams: (0..tails.len()).collect(),
             subscriptions: vec![0; tails.len()],

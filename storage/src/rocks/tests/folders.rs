@@ -60,11 +60,11 @@ fn formats_are_told_apart() {
     let path = folder.path();
     open(path).close().unwrap();
     let format = path.join("FORMAT");
-    assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 1\n");
-    fs::write(&format, "folkmoot store 2\n").unwrap();
+    assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 2\n");
+    fs::write(&format, "folkmoot store 3\n").unwrap();
     for error in [refused(path), refused_to_read(path)] {
         assert!(
-            matches!(&error, StoreError::NewerFormat { found, supported: 1, .. } if found == "2")
+            matches!(&error, StoreError::NewerFormat { found, supported: 2, .. } if found == "3")
         );
         assert!(error.to_string().contains("a newer one"), "{error}");
     }
@@ -72,8 +72,12 @@ fn formats_are_told_apart() {
     assert!(matches!(refused(path), StoreError::Corrupt { .. }));
     fs::write(&format, "another program\n").unwrap();
     assert!(matches!(refused(path), StoreError::Foreign { .. }));
+    // An older one is read, and raised before anything is written.
     fs::write(&format, "folkmoot store 1\n").unwrap();
+    RocksStore::open_read_only(path).unwrap();
+    assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 1\n");
     open(path).close().unwrap();
+    assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 2\n");
 }
 
 #[test]

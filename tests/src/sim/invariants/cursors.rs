@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use folkmoot_storage::keys::guests;
 use folkmoot_storage::{Batch, Direction, Op, Read, Table, keys, value};
 use folkmoot_wire::proto::{CursorValue, Row, row};
 use folkmoot_wire::row::{RowKey, RowKind};
@@ -47,6 +48,7 @@ pub fn never_go_back(machine: usize, batch: &Batch, disk: &dyn Read, findings: &
 }
 
 fn cursor(key: &[u8], bytes: bytes::Bytes) -> Option<CursorValue> {
+    let (_, key) = guests::split(key);
     let (_, row_key) = keys::rows::parse(key).ok()?;
     if !matches!(row_key, RowKey::Cursor(_)) {
         return None;
@@ -61,9 +63,13 @@ pub(super) fn check(end: &End<'_>) {
     for (group, log) in &end.logs {
         for machine in &end.world.machines {
             let (from, to) = keys::rows::kind_range(group, RowKind::Cursor);
-            let rows = machine
-                .disk
-                .scan(Table::Rows, &from, &to, usize::MAX, Direction::Forward);
+            let rows = log.place.seat(&*machine.disk).scan(
+                Table::Rows,
+                &from,
+                &to,
+                usize::MAX,
+                Direction::Forward,
+            );
             for (key, bytes) in rows.unwrap_or_default() {
                 let Some(cursor) = cursor(&key, bytes) else {
                     end.findings.add(format!("{group}: a cursor row is none"));

@@ -17,18 +17,21 @@ pub mod timelines;
 use std::collections::BTreeMap;
 
 use folkmoot_client::GroupId;
+use folkmoot_storage::Place;
 use folkmoot_wire::proto::{EntryHeader, Head, SealedEntry};
 
 use super::book::{Book, MessageNo, message_of};
 use super::findings::Findings;
 use super::oracle::Oracle;
-use super::quiet;
+use super::quiet::{self, Home};
 use super::sometimes::Sometimes;
 use super::workload::Made;
 use super::world::World;
 
 /// The log of one group, as its home has it.
 pub struct Log {
+    /// Where that keeps it.
+    pub place: Place,
     pub head: Head,
     pub entries: Vec<SealedEntry>,
     pub headers: Vec<EntryHeader>,
@@ -61,12 +64,12 @@ impl<'a> End<'a> {
     pub fn new(world: &'a World, oracle: &'a Oracle, groups: &'a [Made]) -> Self {
         let mut logs = BTreeMap::new();
         let placement = quiet::placement(world).unwrap_or_default();
-        for (group, head) in quiet::home_heads(world) {
-            let shard = placement.shard_of(&group);
-            let Some(disk) = shard.and_then(|shard| quiet::home_disk(world, shard)) else {
+        for (group, Home { shard, place, head }) in quiet::homes(world) {
+            let disk = placement.shard(shard);
+            let Some(disk) = disk.and_then(|shard| quiet::home_disk(world, shard)) else {
                 continue;
             };
-            let entries: Vec<SealedEntry> = quiet::entries(disk, &group)
+            let entries: Vec<SealedEntry> = quiet::entries(disk, &place)
                 .into_iter()
                 .map(|(_, entry)| entry)
                 .collect();
@@ -75,11 +78,15 @@ impl<'a> End<'a> {
                 .map(|entry| entry.decode_header().unwrap_or_default())
                 .collect();
             let log = Log {
+                place,
                 head,
                 entries,
                 headers,
             };
-            logs.insert(group, log);
+            if logs.insert(group, log).is_some() {
+                let finding = format!("{group} is at home in two shards");
+                oracle.findings.under("sequence").add(finding);
+            }
         }
         Self {
             world,

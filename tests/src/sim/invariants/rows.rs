@@ -14,7 +14,8 @@ pub(super) fn check(end: &End<'_>) {
     let key = digest_key(&CLUSTER);
     for (group, home) in &end.logs {
         for machine in &end.world.machines {
-            let Ok(Some(head)) = log::read_head(&*machine.disk, group) else {
+            let seat = home.place.seat(&*machine.disk);
+            let Ok(Some(head)) = log::read_head(&seat, group) else {
                 continue;
             };
             // A copy that nobody looks at may lag.
@@ -25,9 +26,7 @@ pub(super) fn check(end: &End<'_>) {
                 format!("machine {} has another head of {group}", machine.index)
             });
             let (from, to) = keys::rows::group_range(group);
-            let rows = machine
-                .disk
-                .scan(Table::Rows, &from, &to, usize::MAX, Direction::Forward);
+            let rows = seat.scan(Table::Rows, &from, &to, usize::MAX, Direction::Forward);
             let mut digest = RowSetDigest::default();
             for (_, bytes) in rows.unwrap_or_default() {
                 let row: Row = value::decode_value(bytes).unwrap_or_default();

@@ -1,10 +1,12 @@
 //! One `(group, seq)` is one entry, everywhere. Seqs are dense, and the chain
 //! proves it. Epochs never go back.
 
-use folkmoot_wire::entry;
+use folkmoot_storage::Place;
+use folkmoot_wire::{RegionId, entry};
 
 use super::{End, Log};
 use crate::sim::machine::CLUSTER;
+use crate::sim::net::REGIONS;
 use crate::sim::quiet;
 
 pub(super) fn check(end: &End<'_>) {
@@ -13,7 +15,10 @@ pub(super) fn check(end: &End<'_>) {
             end.findings.add(format!("{group} at its home: {wrong}"));
         }
         for machine in &end.world.machines {
-            for (seq, entry) in quiet::entries(&*machine.disk, group) {
+            let entries = places(group)
+                .into_iter()
+                .flat_map(|place| quiet::entries(&*machine.disk, &place));
+            for (seq, entry) in entries {
                 let same = log.entries.get(seq as usize - 1) == Some(&entry);
                 end.findings.check(same, || {
                     format!(
@@ -24,6 +29,16 @@ pub(super) fn check(end: &End<'_>) {
             }
         }
     }
+}
+
+/// Wherever a node may keep a group, now or since before a move.
+fn places(group: &folkmoot_client::GroupId) -> Vec<Place> {
+    let regions = (0..=REGIONS.len() as u16).map(RegionId);
+    let place = |region| Place {
+        region,
+        group: *group,
+    };
+    regions.map(place).collect()
 }
 
 fn whole(group: &folkmoot_client::GroupId, log: &Log) -> Result<(), String> {
