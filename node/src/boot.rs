@@ -192,6 +192,9 @@ async fn open(
     joins.connect(&node);
     let replace_after = config.number("replace_after")?;
     node.keep_shape(Duration::from_secs(replace_after.into()));
+    if config.text("follow_people") == "on" {
+        node.follow_people();
+    }
     let running = Running {
         node,
         identity,

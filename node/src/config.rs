@@ -102,6 +102,11 @@ pub const KEYS: &[Key] = &[
         "seconds after which a voter that is gone is replaced, where there is a node for it",
     ),
     key(
+        "follow_people",
+        "off",
+        "`on`: groups move to where most who speak are",
+    ),
+    key(
         "issuer",
         "folkmoot",
         "issuer that clients' tokens must name",
@@ -273,6 +278,7 @@ impl Config {
         self.one_of("voters", &["1", "3"], "1 or 3")?;
         self.number("shards")?;
         self.number("replace_after")?;
+        self.one_of("follow_people", &["on", "off"], "`on` or `off`")?;
         self.sends()?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! the shards' records ([`crate::apply`]); here is only what spares work, so
 //! another leader goes on from nothing.
 
+pub mod people;
 mod rows;
 
 use bytes::Bytes;

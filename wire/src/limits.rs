@@ -226,6 +226,13 @@ pub const REHOMES_AT_ONCE: usize = 4;
 pub const REHOME_WITHIN: Duration = Duration::from_secs(3600);
 /// ...and so does one that was fenced for this long: nobody can speak in it.
 pub const REHOME_FENCED: Duration = Duration::from_secs(10);
+/// Where groups are to follow their people, a shard's leader looks this often
+/// for those whose people are elsewhere...
+pub const FOLLOW_PEOPLE_EVERY: Duration = Duration::from_secs(600);
+/// ...in what was said for so long...
+pub const FOLLOW_PEOPLE_LOOK: Duration = Duration::from_secs(24 * 3600);
+/// ...and in no more than so many entries of each.
+pub const FOLLOW_PEOPLE_ENTRIES: usize = 2_048;
 /// Slots of the user directory.
 pub const DIRECTORY_SLOTS: u32 = 256;
 /// Join tokens end after this time.

@@ -13,8 +13,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::NodeBackend;
+use super::feeds::Publish;
 use super::follow::Followers;
 use super::view::ClusterView;
+use crate::edge::Edge;
 
 /// Those that could not be followed are tried again after this time.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -39,9 +41,17 @@ impl Again {
         }
     }
 
-    /// Takes what a shard's feed says, and gives what is for sessions.
-    #[must_use]
-    pub fn heed(&self, shard: ShardId, pushes: &[GroupPush]) -> Option<Vec<GroupPush>> {
+    /// Where feeds publish to: what is for sessions goes on to an edge.
+    pub fn publish_to(self: &Arc<Self>, edge: Arc<Edge>) -> Publish {
+        let again = Arc::clone(self);
+        Box::new(move |shard, pushes| match again.heed(shard, pushes) {
+            Some(others) => edge.publish(&others),
+            None => edge.publish(pushes),
+        })
+    }
+
+    /// Takes out what is not for sessions, if there is such.
+    fn heed(&self, shard: ShardId, pushes: &[GroupPush]) -> Option<Vec<GroupPush>> {
         if pushes.iter().all(|push| push.moved.is_none()) {
             return None;
         }

@@ -2,6 +2,7 @@
 //! asks for, proposes what it says, and gives up what takes too long.
 
 mod begin;
+mod people;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

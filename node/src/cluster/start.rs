@@ -150,13 +150,7 @@ impl Node {
         );
         let sink = Arc::clone(&edge);
         let again = Arc::new(Again::new(Arc::clone(&view), Arc::clone(&followers)));
-        let moves = Arc::clone(&again);
-        publisher.set(Box::new(move |shard, pushes| {
-            match moves.heed(shard, pushes) {
-                Some(others) => sink.publish(&others),
-                None => sink.publish(pushes),
-            }
-        }));
+        publisher.set(again.publish_to(sink));
         let sink = Arc::clone(&edge);
         keeper.show_to(Box::new(move |group, entries, settled| {
             sink.tentative(group, entries, settled);
