@@ -101,11 +101,7 @@ pub const KEYS: &[Key] = &[
         "300",
         "seconds after which a voter that is gone is replaced, where there is a node for it",
     ),
-    key(
-        "follow_people",
-        "off",
-        "`on`: groups move to where most who speak are",
-    ),
+    key("follow_people", "off", "`on`: groups go to their people"),
     key(
         "issuer",
         "folkmoot",

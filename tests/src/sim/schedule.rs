@@ -89,6 +89,9 @@ pub fn draw(draw: &mut Draw, shape: &Shape) -> Vec<Planned> {
         let (at, length) = (at(draw), draw.between(200, 4_000));
         add(at, length, Fault::Lie { machine, seed });
     }
+    for one in alone(draw, shape) {
+        add(one.at, one.length, one.fault);
+    }
     // In every other seed a group, and in some the same one again.
     let moves = [0, 1, 0, 2][draw.below(4)];
     let group = draw.below(plan::GROUPS);
@@ -102,6 +105,35 @@ pub fn draw(draw: &mut Draw, shape: &Shape) -> Vec<Planned> {
     }
     planned.sort_by_key(|planned| planned.at);
     planned
+}
+
+/// A region's only node starts while it reaches nobody, and its clock is ahead:
+/// it has to go by that, and stamps what its people say beyond the drift bound.
+fn alone(draw: &mut Draw, shape: &Shape) -> Vec<Planned> {
+    let region = draw.below(REGIONS.len());
+    let (begin, by_ms) = (at(draw), 1_000 + draw.below(4_000) as i64);
+    let length = draw.between(4_000, 8_000);
+    if shape.nodes[region] != 1 || draw.one_in(2) {
+        return Vec::new();
+    }
+    let machine = shape.nodes.iter().take(region).sum();
+    let cut = |other: usize| Fault::Cut {
+        from: region,
+        to: (region + other) % REGIONS.len(),
+    };
+    let step = Fault::Step { machine, by_ms };
+    let crash = Fault::Crash {
+        machine,
+        crash: Crash::LoseUnsynced,
+    };
+    let soon = begin + Duration::from_millis(300);
+    let planned = |at: Duration, length: Duration, fault: Fault| Planned { at, length, fault };
+    vec![
+        planned(begin, length, cut(1)),
+        planned(begin, length, cut(2)),
+        planned(begin, length * 2, step),
+        planned(soon, Duration::from_millis(500), crash),
+    ]
 }
 
 fn at(draw: &mut Draw) -> Duration {
