@@ -32,5 +32,6 @@ pub mod standing;
 pub mod start;
 mod status;
 pub mod tentatives;
+pub mod via;
 mod view;
 pub mod witness;
