@@ -12,10 +12,11 @@ use super::plan::Shape;
 /// Faults begin within so many milliseconds of the people.
 const BUSY: (u64, u64) = (1_000, 22_000);
 
-/// Three crashes, two cuts, and one of each other kind or two; at any time,
+/// Three crashes, two cuts, a region cut off every other time, and one of each other kind or two; at any time,
 /// over each other as they come. In order of time, and all is over in the end.
 #[must_use]
-pub fn draw(draw: &mut Draw, shape: &Shape) -> Vec<Planned> {
+pub fn draw(seed: u64, shape: &Shape) -> Vec<Planned> {
+    let draw = &mut Draw::of(seed, "faults");
     let machines = shape.nodes.iter().sum();
     let mut planned = Vec::new();
     let mut add = |at: Duration, length: Duration, fault: Fault| {
@@ -89,8 +90,17 @@ pub fn draw(draw: &mut Draw, shape: &Shape) -> Vec<Planned> {
         let (at, length) = (at(draw), draw.between(200, 4_000));
         add(at, length, Fault::Lie { machine, seed });
     }
+    planned.extend(cut_off(&mut Draw::of(seed, "a region cut off")));
     planned.sort_by_key(|planned| planned.at);
     planned
+}
+
+/// A cut between two regions is gone round through the third; this one is not.
+fn cut_off(draw: &mut Draw) -> Option<Planned> {
+    let region = draw.below(REGIONS.len());
+    let (at, length) = (at(draw), draw.between(3_000, 15_000));
+    let fault = Fault::CutOff { region };
+    draw.one_in(2).then_some(Planned { at, length, fault })
 }
 
 fn at(draw: &mut Draw) -> Duration {

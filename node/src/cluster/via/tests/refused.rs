@@ -19,7 +19,7 @@ async fn asked(from: &Node, at: u32, frames: &[What]) -> (u32, Option<Code>) {
     let connection = from.peers.ways().direct.get(NodeId(at)).await;
     let mut stream = connection.expect("dialled").open().await.expect("opened");
     for what in frames {
-        let frame = open(what.clone());
+        let frame = open(*what);
         stream.tx.send(frame).await.expect("sent");
     }
     let mut answers = Vec::new();
