@@ -112,6 +112,7 @@ impl Tunnels {
         }
         self.known(from)?;
         self.known(to)?;
+        self.three_regions([from, self.me, to])?;
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| Fault::new(Code::Busy, "no more streams are passed on now"))?;
@@ -147,7 +148,23 @@ impl Tunnels {
             return Err(Fault::new(Code::Invalid, why));
         }
         self.known(by)?;
-        self.known(from)
+        self.known(from)?;
+        self.three_regions([from, by, self.me])
+    }
+
+    /// The ends and the node between stand in three regions: so nobody speaks
+    /// for a neighbour of its own, nor of the other end, with which that votes.
+    fn three_regions(&self, nodes: [NodeId; 3]) -> Result<(), Fault> {
+        let placement = self.view.placement();
+        let [from, by, to] = nodes.map(|node| placement.region_of_node(node));
+        if from != by && by != to && from != to {
+            return Ok(());
+        }
+        let [from, by, to] = nodes;
+        Err(Fault::new(
+            Code::Invalid,
+            format!("nodes {from}, {by} and {to} do not stand in three regions"),
+        ))
     }
 
     /// A node of the cluster that has not left it.

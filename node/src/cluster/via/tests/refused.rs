@@ -130,3 +130,17 @@ async fn who_is_passed_on_and_who_does_it_are_nodes_of_the_cluster() {
     let refused = (Y, Some(Code::Forbidden));
     assert_eq!(asked(net.node(W), Y, &[via(X)]).await, refused);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_speaks_for_a_neighbour() {
+    let net = Net::of(&[W, Y, Z, X]);
+    let (w, y) = (net.node(W), net.node(Y));
+    // For its own, for the other end's, and from a region into the same.
+    let vouched = asked(y, X, &[tunnel(Z)]).await;
+    assert_eq!(vouched, (X, Some(Code::Invalid)));
+    let vouched = asked(w, Y, &[tunnel(Z)]).await;
+    assert_eq!(vouched, (Y, Some(Code::Invalid)));
+    assert_eq!(asked(y, W, &[via(Z)]).await, (W, Some(Code::Invalid)));
+    assert_eq!(asked(w, Y, &[via(Z)]).await, (Y, Some(Code::Invalid)));
+    assert_eq!(asked(w, Y, &[via(X)]).await, (X, None));
+}
