@@ -30,6 +30,9 @@ const GOSSIP_REFUSED: &str = "folkmoot_gossip_refused_total";
 const CLOCK_OFF: &str = "folkmoot_clock_off_seconds";
 const TENTATIVE: &str = "folkmoot_tentative_messages";
 const TENTATIVE_DONE: &str = "folkmoot_tentative_messages_total";
+const TUNNELS: &str = "folkmoot_tunnels";
+const TUNNEL_STREAMS: &str = "folkmoot_tunnel_streams_total";
+const TUNNEL_BYTES: &str = "folkmoot_tunnel_bytes_total";
 const STORE_BYTES: &str = "folkmoot_store_bytes";
 
 /// Says what each metric means.
@@ -106,6 +109,12 @@ pub fn describe() {
         TENTATIVE_DONE,
         "such messages accepted here, and committed or refused by the home in the end"
     );
+    describe_gauge!(
+        TUNNELS,
+        "by role: nodes that this one reaches through a third region, streams of others that it passes on, and streams that were passed on to it"
+    );
+    describe_counter!(TUNNEL_STREAMS, "streams of others passed on");
+    describe_counter!(TUNNEL_BYTES, "bytes of their frames, both ways");
     describe_gauge!(STORE_BYTES, "bytes of the store on disk, about");
 }
 
@@ -139,6 +148,7 @@ pub fn observe(node: &Node) {
         gauge!(CLOCK_OFF).set(off as f64 / 1_000.0);
     }
     observe_gossip(node);
+    observe_tunnels(node);
 }
 
 fn observe_voter(node: &Node, shard: ShardId, label: &str) {
@@ -175,6 +185,21 @@ fn observe_feed(node: &Node, shard: ShardId, label: String) {
         found("brought").absolute(rows.rows);
         found("wrong").absolute(rows.wrong);
     }
+}
+
+fn observe_tunnels(node: &Node) {
+    let tunnels = node.peers.tunnels();
+    let reached = tunnels.reached().len() as u64;
+    for (role, count) in [
+        ("reached", reached),
+        ("passed_on", tunnels.passing()),
+        ("served", tunnels.serving()),
+    ] {
+        gauge!(TUNNELS, "role" => role).set(count as f64);
+    }
+    let (streams, bytes) = tunnels.passed();
+    counter!(TUNNEL_STREAMS).absolute(streams);
+    counter!(TUNNEL_BYTES).absolute(bytes);
 }
 
 fn observe_gossip(node: &Node) {

@@ -97,6 +97,22 @@ pub const CLIENT_KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// long ends; the client then tries another edge.
 pub const CLIENT_IDLE: Duration = Duration::from_secs(15);
 
+/// The direct way to a node of another region gets so long before one through a
+/// third region is tried.
+pub const VIA_AFTER: Duration = Duration::from_millis(700);
+/// Such a way has to be there within this time; then the next one is tried...
+pub const VIA_WITHIN: Duration = Duration::from_millis(1_500);
+/// ...and at most so many of them. More third nodes are left out.
+pub const VIA_TRIES: usize = 3;
+/// While one is used, the direct way is tried again this often...
+pub const VIA_AGAIN: Duration = Duration::from_secs(5);
+/// ...and once that is there, calls that are still under way through the third
+/// region have so long. Late: they fail as if the connection had ended.
+pub const VIA_LINGER: Duration = RPC_DEADLINE;
+/// Streams of other nodes that a node passes on at once. More: refused with
+/// `busy`; they go through another node, or not at all.
+pub const VIA_STREAMS: usize = 1_024;
+
 /// How long a `client_msg_id` is remembered, in milliseconds of the log's HLC.
 pub const DEDUP_WINDOW_MS: u64 = 7 * 24 * 3600 * 1000;
 /// Furthest a proposal or a message from a peer may be ahead, in milliseconds.

@@ -49,6 +49,9 @@ pub(super) struct Net {
     next: u64,
     /// Nodes on this side hear only each other.
     cut: BTreeSet<u32>,
+    /// Those of the one side and those of the other hear nothing of each other,
+    /// and everybody else does.
+    apart: [BTreeSet<u32>; 2],
     /// Of these nothing is heard,
     mute: BTreeSet<u32>,
     /// and these hear nothing.
@@ -70,6 +73,7 @@ impl Net {
             queue: BTreeMap::new(),
             next: 0,
             cut: BTreeSet::new(),
+            apart: [BTreeSet::new(), BTreeSet::new()],
             mute: BTreeSet::new(),
             deaf: BTreeSet::new(),
             warned: Vec::new(),
@@ -117,6 +121,11 @@ impl Net {
         self.cut = nodes.into_iter().collect();
     }
 
+    /// Cuts these off from each other, and from nobody else.
+    pub(super) fn part(&mut self, sides: [&[u32]; 2]) {
+        self.apart = sides.map(|side| side.iter().copied().collect());
+    }
+
     /// What these send is lost.
     pub(super) fn mute(&mut self, nodes: impl IntoIterator<Item = u32>) {
         self.mute = nodes.into_iter().collect();
@@ -129,6 +138,7 @@ impl Net {
 
     pub(super) fn heal(&mut self) {
         self.cut.clear();
+        self.apart = Default::default();
         self.mute.clear();
         self.deaf.clear();
     }
@@ -174,6 +184,9 @@ impl Net {
         self.trace
             .push(format!("{:?} {from}->{target} {}", self.now, packet.len()));
         let crosses = self.cut.contains(&from) != self.cut.contains(&target);
+        let [one, other] = &self.apart;
+        let apart = |a, b| one.contains(a) && other.contains(b);
+        let crosses = crosses || apart(&from, &target) || apart(&target, &from);
         let unheard = self.mute.contains(&from) || self.deaf.contains(&target);
         if crosses || unheard || self.rng.random_range(0..100) < self.loss {
             return;

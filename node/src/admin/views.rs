@@ -77,10 +77,17 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "clock_off_ms": running.node.clocks.system_off(),
         "leader_changes": running.node.voters.all().iter().map(|voter| voter.leadership.changes()).sum::<u64>(),
         "tentative": running.node.keeper.waiting(),
+        "reached_through": reached_through(&running.node.peers.tunnels().reached()),
         "waits_to_vote": running.node.standing.troubles(),
         "meta_version": placement.state().version,
         "not_survived": not_survived(&placement),
     }))
+}
+
+/// Whom this node reaches only through a third region, in words.
+fn reached_through(reached: &[(NodeId, NodeId)]) -> Vec<String> {
+    let words = |(to, by): &(NodeId, NodeId)| format!("node {to} through node {by}");
+    reached.iter().map(words).collect()
 }
 
 /// What the cluster as it stands does not survive, in words.

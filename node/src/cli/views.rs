@@ -24,6 +24,7 @@ const STATUS: &[Column] = &[
     ("clock off by (ms)", "clock_off_ms"),
     ("changes of leaders seen", "leader_changes"),
     ("messages waiting for their home", "tentative"),
+    ("reached through a third region", "reached_through"),
     ("waits to vote", "waits_to_vote"),
     ("not survived", "not_survived"),
 ];

@@ -36,5 +36,6 @@ pub mod start;
 mod status;
 pub mod tentatives;
 pub mod versions;
+pub mod via;
 mod view;
 pub mod witness;

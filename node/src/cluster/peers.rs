@@ -1,32 +1,34 @@
 //! Calls to other nodes: one connection a peer, one stream of calls a class.
 //!
 //! Classes keep bulk from delaying consensus: a fetch of history never stands
-//! in front of a heartbeat.
+//! in front of a heartbeat. Whether a connection is direct or a way through a
+//! third region is nobody's business above this.
+
+mod calls;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
-use folkmoot_transport::{Connection, Dial, FrameRecv, FramedStream, PeerKind};
-use folkmoot_wire::proto::{
-    NodeReply, NodeRequest, RpcOpen, StreamOpen, node_reply, node_request, stream_open,
-};
-use folkmoot_wire::{Code, Fault, NodeId, limits, version};
+use folkmoot_transport::{Connection, Dial, FramedStream, PeerKind};
+use folkmoot_wire::proto::{NodeRequest, RpcOpen, node_request, stream_open};
+use folkmoot_wire::{Code, Fault, NodeId, limits};
 use parking_lot::Mutex;
 use prost::Message;
-use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::pack::packed;
+use super::via::counts::TunnelCounts;
+use super::via::direct::REDIAL;
+use super::via::unreachable;
+use super::via::ways::{Way, Ways};
 use super::view::ClusterView;
+pub(super) use calls::gather;
+use calls::{Calls, Pending, Reply, open_on, run};
 
-/// Frames waiting to be written on one stream of calls. Full: callers wait.
-const CALL_QUEUE: usize = 1_024;
-/// After a failed dial, the next one waits this long.
-const REDIAL: Duration = Duration::from_millis(300);
+/// How often it is looked whether calls of a way that was left are done.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What a call is about; each class has a stream of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,17 +41,6 @@ pub enum Class {
     Bulk,
 }
 
-type Reply = Result<node_reply::Reply, Fault>;
-type Pending = Arc<Mutex<BTreeMap<u64, oneshot::Sender<Reply>>>>;
-
-/// One stream of calls.
-#[derive(Clone)]
-struct Calls {
-    frames: mpsc::Sender<Bytes>,
-    pending: Pending,
-    next: Arc<AtomicU64>,
-}
-
 #[derive(Default)]
 struct Peer {
     connection: Option<Arc<dyn Connection>>,
@@ -57,13 +48,22 @@ struct Peer {
     failed_at: Option<Instant>,
 }
 
+impl Peer {
+    fn uses(&self, connection: &Arc<dyn Connection>) -> bool {
+        let held = self.connection.as_ref();
+        held.is_some_and(|held| Arc::ptr_eq(held, connection))
+    }
+}
+
+type Slot = Arc<AsyncMutex<Peer>>;
+
 /// All peers of this node.
 pub struct Peers {
     me: NodeId,
     region: String,
-    dial: Arc<dyn Dial>,
+    ways: Arc<Ways>,
     view: Arc<ClusterView>,
-    peers: Mutex<BTreeMap<NodeId, Arc<AsyncMutex<Peer>>>>,
+    peers: Mutex<BTreeMap<NodeId, Slot>>,
 }
 
 impl Peers {
@@ -72,7 +72,7 @@ impl Peers {
         Self {
             me,
             region,
-            dial,
+            ways: Arc::new(Ways::new(me, dial, Arc::clone(&view))),
             view,
             peers: Mutex::new(BTreeMap::new()),
         }
@@ -82,6 +82,18 @@ impl Peers {
     #[must_use]
     pub fn me(&self) -> NodeId {
         self.me
+    }
+
+    /// The ways to them.
+    #[must_use]
+    pub fn ways(&self) -> &Ways {
+        &self.ways
+    }
+
+    /// What became of those through third regions.
+    #[must_use]
+    pub fn tunnels(&self) -> &TunnelCounts {
+        &self.ways.counts
     }
 
     /// Calls a node and waits for its answer.
@@ -160,7 +172,7 @@ impl Peers {
     /// # Errors
     /// `unavailable` when the node cannot be reached.
     pub async fn open(&self, to: NodeId, what: stream_open::What) -> Result<FramedStream, Fault> {
-        let connection = self.connection(to).await?;
+        let (_, connection) = self.connect(to, self.lock(to).await).await?;
         open_on(&*connection, what, self.is_far(&*connection))
             .await
             .map_err(|error| unreachable(to, &error.to_string()))
@@ -173,14 +185,13 @@ impl Peers {
     }
 
     async fn calls(&self, to: NodeId, class: Class) -> Result<Calls, Fault> {
-        let slot = self.slot(to);
-        let mut peer = slot.lock().await;
+        let peer = self.lock(to).await;
         if let Some(calls) = peer.calls.get(&class)
             && !calls.frames.is_closed()
         {
             return Ok(calls.clone());
         }
-        let connection = self.connect(to, &mut peer).await?;
+        let (mut peer, connection) = self.connect(to, peer).await?;
         let far = self.is_far(&*connection);
         let opened = open_on(&*connection, stream_open::What::Rpc(RpcOpen {}), far).await;
         let stream = match opened {
@@ -195,90 +206,126 @@ impl Peers {
         Ok(calls)
     }
 
-    async fn connection(&self, to: NodeId) -> Result<Arc<dyn Connection>, Fault> {
-        let slot = self.slot(to);
-        let mut peer = slot.lock().await;
-        self.connect(to, &mut peer).await
+    async fn lock(&self, to: NodeId) -> OwnedMutexGuard<Peer> {
+        let slot = Arc::clone(self.peers.lock().entry(to).or_default());
+        slot.lock_owned().await
     }
 
-    fn slot(&self, to: NodeId) -> Arc<AsyncMutex<Peer>> {
-        Arc::clone(self.peers.lock().entry(to).or_default())
-    }
-
-    async fn connect(&self, to: NodeId, peer: &mut Peer) -> Result<Arc<dyn Connection>, Fault> {
+    async fn connect(
+        &self,
+        to: NodeId,
+        mut peer: OwnedMutexGuard<Peer>,
+    ) -> Result<(OwnedMutexGuard<Peer>, Arc<dyn Connection>), Fault> {
         if let Some(connection) = &peer.connection {
-            return Ok(Arc::clone(connection));
+            let connection = Arc::clone(connection);
+            return Ok((peer, connection));
         }
         if let Some(at) = peer.failed_at
             && at.elapsed() < REDIAL
         {
             return Err(unreachable(to, "the last dial failed"));
         }
-        let addr = self.address(to)?;
-        match self.dial.dial_node(to, addr).await {
-            Ok(connection) => {
-                peer.failed_at = None;
-                peer.calls.clear();
-                peer.connection = Some(Arc::clone(&connection));
-                self.watch(to, Arc::clone(&connection));
-                Ok(connection)
-            }
-            Err(error) => {
+        // A task of its own: a call that ends at its deadline does not take
+        // the search with it, or no short one would ever get through.
+        let ways = Arc::clone(&self.ways);
+        let search = tokio::spawn(async move {
+            let way = ways.find(to).await;
+            let connection = way.map(|way| take(way, to, &mut peer, &ways));
+            if connection.is_err() {
                 peer.failed_at = Some(Instant::now());
-                Err(unreachable(to, &error.to_string()))
             }
-        }
-    }
-
-    /// Forgets the connection when it ends, so that the next call dials.
-    fn watch(&self, to: NodeId, connection: Arc<dyn Connection>) {
-        let slot = self.slot(to);
-        tokio::spawn(async move {
-            let reason = connection.closed().await;
-            tracing::debug!(node = to.0, %reason, "connection to a peer ended");
-            let mut peer = slot.lock().await;
-            if peer
-                .connection
-                .as_ref()
-                .is_some_and(|held| Arc::ptr_eq(held, &connection))
-            {
-                *peer = Peer::default();
-            }
+            connection.map(|connection| (peer, connection))
         });
-    }
-
-    fn address(&self, to: NodeId) -> Result<SocketAddr, Fault> {
-        self.view
-            .address(to)
-            .ok_or_else(|| unreachable(to, "its address is not known"))
-    }
-
-    /// Bytes to and from other nodes since the start, by region, of the
-    /// connections this node dialled and that live now.
-    #[must_use]
-    pub fn connections(&self) -> Vec<(NodeId, Arc<dyn Connection>)> {
-        let slots: Vec<_> = {
-            let peers = self.peers.lock();
-            peers
-                .iter()
-                .map(|(id, slot)| (*id, Arc::clone(slot)))
-                .collect()
-        };
-        slots
-            .into_iter()
-            .filter_map(|(id, slot)| {
-                let peer = slot.try_lock().ok()?;
-                Some((id, peer.connection.clone()?))
-            })
-            .collect()
+        search
+            .await
+            .unwrap_or_else(|_| Err(unreachable(to, "the search for a way ended")))
     }
 
     /// Closes every connection.
     pub async fn close(&self) {
-        for (_, connection) in self.connections() {
-            connection.close(Code::Draining as u32, "the node is stopping");
+        let slots: Vec<Slot> = self.peers.lock().values().cloned().collect();
+        for slot in slots {
+            // One that is being made ends by itself.
+            if let Ok(peer) = slot.try_lock()
+                && let Some(connection) = &peer.connection
+            {
+                connection.close(Code::Draining as u32, "the node is stopping");
+            }
         }
+        self.ways.direct.close();
     }
+}
+
+/// Uses a way from now on.
+fn take(
+    way: Way,
+    to: NodeId,
+    peer: &mut OwnedMutexGuard<Peer>,
+    ways: &Arc<Ways>,
+) -> Arc<dyn Connection> {
+    let slot = Arc::clone(OwnedMutexGuard::mutex(peer));
+    let connection = way.connection;
+    peer.failed_at = None;
+    peer.calls.clear();
+    peer.connection = Some(Arc::clone(&connection));
+    watch(Arc::clone(&slot), Arc::clone(&connection));
+    if way.through.is_some() {
+        tokio::spawn(come_back(
+            to,
+            slot,
+            Arc::clone(&connection),
+            Arc::clone(ways),
+        ));
+    }
+    connection
+}
+
+/// Forgets the connection when it ends, so that the next call looks for a way.
+fn watch(slot: Slot, connection: Arc<dyn Connection>) {
+    tokio::spawn(async move {
+        connection.closed().await;
+        let mut peer = slot.lock().await;
+        if peer.uses(&connection) {
+            *peer = Peer::default();
+        }
+    });
+}
+
+/// Goes back to the direct way once that is there. The other one ends when its
+/// calls are done; what is streamed over it begins anew, on the direct one.
+async fn come_back(to: NodeId, slot: Slot, tunnel: Arc<dyn Connection>, ways: Arc<Ways>) {
+    let back = async {
+        loop {
+            if let Ok(connection) = ways.direct.get(to).await {
+                return connection;
+            }
+            sleep(limits::VIA_AGAIN).await;
+        }
+    };
+    let connection = tokio::select! {
+        biased;
+        _ = tunnel.closed() => return,
+        connection = back => connection,
+    };
+    let mut peer = slot.lock_owned().await;
+    if !peer.uses(&tunnel) {
+        return;
+    }
+    let calls = std::mem::take(&mut peer.calls);
+    let way = Way {
+        connection,
+        through: None,
+    };
+    take(way, to, &mut peer, &ways);
+    drop(peer);
+    tracing::info!(node = to.0, "a node is reached directly again");
+    let done = async {
+        while calls.values().any(|calls| !calls.pending.lock().is_empty()) {
+            sleep(LOOK).await;
+        }
+    };
+    let _ = timeout(limits::VIA_LINGER, done).await;
+    tunnel.close(0, "the direct way is back");
 }
 
 struct Forget<'a>(&'a Pending, u64);
@@ -287,91 +334,4 @@ impl Drop for Forget<'_> {
     fn drop(&mut self) {
         self.0.lock().remove(&self.1);
     }
-}
-
-async fn open_on(
-    connection: &dyn Connection,
-    what: stream_open::What,
-    far: bool,
-) -> Result<FramedStream, folkmoot_transport::TransportError> {
-    let mut stream = connection.open().await?;
-    let open = StreamOpen {
-        version: version::NODE,
-        what: Some(what),
-        packed: far,
-    };
-    stream.tx.send(open.encode_to_vec().into()).await?;
-    if far { packed(stream) } else { Ok(stream) }
-}
-
-/// Waits for frames to be written; on a way between regions a moment longer, so
-/// that more of them travel together. `false`: there will be none.
-pub(super) async fn gather(
-    queue: &mut mpsc::Receiver<Bytes>,
-    far: bool,
-    waiting: &mut Vec<Bytes>,
-) -> bool {
-    if queue.recv_many(waiting, CALL_QUEUE).await == 0 {
-        return false;
-    }
-    if far {
-        sleep(limits::CALL_GATHER).await;
-        while waiting.len() < CALL_QUEUE
-            && let Ok(frame) = queue.try_recv()
-        {
-            waiting.push(frame);
-        }
-    }
-    true
-}
-
-/// Runs a stream of calls until it ends; then every open call fails.
-fn run(stream: FramedStream, far: bool) -> Calls {
-    let (frames, mut queue) = mpsc::channel::<Bytes>(CALL_QUEUE);
-    let pending: Pending = Arc::default();
-    let FramedStream { mut tx, rx } = stream;
-    tokio::spawn(async move {
-        let mut waiting = Vec::new();
-        while gather(&mut queue, far, &mut waiting).await {
-            if tx.send_many(&waiting).await.is_err() {
-                break;
-            }
-            waiting.clear();
-        }
-    });
-    let answers = Arc::clone(&pending);
-    let closer = frames.clone();
-    tokio::spawn(async move {
-        receive(rx, &answers).await;
-        // Dropping the senders fails every call that still waits.
-        answers.lock().clear();
-        drop(closer);
-    });
-    Calls {
-        frames,
-        pending,
-        next: Arc::new(AtomicU64::new(1)),
-    }
-}
-
-async fn receive(mut rx: Box<dyn FrameRecv>, pending: &Pending) {
-    while let Ok(Some(frame)) = rx.recv().await {
-        let Ok(reply) = NodeReply::decode(frame) else {
-            return;
-        };
-        let waiting = pending.lock().remove(&reply.id);
-        if let Some(waiting) = waiting {
-            let answer = match reply.reply {
-                Some(node_reply::Reply::Error(error)) => Err(Fault::from(&error)),
-                Some(answer) => Ok(answer),
-                None => Err(Fault::new(Code::MalformedFrame, "an empty reply")),
-            };
-            // The caller may have given up meanwhile.
-            let _ = waiting.send(answer);
-        }
-    }
-}
-
-fn unreachable(node: NodeId, why: &str) -> Fault {
-    Fault::new(Code::Unavailable, format!("node {node}: {why}"))
 }

@@ -13,7 +13,7 @@ use folkmoot_wire::proto::{
     Clock, Done, GossipPacket, JoinReply, NodeReply, NodeRequest, Outcomes, Propose, RaftMessage,
     StreamOpen, node_reply, node_request, stream_open,
 };
-use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits, version};
+use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits};
 use prost::Message;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ use super::read::LocalReads;
 use super::shards::{NotDone, Voters};
 use super::standing::Standing;
 use super::tentatives::Keeper;
+use super::via::Tunnels;
 use super::view::ClusterView;
 use super::witness::Witness;
 use crate::ports::Stamps;
@@ -66,6 +67,8 @@ pub struct Serve {
     pub standing: Arc<Standing>,
     /// Its clock.
     pub stamps: Arc<Stamps>,
+    /// What it passes on to others, and what comes so.
+    pub tunnels: Tunnels,
     /// Ends everything.
     pub stop: CancellationToken,
 }
@@ -87,45 +90,32 @@ impl Serve {
         }
     }
 
-    async fn stream(self: Arc<Self>, from: NodeId, mut stream: FramedStream) {
-        let Ok(Some(frame)) = stream.rx.recv().await else {
-            return;
-        };
-        let Ok(open) = StreamOpen::decode(frame) else {
-            tracing::warn!(
-                node = from.0,
-                "a stream began with something else than its opening"
-            );
-            return;
-        };
-        if open.version != version::NODE {
-            tracing::warn!(
-                node = from.0,
-                theirs = open.version,
-                "another node protocol"
-            );
-            return;
+    async fn stream(self: Arc<Self>, from: NodeId, stream: FramedStream) {
+        let (stop, serve) = (self.stop.clone(), Arc::clone(&self));
+        let work = self.tunnels.stream(from, stream, |from, stream, open| {
+            serve.opened(from, stream, open)
+        });
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = work => {}
         }
+    }
+
+    async fn opened(self: Arc<Self>, from: NodeId, mut stream: FramedStream, open: StreamOpen) {
         let far = open.packed;
         if far {
             let Ok(unpacked) = packed(stream) else { return };
             stream = unpacked;
         }
-        let stop = self.stop.clone();
-        let work = async {
-            match open.what {
-                Some(stream_open::What::Rpc(_)) => self.calls(from, stream, far).await,
-                Some(stream_open::What::Follow(_)) => {
-                    pushes::serve(Arc::clone(&self.feeds), stream, far).await;
-                }
-                Some(stream_open::What::Gossip(_)) => self.gossip(from, stream).await,
-                None => {}
+        match open.what {
+            Some(stream_open::What::Rpc(_)) => self.calls(from, stream, far).await,
+            Some(stream_open::What::Follow(_)) => {
+                pushes::serve(Arc::clone(&self.feeds), stream, far).await;
             }
-        };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = work => {}
+            Some(stream_open::What::Gossip(_)) => self.gossip(from, stream).await,
+            // Those are not served but passed on.
+            Some(stream_open::What::Via(_) | stream_open::What::Tunnel(_)) | None => {}
         }
     }
 

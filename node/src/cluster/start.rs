@@ -31,6 +31,7 @@ use super::shaper::Seen;
 use super::shards::Voters;
 use super::standing::{Standing, StandingParts};
 use super::tentatives::{Keeper, KeeperParts};
+use super::via::Tunnels;
 use super::view::ClusterView;
 use crate::edge::Edge;
 use crate::ports::{Clock, Random, Stamps};
@@ -241,6 +242,7 @@ impl Node {
             keeper: Arc::clone(&node.keeper),
             standing: Arc::clone(&node.standing),
             stamps: Arc::clone(&node.stamps),
+            tunnels: Tunnels::new(node.me, Arc::clone(&node.view), node.peers.ways()),
             stop: node.stop.clone(),
         });
         node.tasks

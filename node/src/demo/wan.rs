@@ -11,7 +11,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -103,6 +103,8 @@ pub struct Wan {
     senders: Mutex<HashMap<SocketAddr, usize>>,
     /// Regions that nothing gets into or out of.
     cut: Vec<AtomicBool>,
+    /// Pairs between which nothing passes.
+    apart: Mutex<BTreeSet<(usize, usize)>>,
     traffic: Traffic,
 }
 
@@ -114,6 +116,7 @@ impl Wan {
             scale,
             senders: Mutex::default(),
             cut: (0..regions).map(|_| AtomicBool::new(false)).collect(),
+            apart: Mutex::default(),
             traffic: Traffic::new(regions),
         })
     }
@@ -139,9 +142,20 @@ impl Wan {
         place.is_some_and(|cut| cut.load(Ordering::Relaxed))
     }
 
+    /// Cuts two regions off from each other, and from no other, or heals that.
+    pub fn set_apart(&self, a: usize, b: usize, apart: bool) {
+        let pair = (a.min(b), a.max(b));
+        let mut pairs = self.apart.lock();
+        match apart {
+            true => pairs.insert(pair),
+            false => pairs.remove(&pair),
+        };
+    }
+
     /// Whether a packet from one region to another gets there.
     fn passes(&self, from: usize, to: usize) -> bool {
-        from == to || !(self.is_cut(from) || self.is_cut(to))
+        let pair = (from.min(to), from.max(to));
+        from == to || !(self.is_cut(from) || self.is_cut(to) || self.apart.lock().contains(&pair))
     }
 
     /// What went between regions.

@@ -33,6 +33,8 @@ pub enum Fault {
     Cut { from: usize, to: usize },
     /// Nothing gets from one to the other; the other way is whole.
     CutOneWay { from: usize, to: usize },
+    /// A region is cut off from all others.
+    CutOff { region: usize },
     /// A machine and its neighbours, the other nodes of its region, hear nothing
     /// of each other; `one_way`: they hear nothing of it, and it hears them.
     Isolate { machine: usize, one_way: bool },
@@ -71,6 +73,7 @@ impl Fault {
             Self::SlowDisk { .. } => "disk: slow",
             Self::Cut { .. } => "cut, both ways",
             Self::CutOneWay { .. } => "cut, one way",
+            Self::CutOff { .. } => "region cut off",
             Self::Isolate { one_way, .. } => match one_way {
                 false => "node isolated from its neighbours",
                 true => "node isolated, one way",
@@ -103,6 +106,7 @@ impl fmt::Display for Fault {
             }
             Self::Cut { from, to } => write!(f, "regions {from} and {to} are cut"),
             Self::CutOneWay { from, to } => write!(f, "region {from} to {to} is cut"),
+            Self::CutOff { region } => write!(f, "region {region} is cut off"),
             Self::Isolate { machine, one_way } => {
                 let ways = if *one_way { "one way" } else { "both ways" };
                 write!(f, "machine {machine} is cut from its neighbours, {ways}")

@@ -128,7 +128,7 @@ impl Plan {
             people,
             steps: STEPS,
             groups: groups(seed, people),
-            faults: schedule::draw(&mut Draw::of(seed, "faults"), &shape),
+            faults: schedule::draw(seed, &shape),
         }
     }
 

@@ -12,10 +12,11 @@ use super::plan::{self, Shape};
 /// Faults begin within so many milliseconds of the people.
 const BUSY: (u64, u64) = (1_000, 22_000);
 
-/// Three crashes, two cuts, and one of each other kind or two; at any time,
+/// Three crashes, two cuts, a region cut off every other time, and one of each other kind or two; at any time,
 /// over each other as they come. In order of time, and all is over in the end.
 #[must_use]
-pub fn draw(draw: &mut Draw, shape: &Shape) -> Vec<Planned> {
+pub fn draw(seed: u64, shape: &Shape) -> Vec<Planned> {
+    let draw = &mut Draw::of(seed, "faults");
     let machines = shape.nodes.iter().sum();
     let mut planned = Vec::new();
     let mut add = |at: Duration, length: Duration, fault: Fault| {
@@ -89,22 +90,19 @@ pub fn draw(draw: &mut Draw, shape: &Shape) -> Vec<Planned> {
         let (at, length) = (at(draw), draw.between(200, 4_000));
         add(at, length, Fault::Lie { machine, seed });
     }
-    for one in alone(draw, shape) {
-        add(one.at, one.length, one.fault);
-    }
-    // In every other seed a group, and in some the same one again.
-    let moves = [0, 1, 0, 2][draw.below(4)];
-    let group = draw.below(plan::GROUPS);
-    for _ in 0..moves {
-        let to = draw.below(REGIONS.len());
-        add(
-            at(draw),
-            Duration::from_millis(1),
-            Fault::Rehome { group, to },
-        );
-    }
+    planned.extend(cut_off(&mut Draw::of(seed, "a region cut off")));
+    planned.extend(alone(&mut Draw::of(seed, "alone"), shape));
+    planned.extend(moves(&mut Draw::of(seed, "moves")));
     planned.sort_by_key(|planned| planned.at);
     planned
+}
+
+/// A cut between two regions is gone round through the third; this one is not.
+fn cut_off(draw: &mut Draw) -> Option<Planned> {
+    let region = draw.below(REGIONS.len());
+    let (at, length) = (at(draw), draw.between(3_000, 15_000));
+    let fault = Fault::CutOff { region };
+    draw.one_in(2).then_some(Planned { at, length, fault })
 }
 
 /// A region's only node starts while it reaches nobody, and its clock is ahead:
@@ -117,23 +115,35 @@ fn alone(draw: &mut Draw, shape: &Shape) -> Vec<Planned> {
         return Vec::new();
     }
     let machine = shape.nodes.iter().take(region).sum();
-    let cut = |other: usize| Fault::Cut {
-        from: region,
-        to: (region + other) % REGIONS.len(),
-    };
-    let step = Fault::Step { machine, by_ms };
     let crash = Fault::Crash {
         machine,
         crash: Crash::LoseUnsynced,
     };
     let soon = begin + Duration::from_millis(300);
-    let planned = |at: Duration, length: Duration, fault: Fault| Planned { at, length, fault };
-    vec![
-        planned(begin, length, cut(1)),
-        planned(begin, length, cut(2)),
-        planned(begin, length * 2, step),
-        planned(soon, Duration::from_millis(500), crash),
+    [
+        (begin, length, Fault::CutOff { region }),
+        (begin, length * 2, Fault::Step { machine, by_ms }),
+        (soon, Duration::from_millis(500), crash),
     ]
+    .into_iter()
+    .map(|(at, length, fault)| Planned { at, length, fault })
+    .collect()
+}
+
+/// In every other seed a group moves, and in some the same one again.
+fn moves(draw: &mut Draw) -> Vec<Planned> {
+    let group = draw.below(plan::GROUPS);
+    let moves = [0, 1, 0, 2][draw.below(4)];
+    (0..moves)
+        .map(|_| Planned {
+            at: at(draw),
+            length: Duration::from_millis(1),
+            fault: Fault::Rehome {
+                group,
+                to: draw.below(REGIONS.len()),
+            },
+        })
+        .collect()
 }
 
 fn at(draw: &mut Draw) -> Duration {

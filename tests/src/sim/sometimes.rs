@@ -74,6 +74,8 @@ states! {
     Collected = "a row of something gone was deleted";
     /// A message was taken while its home could not be reached.
     Accepted = "accepted while the home was away";
+    /// A node got to another through a third region.
+    WentRound = "a cut was gone round through a third region";
     /// What was accepted was refused in the end.
     AcceptedRefused = "accepted, and then refused";
     /// A log goes on under another leader.
@@ -94,6 +96,7 @@ pub const FAULTS: &[&str] = &[
     "disk: slow",
     "cut, both ways",
     "cut, one way",
+    "region cut off",
     "node isolated from its neighbours",
     "node isolated, one way",
     "packets lost",

@@ -13,7 +13,7 @@ use super::faults::{Fault, Planned};
 use super::invariants::bounds;
 use super::lies::Lie;
 use super::machine::Failed;
-use super::net::{client_ip, node_ip, raw_ip};
+use super::net::{REGIONS, client_ip, node_ip, raw_ip};
 use super::operator::Operator;
 use super::oracle::Oracle;
 use super::quiet;
@@ -35,6 +35,8 @@ pub struct Suffering<'a> {
     cut: BTreeSet<(IpAddr, IpAddr)>,
     /// Appends of older terms that each machine's process refused.
     stale: BTreeMap<usize, u64>,
+    /// Tunnels that it opened.
+    tunnels: BTreeMap<usize, u64>,
 }
 
 impl<'a> Suffering<'a> {
@@ -48,6 +50,7 @@ impl<'a> Suffering<'a> {
             disks: BTreeSet::new(),
             cut: BTreeSet::new(),
             stale: BTreeMap::new(),
+            tunnels: BTreeMap::new(),
         }
     }
 
@@ -61,6 +64,7 @@ impl<'a> Suffering<'a> {
             self.until(begin + at).await;
             bounds::check(self.world, &self.oracle.findings.under("bounds"));
             self.stale_appends();
+            self.tunnels();
             let done = match begins {
                 true => self.begin(fault).await,
                 false => self.end(fault).await,
@@ -91,6 +95,17 @@ impl<'a> Suffering<'a> {
             // A new process begins at 0.
             for _ in 0..all.saturating_sub(before) {
                 self.oracle.sometimes.saw(State::StaleAppend);
+            }
+        }
+    }
+
+    /// The same for tunnels that they opened.
+    fn tunnels(&mut self) {
+        for (machine, node) in self.world.nodes() {
+            let all = node.peers.tunnels().opened_ever();
+            let before = self.tunnels.insert(machine.index, all).unwrap_or(0);
+            for _ in 0..all.saturating_sub(before) {
+                self.oracle.sometimes.saw(State::WentRound);
             }
         }
     }
@@ -237,6 +252,12 @@ impl<'a> Suffering<'a> {
                     cut.extend(self.ways(to, from));
                 }
                 Fault::CutOneWay { from, to } => cut.extend(self.ways(from, to)),
+                Fault::CutOff { region } => {
+                    for other in (0..REGIONS.len()).filter(|other| *other != region) {
+                        cut.extend(self.ways(region, other));
+                        cut.extend(self.ways(other, region));
+                    }
+                }
                 Fault::Isolate { machine, one_way } => {
                     let away = self.to_neighbours(machine);
                     if !one_way {

@@ -13,4 +13,5 @@ mod raw;
 mod replay;
 mod rows;
 mod tentative;
+mod third_region;
 mod voters;

@@ -49,6 +49,17 @@ pub struct Running {
 }
 
 impl Running {
+    /// Ports that the node finds itself.
+    fn anywhere() -> Self {
+        let anywhere = || "127.0.0.1:0".to_owned();
+        Self {
+            pid: 0,
+            listen: anywhere(),
+            gossip: anywhere(),
+            admin: anywhere(),
+        }
+    }
+
     pub fn read(data: &Path) -> Option<Self> {
         let text = fs::read(data.join("running.json")).ok()?;
         let value: Value = serde_json::from_slice(&text).ok()?;
@@ -135,16 +146,22 @@ impl Node {
 
     /// The same through `command`, which ends up being the node.
     pub fn spawn(command: Command, data: &Path, flags: &[&str], once: &[&str]) -> Self {
+        Self::spawn_at(Running::anywhere(), command, data, flags, once)
+    }
+
+    /// The same on these addresses.
+    pub fn spawn_at(
+        at: Running,
+        command: Command,
+        data: &Path,
+        flags: &[&str],
+        once: &[&str],
+    ) -> Self {
         let mut node = Self {
             data: data.to_owned(),
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             child: None,
-            at: Running {
-                pid: 0,
-                listen: "127.0.0.1:0".into(),
-                gossip: "127.0.0.1:0".into(),
-                admin: "127.0.0.1:0".into(),
-            },
+            at,
         };
         node.run(command, once);
         node
@@ -287,13 +304,23 @@ pub struct Cluster {
 impl Cluster {
     /// One node for each name of a region, in this order.
     pub fn start(regions: &[&str], flags: &[&str]) -> Self {
+        Self::start_at(regions, |_| {
+            let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+            (Running::anywhere(), flags)
+        })
+    }
+
+    /// The same, each on the addresses and with the flags of its place.
+    pub fn start_at(regions: &[&str], of: impl Fn(usize) -> (Running, Vec<String>)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut cluster = Self {
             nodes: Vec::new(),
             folder,
         };
-        for region in regions {
-            cluster.add(region, flags);
+        for (place, region) in regions.iter().enumerate() {
+            let (at, flags) = of(place);
+            let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+            cluster.add(region, at, &flags);
         }
         for node in &cluster.nodes {
             until("everybody known to everybody", || {
@@ -306,7 +333,7 @@ impl Cluster {
         cluster
     }
 
-    fn add(&mut self, region: &str, flags: &[&str]) {
+    fn add(&mut self, region: &str, at: Running, flags: &[&str]) {
         let number = self.nodes.len() + 1;
         let data = self.folder.path().join(format!("{region}-{number}"));
         let flags = [&["--region", region, "--swim", "lan"], flags].concat();
@@ -320,7 +347,7 @@ impl Cluster {
                     .output();
                 let made = made.expect("the command runs");
                 assert!(made.status.success(), "{made:?}");
-                Node::start(&data, &flags, &[])
+                Node::spawn_at(at, command(), &data, &flags, &[])
             }
             Some(first) => {
                 let token = first.json(&["token", "create", "--region", region]);
@@ -328,7 +355,8 @@ impl Cluster {
                 // By a name: that is what people write.
                 let port = first.at.listen.rsplit_once(':').expect("a port").1;
                 let join = format!("localhost:{port}");
-                Node::start(&data, &flags, &["--join", &join, "--token", &token])
+                let once = ["--join", &join, "--token", &token];
+                Node::spawn_at(at, command(), &data, &flags, &once)
             }
         };
         self.nodes.push(node);

@@ -70,3 +70,36 @@ fn halves_that_forgot_each_other_meet_again() {
     net.heal();
     net.until(secs(60), "whole again", Net::whole);
 }
+
+#[test]
+fn who_is_reached_through_others_is_not_held_for_dead() {
+    let sides: [(u32, [&[u32]; 2]); 2] = [(3, [&[1], &[3]]), (9, [&[1, 2, 3], &[7, 8, 9]])];
+    for (nodes, sides) in sides {
+        for seed in 0..10 {
+            let mut net = Net::started(seed, nodes);
+            net.until(secs(15), "whole", Net::whole);
+            let began = net.now;
+            net.part(sides);
+            net.run(secs(300));
+            let dead = net
+                .seen
+                .iter()
+                .find(|(at, _, _, state)| *at >= began && *state == MemberState::Dead);
+            assert_eq!(dead, None, "{nodes} nodes, seed {seed}");
+            net.heal();
+            net.until(secs(12), "whole again", Net::whole);
+        }
+    }
+}
+
+#[test]
+fn once_nobody_is_left_between_they_are() {
+    let mut net = Net::started(5, 3);
+    net.until(secs(15), "whole", Net::whole);
+    net.part([&[1], &[3]]);
+    net.kill(2);
+    let dead = Some(MemberState::Dead);
+    net.until(secs(60), "dead to each other", |net| {
+        net.sees(1, 3) == dead && net.sees(3, 1) == dead
+    });
+}

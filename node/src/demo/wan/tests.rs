@@ -185,3 +185,13 @@ async fn nothing_gets_into_or_out_of_a_region_that_is_cut_off() {
     assert_eq!(heard(&node).await.0, b"after");
     assert_eq!(heard(&peer).await.0, b"back");
 }
+
+#[test]
+fn two_regions_can_be_cut_off_from_each_other_alone() {
+    let wan = Wan::new(3, 1.0);
+    wan.set_apart(2, 0, true);
+    assert!(!wan.passes(0, 2) && !wan.passes(2, 0));
+    assert!(wan.passes(0, 1) && wan.passes(1, 2) && wan.passes(2, 2));
+    wan.set_apart(0, 2, false);
+    assert!(wan.passes(2, 0));
+}
