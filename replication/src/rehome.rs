@@ -11,7 +11,7 @@ use folkmoot_storage::{Read, StoreError, Table, keys, log, value};
 use folkmoot_wire::proto::{
     AbortMove, ActivateGroup, CancelImport, Command, DropGroup, EndMove, EntryHeader, FenceGroup,
     Head, HomePhase, HomeState, ImportEntry, ImportGroup, Row, SealedEntry, SetRedirect,
-    StoredDedup, StoredHome, command,
+    StoredApplied, StoredDedup, StoredHome, command,
 };
 use folkmoot_wire::{ClientMsgId, Code, DeviceId, Fault, GroupId, ShardId, UserId, limits};
 
@@ -41,6 +41,8 @@ pub enum Next {
     Propose(At, Box<Command>),
     /// Ask again: there is much to read.
     Again,
+    /// Ask again a little later: what the shard has for others is on its way.
+    Wait,
     /// Nothing: no move of this epoch is under way here any more.
     Done,
 }
@@ -56,6 +58,9 @@ pub struct Rehoming {
     /// What the other shard said last.
     there: Option<HomeState>,
     rows: Rows,
+    /// Numbers of the shard's outbox that were given when the rows were there,
+    /// before the fence and behind it.
+    outbox: [Option<u64>; 2],
     redirected: bool,
     refused: u32,
     give_up: bool,
@@ -73,6 +78,7 @@ impl Rehoming {
             to: ShardId(record.home.peer),
             there: None,
             rows: Rows::default(),
+            outbox: [None; 2],
             redirected: false,
             refused: 0,
             give_up: false,
@@ -139,6 +145,7 @@ impl Rehoming {
         match self.rows.next(read, &self.group, fenced)? {
             rows::Next::Send(rows) => Ok(self.import(&head, Vec::new(), rows)),
             rows::Next::Again => Ok(Next::Again),
+            rows::Next::All if !self.is_delivered(read, fenced)? => Ok(Next::Wait),
             rows::Next::All if fenced => {
                 let head = Some(head);
                 let activate = ActivateGroup { epoch, head };
@@ -148,6 +155,18 @@ impl Rehoming {
                 Ok(self.propose(At::Source, command::Op::FenceGroup(FenceGroup { epoch })))
             }
         }
+    }
+
+    /// Whether what the group has for others, lists of its members, has reached
+    /// them: the next home's must not overtake it. Looked at before the fence so
+    /// that it takes no time behind it.
+    fn is_delivered(&mut self, read: &dyn Read, fenced: bool) -> Result<bool, StoreError> {
+        let stored = read.get(Table::Shards, &keys::shards::key(self.shard))?;
+        let applied: StoredApplied =
+            stored.map_or(Ok(StoredApplied::default()), value::decode_value)?;
+        let given = applied.next_outbox.saturating_sub(1);
+        let due = *self.outbox[usize::from(fenced)].get_or_insert(given);
+        Ok(applied.outbox_acked >= due)
     }
 
     /// The answer to what was proposed last.

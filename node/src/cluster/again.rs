@@ -74,11 +74,7 @@ impl Again {
 
     /// Works until the node stops.
     pub async fn run(self: Arc<Self>, backend: Arc<NodeBackend>, stop: CancellationToken) {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = self.work(&backend) => {}
-        }
+        let _ = stop.run_until_cancelled(self.work(&backend)).await;
     }
 
     async fn work(&self, backend: &NodeBackend) {
@@ -107,3 +103,6 @@ impl Again {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,11 +61,7 @@ struct Walk {
 impl Collector {
     /// Runs until the replica ends.
     pub async fn run(self, stop: CancellationToken) {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = self.work() => {}
-        }
+        let _ = stop.run_until_cancelled(self.work()).await;
     }
 
     async fn work(&self) {

@@ -91,11 +91,7 @@ struct Walk {
 impl Mender {
     /// Runs until the node stops.
     pub async fn run(self, stop: CancellationToken) {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = self.work() => {}
-        }
+        let _ = stop.run_until_cancelled(self.work()).await;
     }
 
     async fn work(&self) {

@@ -58,11 +58,7 @@ pub struct Rehomer {
 impl Rehomer {
     /// Runs until the replica ends.
     pub async fn run(self, stop: CancellationToken) {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = self.work() => {}
-        }
+        let _ = stop.run_until_cancelled(self.work()).await;
     }
 
     async fn work(&self) {
@@ -140,6 +136,7 @@ impl Rehomer {
             }
             match rehoming.next(&seat, &home)? {
                 Next::Again => tokio::task::yield_now().await,
+                Next::Wait => sleep(limits::HOME_HOP_PAUSE).await,
                 Next::Done => {
                     self.ended(&group, &home);
                     return Ok(());

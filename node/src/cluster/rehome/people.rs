@@ -29,11 +29,7 @@ impl Node {
                     node.look_for_people().await;
                 }
             };
-            tokio::select! {
-                biased;
-                () = node.stop.cancelled() => {}
-                () = look => {}
-            }
+            node.stop.run_until_cancelled(look).await
         });
     }
 

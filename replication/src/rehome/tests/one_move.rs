@@ -9,6 +9,7 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::{Code, UserId, version};
 
 use super::world::World;
+use crate::rehome::{Next, Rehoming};
 use crate::testing::{Got, Home, got, group, head, user};
 
 fn begun(from: usize, to: u32) -> World {
@@ -223,6 +224,30 @@ fn what_cannot_move() {
     world.group = moving;
     world.begin(1, 1, 2).expect("begins");
     assert_eq!(refused(&mut world, 1, 3), Code::Invalid, "what moves");
+}
+
+/// A list that a member's leaving changed at the next home must not be changed
+/// by the joining at this one, which was held up.
+#[test]
+fn a_group_leaves_once_what_it_has_for_others_is_delivered() {
+    let mut world = World::new();
+    world.begin(1, 1, 2).expect("begins");
+    let mut driver = world.driver(1).expect("a move is under way");
+    let waits = |world: &World, driver: &mut Rehoming| {
+        let (seat, home) = (world.seat(1), world.home(1));
+        driver.next(&seat, &home).expect("reads") == Next::Wait
+    };
+    while !waits(&world, &mut driver) {
+        assert!(world.drive(1, &mut driver, false));
+    }
+    assert!(waits(&world, &mut driver), "for as long as it takes");
+    assert_eq!(world.phase(1), HomePhase::Leaving);
+    world.deliver(1);
+    while world.phase(1) == HomePhase::Leaving {
+        assert!(world.drive(1, &mut driver, false));
+    }
+    world.drive_to_the_end(1);
+    assert_eq!(world.homes(), [2]);
 }
 
 /// Replicas of an older version would not know what to do.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use folkmoot_storage::{Batch, MemStore, Read, Seat, Store, Table, keys, log};
 use folkmoot_wire::proto::{
-    Append, BeginMove, Command, CursorBatch, CursorChange, HomePhase, HomeState, Kind, Outcome,
-    SetApplyVersion, StoredHome, command, outcome,
+    Append, BeginMove, Command, CursorBatch, CursorChange, HomePhase, HomeState, Kind, OutboxAck,
+    Outcome, SetApplyVersion, StoredHome, command, outcome,
 };
 use folkmoot_wire::{Code, Fault, GroupId, RegionId, ShardId, entry, version};
 use prost::Message;
@@ -225,6 +225,10 @@ impl World {
         match driver.next(&seat, &home).expect("reads") {
             Next::Done => false,
             Next::Again => true,
+            Next::Wait => {
+                self.deliver(n);
+                true
+            }
             Next::Propose(at, command) => {
                 let to = match at {
                     At::Source => n,
@@ -239,6 +243,16 @@ impl World {
                 true
             }
         }
+    }
+
+    /// All that shard `n` has for others has reached them.
+    pub(super) fn deliver(&mut self, n: usize) {
+        let ack = OutboxAck { up_to: u64::MAX };
+        let ack = Command {
+            group: Bytes::new(),
+            op: Some(command::Op::OutboxAck(ack)),
+        };
+        self.run(n, vec![ack]);
     }
 
     pub(super) fn drive_to_the_end(&mut self, n: usize) {

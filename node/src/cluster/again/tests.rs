@@ -1,0 +1,62 @@
+use folkmoot_wire::proto::{GroupMoved, Head, MetaState, ShardRecord};
+use folkmoot_wire::{RegionId, Slot};
+
+use super::*;
+
+const BIRTH: ShardId = ShardId(1);
+
+fn group(n: u8) -> GroupId {
+    GroupId::new(RegionId(1), Slot(5), [n; 11])
+}
+
+fn again() -> Again {
+    let shard = |id: u32| ShardRecord {
+        id,
+        region: id,
+        slot_to: u32::from(u16::MAX),
+        ..ShardRecord::default()
+    };
+    let view = ClusterView::new(MetaState {
+        shards: (1..=2).map(shard).collect(),
+        ..MetaState::default()
+    });
+    Again::new(Arc::new(view), Arc::default())
+}
+
+fn push(n: u8, moved: bool) -> GroupPush {
+    let to = GroupMoved {
+        shard: 2,
+        epoch: 1,
+        version: 9,
+    };
+    GroupPush {
+        group: group(n).to_bytes(),
+        head: (!moved).then(Head::default),
+        moved: moved.then_some(to),
+        ..GroupPush::default()
+    }
+}
+
+#[test]
+fn what_tells_of_no_move_goes_on_as_it_is() {
+    assert_eq!(again().heed(BIRTH, &[push(1, false)]), None);
+}
+
+#[test]
+fn sessions_see_nothing_of_a_move_and_the_node_learns_of_it() {
+    let again = again();
+    let pushes = [push(1, false), push(2, true)];
+    assert_eq!(again.heed(BIRTH, &pushes), Some(vec![push(1, false)]));
+    let home = |n| again.view.home_of(&group(n)).unwrap().id;
+    assert_eq!((home(1), home(2)), (BIRTH, ShardId(2)));
+}
+
+#[test]
+fn only_what_sessions_want_is_followed_elsewhere() {
+    let again = again();
+    again.followers.want(BIRTH, group(1));
+    let pushes = [push(1, true), push(2, true)];
+    assert_eq!(again.heed(BIRTH, &pushes), Some(Vec::new()));
+    let due: Vec<GroupId> = again.due.lock().iter().copied().collect();
+    assert_eq!(due, [group(1)]);
+}
