@@ -3,6 +3,7 @@
 //! that names the nearest known one.
 
 mod error;
+mod keys;
 #[cfg(test)]
 mod tests;
 
@@ -12,135 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use error::ConfigError;
-
-/// A key: its name, what it means, and its default in text ("" for none).
-#[derive(Debug, Clone, Copy)]
-pub struct Key {
-    /// In TOML and flags (flags with `-` for `_`); in the environment
-    /// `FOLKMOOT_` and capitals.
-    pub name: &'static str,
-    /// For `--help` and the reference.
-    pub help: &'static str,
-    /// In text.
-    pub default: &'static str,
-    /// May also be given as `<name>_file`: the path of a file with the value.
-    pub secret: bool,
-}
-
-const fn key(name: &'static str, default: &'static str, help: &'static str) -> Key {
-    Key {
-        name,
-        help,
-        default,
-        secret: false,
-    }
-}
-
-const fn secret(name: &'static str, help: &'static str) -> Key {
-    Key {
-        name,
-        help,
-        default: "",
-        secret: true,
-    }
-}
-
-/// Every key.
-pub const KEYS: &[Key] = &[
-    key("data", "folkmoot-data", "folder of this node's data"),
-    key(
-        "name",
-        "",
-        "name of this node, for people; default: region and number",
-    ),
-    key("region", "local", "region this node stands in"),
-    key(
-        "listen",
-        "127.0.0.1:7443",
-        "address of QUIC (UDP) and HTTPS (TCP), for clients and nodes",
-    ),
-    key("gossip", "127.0.0.1:7444", "address of gossip (UDP)"),
-    key(
-        "admin",
-        "127.0.0.1:7445",
-        "address of the admin API and metrics (HTTP); keep it on loopback",
-    ),
-    key(
-        "advertise",
-        "",
-        "host and port at which others reach `listen`; default: the same",
-    ),
-    key(
-        "advertise_gossip",
-        "",
-        "host and port at which others reach `gossip`; default: the same",
-    ),
-    key(
-        "join",
-        "",
-        "hosts and ports of nodes of the cluster to join, separated by commas",
-    ),
-    secret("token", "join token, from `folkmoot token create`"),
-    key(
-        "follow",
-        "active",
-        "which groups this node keeps in full: `active` (those its clients use) or `full`",
-    ),
-    key(
-        "shards",
-        "16",
-        "shards of a region, when this node is its first",
-    ),
-    key(
-        "voters",
-        "1",
-        "voters of each shard of the region, 1 or 3, when this node is its first",
-    ),
-    key(
-        "replace_after",
-        "300",
-        "seconds after which a voter that is gone is replaced, where there is a node for it",
-    ),
-    key("follow_people", "off", "`on`: groups go to their people"),
-    key(
-        "issuer",
-        "folkmoot",
-        "issuer that clients' tokens must name",
-    ),
-    key(
-        "audience",
-        "folkmoot",
-        "audience that clients' tokens must name",
-    ),
-    secret(
-        "jwt_secret",
-        "HS256 secret of clients' tokens; default: the cluster's own",
-    ),
-    key(
-        "jwt_public_key",
-        "",
-        "Ed25519 public key of clients' tokens, base64url, instead of a secret",
-    ),
-    key(
-        "certificate",
-        "",
-        "PEM file of the certificate shown to clients; default: self-signed",
-    ),
-    key("certificate_key", "", "PEM file of its key"),
-    key(
-        "log",
-        "info,openraft=warn",
-        "log filter, as `info` or `folkmoot_node=debug,info`",
-    ),
-    key("log_format", "text", "`text` or `json`"),
-    key("swim", "wan", "gossip timing: `wan` or `lan`"),
-    key(
-        "sends_per_second",
-        "2000",
-        "messages a session may send per second, on average",
-    ),
-    key("sends_burst", "4000", "messages a session may send at once"),
-];
+pub use keys::{KEYS, Key};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -115,7 +115,7 @@ async fn summary(admin: &Admin, group: GroupId, head: Head) -> Result<Value, Fau
     Ok(json!({
         "group": group.to_string(),
         "name": value.name,
-        "home": shard.as_ref().and_then(|shard| placement.region_name(shard.region)),
+        "home": shard.as_ref().and_then(|shard| placement.region_name(shard.region)).unwrap_or_default(),
         "born": placement.region_name(group.region()).unwrap_or_default(),
         "shard": shard.map_or(0, |shard| shard.id.0),
         "members": value.member_count,

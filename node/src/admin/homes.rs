@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use folkmoot_wire::proto::HomePhase;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::groups::parse;
 use super::{Admin, Refusal};
-use crate::cluster::rehome::word;
 
 #[derive(Deserialize)]
 pub(super) struct Rehome {
@@ -50,4 +50,16 @@ pub(super) async fn show(
         "epoch": state.epoch,
         "state": word(state.phase()),
     })))
+}
+
+/// A home's state in a word.
+fn word(phase: HomePhase) -> &'static str {
+    match phase {
+        HomePhase::Unknown | HomePhase::Here => "here",
+        HomePhase::Leaving => "copied",
+        HomePhase::Fenced => "fenced",
+        HomePhase::Gone => "gone",
+        HomePhase::Arriving => "arriving",
+        HomePhase::Cancelled => "cancelled",
+    }
 }

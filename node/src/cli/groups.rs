@@ -50,6 +50,8 @@ const COPY: &[Column] = &[
 ];
 
 const LOOK: Duration = Duration::from_millis(300);
+/// Looks in a row that bring nothing. More: the command ends.
+const UNHEARD: u32 = 100;
 
 pub(super) fn command() -> Command {
     Command::new("group")
@@ -146,17 +148,20 @@ pub(super) async fn run(api: &Api, args: &ArgMatches) -> anyhow::Result<()> {
 async fn rehome(api: &Api, group: &str, region: &str) -> anyhow::Result<()> {
     let path = format!("/v1/groups/{group}/home");
     let begun = api.post(&path, &json!({ "region": region })).await?;
-    let mut last = String::new();
+    let (mut last, mut unheard) = (String::new(), 0);
     loop {
         let now = match api.get(&path).await {
             Ok(now) => now,
             // While it changes hands nobody may know for a moment.
-            Err(error) => {
+            Err(error) if unheard < UNHEARD => {
+                unheard += 1;
                 eprintln!("{error}; looking again");
                 tokio::time::sleep(LOOK).await;
                 continue;
             }
+            Err(error) => return Err(error.context("the move goes on all the same")),
         };
+        unheard = 0;
         let state = now["state"].as_str().unwrap_or_default();
         if now["shard"] == begun["to_shard"] {
             return moved(api, &begun);
