@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use folkmoot_storage::Place;
+use folkmoot_storage::keys::slots;
 use folkmoot_wire::proto::{MetaState, NodeRecord, ShardRecord};
 use folkmoot_wire::{GroupId, NodeId, RegionId, ShardId, Slot};
 
@@ -45,8 +46,7 @@ impl Shard {
     /// Whether a group was born in it.
     #[must_use]
     pub fn bore(&self, group: &GroupId) -> bool {
-        let (first, last) = self.slots;
-        group.region() == self.region && (first..=last).contains(&group.slot())
+        slots::contains(self.region, self.slots, group)
     }
 }
 
@@ -134,7 +134,7 @@ impl Placement {
 
     /// The shard that a group was born in.
     #[must_use]
-    pub fn shard_of(&self, group: &GroupId) -> Option<&Shard> {
+    pub fn birth_shard(&self, group: &GroupId) -> Option<&Shard> {
         self.shard_of_slot(group.region(), group.slot())
     }
 

@@ -6,8 +6,21 @@ use folkmoot_crdt::digest::{LEN, RowSetDigest};
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_crdt::member::{Authority, Member, Role, SelfPart, Status};
 
+use crate::id::GroupId;
 use crate::proto;
 use crate::row::RowError;
+
+impl proto::GroupPush {
+    /// Tells followers that a group went to another shard.
+    #[must_use]
+    pub fn of_move(group: &GroupId, moved: proto::GroupMoved) -> Self {
+        Self {
+            group: group.to_bytes(),
+            moved: Some(moved),
+            ..Self::default()
+        }
+    }
+}
 
 impl From<&proto::CursorValue> for Cursor {
     fn from(value: &proto::CursorValue) -> Self {

@@ -45,7 +45,7 @@ impl Homes {
     fn shard<'a>(&self, group: &GroupId, placement: &'a Placement) -> Option<&'a Shard> {
         let known = self.0.read().get(group).map(|moved| ShardId(moved.shard));
         let known = known.and_then(|shard| placement.shard(shard));
-        known.or_else(|| placement.shard_of(group))
+        known.or_else(|| placement.birth_shard(group))
     }
 }
 

@@ -74,7 +74,7 @@ impl Outbox {
             target, command, ..
         } in waiting
         {
-            let shard = placement.shard_of(&target).ok_or_else(|| {
+            let shard = placement.birth_shard(&target).ok_or_else(|| {
                 Fault::new(Code::Unavailable, format!("no shard holds {target} yet"))
             })?;
             by_shard.entry(shard.id).or_default().push(command);

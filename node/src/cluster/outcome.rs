@@ -34,7 +34,7 @@ pub(super) enum Later {
 }
 
 /// Whether the same command has to be proposed again, later or elsewhere.
-/// Apply refuses nothing else as `unavailable`.
+/// Of what is proposed for people apply refuses nothing else as `unavailable`.
 pub(super) fn later(outcome: &Outcome) -> Option<Later> {
     match &outcome.result {
         Some(outcome::Result::Moved(moved)) => Some(Later::Moved(*moved)),

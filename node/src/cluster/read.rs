@@ -8,7 +8,7 @@ use folkmoot_replication::placement::Shard;
 use folkmoot_replication::reconcile::{self, RowSums, SHAPE};
 use folkmoot_storage::{Direction, Place, Read, Store, StoreError, Table, keys, log, value};
 use folkmoot_wire::proto::{
-    Covers, FetchLog, FetchRows, Head, LogSlice, MemberAuthority, MemberStatus, Moved,
+    Covers, FetchLog, FetchRows, Head, HomeState, LogSlice, MemberAuthority, MemberStatus, Moved,
     ReconcileRows, Row, RowDiff, RowPage, SealedEntry, row,
 };
 use folkmoot_wire::row::RowKey;
@@ -60,6 +60,21 @@ impl LocalReads {
         }
         let stranger = votes && !shard.bore(group) && self.head(&shard.place(*group))?.is_none();
         Ok(stranger.then(Moved::default))
+    }
+
+    /// How a shard stands to a group, as far as that is written down here.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn home(&self, shard: &Shard, group: &GroupId) -> Result<HomeState, Fault> {
+        let home = apply::home_record(&*self.store, shard.id, group).map_err(storage)?;
+        let home = home.unwrap_or_default();
+        let head = self.head(&shard.place(*group))?;
+        Ok(HomeState {
+            epoch: home.epoch,
+            phase: home.phase,
+            held: head.map_or(0, |head| head.seq),
+        })
     }
 
     /// The head of the copy here.

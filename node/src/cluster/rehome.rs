@@ -23,7 +23,7 @@ use super::outcome::judged;
 use super::router::Router;
 use super::shards::VoterShard;
 use super::view::ClusterView;
-pub use begin::{Begun, word};
+pub use begin::Begun;
 
 /// Records looked at each time.
 const PAGE: usize = 256;
@@ -121,7 +121,8 @@ impl Rehomer {
     async fn drive(&self, record: &HomeRecord) -> Result<(), StoreError> {
         let (group, own) = (record.group, self.voter.id);
         let placement = self.view.placement();
-        let (Some(shard), Some(birth)) = (placement.shard(own), placement.shard_of(&group)) else {
+        let (Some(shard), Some(birth)) = (placement.shard(own), placement.birth_shard(&group))
+        else {
             return Ok(());
         };
         let seat = Seat::new(&*self.store, shard.region);
@@ -178,12 +179,21 @@ impl Rehomer {
     async fn propose(&self, shard: Option<&Shard>, command: &Command) -> Result<HomeState, Fault> {
         let gone = || Fault::new(Code::Unavailable, "the shard is not placed");
         let shard = shard.ok_or_else(gone)?;
-        let outcomes = self.router.propose(shard, vec![command.clone()]).await?;
-        let outcome = outcomes.into_iter().next().map(judged).transpose()?;
-        match outcome.and_then(|outcome| outcome.result) {
-            Some(outcome::Result::HomeState(state)) => Ok(state),
-            _ => Err(Code::Internal.into()),
-        }
+        propose_step(&self.router, shard, command.clone()).await
+    }
+}
+
+/// Proposes one step of a move. Gives how the shard stands to the group then.
+async fn propose_step(
+    router: &Router,
+    shard: &Shard,
+    command: Command,
+) -> Result<HomeState, Fault> {
+    let outcomes = router.propose(shard, vec![command]).await?;
+    let outcome = outcomes.into_iter().next().map(judged).transpose()?;
+    match outcome.and_then(|outcome| outcome.result) {
+        Some(outcome::Result::HomeState(state)) => Ok(state),
+        _ => Err(Code::Internal.into()),
     }
 }
 

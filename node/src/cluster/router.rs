@@ -135,8 +135,10 @@ impl Router {
     }
 
     /// Proposes commands of a group at its home, wherever that is. While the
-    /// group moves they are proposed again: none is done twice, and none
-    /// overtakes another. Gives the shard that answered last.
+    /// group moves they are proposed again, with all behind them: none is done
+    /// twice. One that was committed keeps its place, so where a fence is lifted
+    /// between two payloads of these the later ones may come first. Gives the
+    /// shard that answered last.
     ///
     /// # Errors
     /// As [`Router::propose`]; `not_found` when no shard holds the group's slot.

@@ -41,8 +41,7 @@ impl Homes {
 
 impl ShardApply {
     fn is_born_here(&self, group: &GroupId) -> bool {
-        let (first, last) = self.config.slots;
-        group.region() == self.config.region && (first..=last).contains(&group.slot())
+        keys::slots::contains(self.config.region, self.config.slots, group)
     }
 
     /// How this shard stands to a group.
@@ -110,11 +109,7 @@ impl ShardApply {
             }
         }
         let went = std::mem::take(&mut self.homes.moved).into_iter();
-        told.extend(went.map(|(group, moved)| GroupPush {
-            group: group.to_bytes(),
-            moved: Some(moved),
-            ..GroupPush::default()
-        }));
+        told.extend(went.map(|(group, moved)| GroupPush::of_move(&group, moved)));
         Ok(told)
     }
 

@@ -334,7 +334,7 @@ impl Feed {
                 if let Some(head) = self.heads.get(&group) {
                     groups.push(head_only(&group, head));
                 } else if let Some(moved) = self.moved.get(&group) {
-                    groups.push(moved_only(&group, *moved));
+                    groups.push(GroupPush::of_move(&group, *moved));
                 }
             }
             said = subscriber.owed.is_empty() && subscriber.heads_due.is_empty();
@@ -369,14 +369,6 @@ fn head_only(group: &GroupId, head: &Head) -> GroupPush {
     GroupPush {
         group: group.to_bytes(),
         head: Some(head.clone()),
-        ..GroupPush::default()
-    }
-}
-
-fn moved_only(group: &GroupId, moved: GroupMoved) -> GroupPush {
-    GroupPush {
-        group: group.to_bytes(),
-        moved: Some(moved),
         ..GroupPush::default()
     }
 }

@@ -22,8 +22,8 @@ struct Groups {
     uses: u64,
 }
 
-/// Summaries by group and where it is kept, a bounded number of blocks in all. What is left out is
-/// read anew when it is asked for.
+/// Summaries by group and where it is kept, a bounded number of blocks in all.
+/// What is left out is read anew when it is asked for.
 pub struct RowSums {
     store: Arc<dyn Read>,
     digest_key: [u8; 32],

@@ -55,9 +55,5 @@ pub fn split(key: &[u8]) -> (Option<RegionId>, &[u8]) {
 /// The key as it begins with the group itself: the inverse of [`seated`].
 #[must_use]
 pub fn plain(key: &Bytes) -> Bytes {
-    if is_guest(key) {
-        key.slice(LEN..)
-    } else {
-        key.clone()
-    }
+    key.slice_ref(split(key).1)
 }

@@ -2,7 +2,7 @@
 //! Rows, Dedup and Inbox.
 
 use bytes::Bytes;
-use folkmoot_wire::{RegionId, Slot};
+use folkmoot_wire::{GroupId, RegionId, Slot};
 
 /// Tables whose keys begin with a group.
 pub const TABLES: [crate::Table; 5] = [
@@ -17,6 +17,12 @@ fn prefix(region: RegionId, slot: Slot) -> [u8; 4] {
     let [a, b] = region.0.to_be_bytes();
     let [c, d] = slot.0.to_be_bytes();
     [a, b, c, d]
+}
+
+/// Whether a group was born in slots `first..=last` of `region`.
+#[must_use]
+pub fn contains(region: RegionId, (first, last): (Slot, Slot), group: &GroupId) -> bool {
+    group.region() == region && (first..=last).contains(&group.slot())
 }
 
 /// The keys of all groups in slots `first..=last` of `region`.

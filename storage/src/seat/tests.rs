@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use folkmoot_wire::proto::Head;
 use folkmoot_wire::{GroupId, RegionId, ShardId, Slot};
 use proptest::prelude::*;
 
 use super::*;
 use crate::keys::{self, TABLE_END};
-use crate::{MemStore, Store};
+use crate::value::encode_value;
+use crate::{MemStore, Place, Store, log};
 
 const HERE: RegionId = RegionId(2);
 const SLOTS: (Slot, Slot) = (Slot(0), Slot(7));
@@ -117,4 +119,36 @@ fn other_tables_are_as_they_are() {
     assert!(store.get(Table::Outbox, &key).expect("reads").is_some());
     let all = seat.scan(Table::Outbox, &[], TABLE_END, 2, Direction::Backward);
     assert_eq!(all.expect("scans")[0].0, key);
+}
+
+#[test]
+fn every_copy_of_a_group_is_found_and_told_from_others() {
+    let store = MemStore::new();
+    let (guest, other) = (group(1, 3, 9), group(1, 3, 8));
+    for (region, seq, of) in [(1, 4, guest), (2, 7, guest), (3, 1, other)] {
+        let seat = Seat::new(&store as &dyn Read, RegionId(region));
+        let head = Head {
+            seq,
+            ..Head::default()
+        };
+        let mut batch = Batch::new();
+        batch.put(Table::Heads, keys::heads::key(&of), encode_value(&head));
+        store.write(seat.batch(batch)).expect("writes");
+    }
+    let seqs = |found: Vec<(Place, Head)>| -> Vec<(u16, u64)> {
+        let of = |(place, head): &(Place, Head)| (place.region.0, head.seq);
+        found.iter().map(of).collect()
+    };
+    let found = log::copies_of(&store, &guest).expect("reads");
+    assert_eq!(seqs(found), [(1, 4), (2, 7)]);
+    // And all of them, with the keys read back.
+    let all = log::read_heads(&store, None, usize::MAX).expect("reads");
+    let places: Vec<Place> = all.iter().map(|(place, _)| *place).collect();
+    assert_eq!(seqs(all), [(1, 4), (2, 7), (3, 1)]);
+    for place in places {
+        let key = place.key();
+        assert_eq!(Place::split(&key).expect("parses"), (place, &[][..]));
+        let rest = log::read_heads(&store, Some(&place), usize::MAX).expect("reads");
+        assert!(rest.iter().all(|(next, _)| *next != place));
+    }
 }

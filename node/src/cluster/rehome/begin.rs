@@ -3,17 +3,15 @@
 
 use std::sync::Arc;
 
-use folkmoot_replication::apply::home_record;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_wire::id::Class;
 use folkmoot_wire::proto::{
-    BeginMove, Command, FetchHead, HomePhase, HomeState, command, node_reply, node_request, outcome,
+    BeginMove, Command, FetchHead, HomeState, command, node_reply, node_request,
 };
 use folkmoot_wire::{Code, Fault, GroupId, RegionId, version};
 
+use super::propose_step;
 use crate::backend::Backend;
-use crate::cluster::outcome::judged;
-use crate::cluster::read::storage;
 use crate::cluster::start::Node;
 use crate::cluster::versions::Versions;
 
@@ -56,20 +54,16 @@ impl Node {
             group: group.to_bytes(),
             op: Some(op),
         };
-        let outcomes = self.router.propose(&from, vec![command]).await?;
-        let outcome = outcomes.into_iter().next().map(judged).transpose()?;
+        let state = propose_step(&self.router, &from, command).await?;
         let name = |shard: &Shard| {
             let name = placement.region_name(shard.region).unwrap_or_default();
             (shard.id.0, name.to_owned())
         };
-        match outcome.and_then(|outcome| outcome.result) {
-            Some(outcome::Result::HomeState(state)) => Ok(Begun {
-                from: name(&from),
-                to: name(to),
-                epoch: state.epoch,
-            }),
-            _ => Err(Code::Internal.into()),
-        }
+        Ok(Begun {
+            from: name(&from),
+            to: name(to),
+            epoch: state.epoch,
+        })
     }
 
     /// The shard of a region that takes the group, if that can take one now.
@@ -115,7 +109,7 @@ impl Node {
                 versions.check(node, version::APPLY_MOVES).await?;
             }
         }
-        let birth = placement.shard_of(group);
+        let birth = placement.birth_shard(group);
         for shard in shards.into_iter().chain(birth) {
             versions.raise(shard, version::APPLY_MOVES).await?;
         }
@@ -132,13 +126,7 @@ impl Node {
         self.backend.home_head(group).await?.ok_or(Code::NotFound)?;
         let shard = self.view.home_of(&group).ok_or(Code::NotFound)?;
         if self.voters.get(shard.id).is_some() {
-            let record = home_record(&*self.store, shard.id, &group).map_err(storage)?;
-            let record = record.unwrap_or_default();
-            let state = HomeState {
-                epoch: record.epoch,
-                phase: record.phase,
-                held: 0,
-            };
+            let state = self.reads.home(&shard, &group)?;
             return Ok((shard, state));
         }
         let request = node_request::Request::FetchHead(FetchHead {
@@ -149,18 +137,5 @@ impl Node {
             node_reply::Reply::Head(head) => Ok((shard, head.home.unwrap_or_default())),
             _ => Err(Code::Internal.into()),
         }
-    }
-}
-
-/// A home's state in a word.
-#[must_use]
-pub fn word(phase: HomePhase) -> &'static str {
-    match phase {
-        HomePhase::Unknown | HomePhase::Here => "here",
-        HomePhase::Leaving => "copied",
-        HomePhase::Fenced => "fenced",
-        HomePhase::Gone => "gone",
-        HomePhase::Arriving => "arriving",
-        HomePhase::Cancelled => "cancelled",
     }
 }

@@ -1,13 +1,11 @@
 //! What other nodes read here, of one shard's copy of a group.
 
 use bytes::Bytes;
-use folkmoot_replication::apply::home_record;
 use folkmoot_replication::placement::Shard;
-use folkmoot_wire::proto::{FetchHead, GroupHead, HomeState, Moved, node_reply};
+use folkmoot_wire::proto::{FetchHead, GroupHead, Moved, node_reply};
 use folkmoot_wire::{Code, Fault, GroupId, ShardId};
 
 use super::Serve;
-use crate::cluster::read::storage;
 
 type Reply = Result<node_reply::Reply, Fault>;
 
@@ -18,7 +16,7 @@ impl Serve {
             .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
         let placement = self.view.placement();
         let shard = match shard {
-            0 => placement.shard_of(&group),
+            0 => placement.birth_shard(&group),
             shard => placement.shard(ShardId(shard)),
         };
         let unknown = || Fault::new(Code::Unavailable, "this node does not know that shard yet");
@@ -41,17 +39,10 @@ impl Serve {
 
     pub(super) fn head(&self, fetch: &FetchHead) -> Reply {
         let (shard, group) = self.asked(fetch.shard, &fetch.group)?;
-        let head = self.reads.head(&shard.place(group))?;
-        let home = home_record(&*self.reads.store, shard.id, &group).map_err(storage)?;
-        let home = home.unwrap_or_default();
         let reply = node_reply::Reply::Head(GroupHead {
             group: fetch.group.clone(),
-            home: Some(HomeState {
-                epoch: home.epoch,
-                phase: home.phase,
-                held: head.as_ref().map_or(0, |head| head.seq),
-            }),
-            head,
+            head: self.reads.head(&shard.place(group))?,
+            home: Some(self.reads.home(&shard, &group)?),
         });
         self.at_home(&shard, &group, Ok(reply))
     }

@@ -314,15 +314,21 @@ async fn a_node_that_nobody_reaches_is_not_looked_for_elsewhere() {
     assert_eq!(w.through(), [(X, Y)]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn when_the_node_between_dies_the_next_one_is_found() {
-    let net = Net::of(&[W, Y, Z, X]);
+/// The first node, cut off from the last, and through whom it reaches it.
+async fn goes_round(net: &Net) -> (&Node, u32) {
     net.cut(W, X);
     let w = net.node(W);
     w.reaches(X).await;
-    let [(_, first)] = w.through()[..] else {
-        panic!("{:?}", w.through());
-    };
+    match w.through()[..] {
+        [(_, through)] => (w, through),
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_node_between_dies_the_next_one_is_found() {
+    let net = Net::of(&[W, Y, Z, X]);
+    let (w, first) = goes_round(&net).await;
     let second = Y + Z - first;
     net.net.kill(ip(first));
     sleep(LATENCY * 2).await;
@@ -340,12 +346,7 @@ async fn when_the_node_between_dies_the_next_one_is_found() {
 #[tokio::test(start_paused = true)]
 async fn a_node_between_that_loses_the_other_end_is_left() {
     let net = Net::of(&[W, Y, Z, X]);
-    net.cut(W, X);
-    let w = net.node(W);
-    w.reaches(X).await;
-    let [(_, first)] = w.through()[..] else {
-        panic!("{:?}", w.through());
-    };
+    let (w, first) = goes_round(&net).await;
     net.cut(first, X);
     // Its connection falls silent, and then its streams end.
     sleep(limits::NODE_IDLE + Duration::from_secs(1)).await;

@@ -208,7 +208,7 @@ impl Backend for World {
     }
 
     fn home_of(&self, group: &GroupId) -> Option<Shard> {
-        self.placement.shard_of(group).cloned()
+        self.placement.birth_shard(group).cloned()
     }
 
     fn placement(&self) -> Arc<Placement> {

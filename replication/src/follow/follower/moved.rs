@@ -40,11 +40,7 @@ impl Follower {
             value::encode_value(&home),
         );
         self.moved.insert(group, moved);
-        out.pushes.push(GroupPush {
-            group: group.to_bytes(),
-            moved: Some(moved),
-            ..GroupPush::default()
-        });
+        out.pushes.push(GroupPush::of_move(&group, moved));
         Ok(())
     }
 

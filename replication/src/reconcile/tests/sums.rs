@@ -1,15 +1,18 @@
 //! Summaries stay those of the rows, whatever is written.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_crdt::digest::RowSetDigest;
-use folkmoot_storage::{Batch, Table, keys};
+use folkmoot_storage::{Batch, MemStore, Place, Read, Seat, Table, keys, value};
+use folkmoot_wire::RegionId;
 use folkmoot_wire::proto::Row;
+use folkmoot_wire::row::RowKey;
 use proptest::prelude::*;
 
 use super::world::{Holder, cursor};
-use crate::reconcile::Range;
+use crate::reconcile::{Range, RowSums};
 use crate::rows::fingerprint;
 use crate::testing::{DIGEST_KEY, group};
 
@@ -93,4 +96,36 @@ fn only_what_was_written_is_read_again() {
     holder.fresh(|_| {});
     let after = holder.fresh(|sums| sums.reads());
     assert!((1..=256).contains(&(after - before)), "{}", after - before);
+}
+
+/// A group that is kept as a guest has rows of its own, and a summary.
+#[test]
+fn a_guests_rows_are_summed_apart_from_those_at_its_birthplace() {
+    let (store, sums) = RowSums::over(Arc::new(MemStore::new()), DIGEST_KEY);
+    let group = group(1);
+    let guest = Place {
+        region: RegionId(group.region().0 + 1),
+        group,
+    };
+    let count = |place: &Place| {
+        sums.with(place, |sums| {
+            while !sums.refresh(usize::MAX).expect("reads") {}
+            sums.total().count
+        })
+    };
+    assert_eq!((count(&Place::of_birth(group)), count(&guest)), (0, 0));
+    for n in 0..3 {
+        let row = cursor(n, 1);
+        let key = RowKey::from_slice(&row.key).expect("a key");
+        let mut batch = Batch::new();
+        batch.put(
+            Table::Rows,
+            keys::rows::key(&group, &key),
+            value::encode_value(&row),
+        );
+        let seat = Seat::new(&*store as &dyn Read, guest.region);
+        store.write(seat.batch(batch)).expect("writes");
+        let counts = (count(&Place::of_birth(group)), count(&guest));
+        assert_eq!(counts, (0, u64::from(n) + 1));
+    }
 }
