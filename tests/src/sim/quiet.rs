@@ -106,7 +106,7 @@ fn on_the_way(world: &World) -> Option<String> {
     })
 }
 
-/// Groups that left the shard they were in, once each time.
+/// Groups that are at home elsewhere by now, once for each shard that knows.
 pub fn rehomed(world: &World) -> Vec<GroupId> {
     let placement = placement(world).unwrap_or_default();
     let mut all = Vec::new();
