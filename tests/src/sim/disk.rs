@@ -8,7 +8,7 @@ use bytes::Bytes;
 use folkmoot_storage::{Batch, Crash, Layer, MemStore, Op, Read, Store, StoreError, Table};
 
 use super::faults::DiskFault;
-use super::invariants::{clocks, cursors};
+use super::invariants::clocks;
 use super::oracle::Oracle;
 use super::sometimes::State;
 
@@ -104,9 +104,10 @@ impl Layer for Disk {
 
 impl Store for Disk {
     fn write(&self, batch: Batch) -> Result<(), StoreError> {
-        let findings = &self.oracle.findings;
-        let (of_cursors, of_clocks) = (findings.under("cursors"), findings.under("clocks"));
-        cursors::never_go_back(self.machine, &batch, &self.mem, &of_cursors);
+        let of_clocks = self.oracle.findings.under("clocks");
+        self.oracle
+            .cursors
+            .never_go_back(self.machine, &batch, &self.mem);
         clocks::never_go_back(self.machine, &batch, &self.mem, &of_clocks);
         let kept = batch.clone();
         self.mem.write(batch)?;

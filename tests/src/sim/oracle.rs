@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::book::Book;
 use super::findings::Findings;
 use super::invariants::appenders::Appenders;
+use super::invariants::cursors::Cursors;
 use super::plan::Plan;
 use super::sometimes::Sometimes;
 use super::trace::Trace;
@@ -17,6 +18,7 @@ pub struct Oracle {
     pub findings: Findings,
     pub sometimes: Sometimes,
     pub appenders: Arc<Appenders>,
+    pub cursors: Arc<Cursors>,
 }
 
 impl Oracle {
@@ -34,6 +36,7 @@ impl Oracle {
                 sometimes.clone(),
                 Arc::clone(&book),
             )),
+            cursors: Arc::new(Cursors::new(findings.under("cursors"))),
             book,
             findings,
             sometimes,

@@ -208,10 +208,11 @@ async fn leave(person: &mut Person, groups: &[Made], group: GroupId) {
         && made.plan.open
         && made.plan.owner != person.id
     {
-        person.leave(group).await;
+        // Before it is done: somebody may add the person again at once.
         if made.plan.history_from_join {
             person.book.left(person.id, group);
         }
+        person.leave(group).await;
     }
 }
 
