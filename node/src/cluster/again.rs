@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::NodeBackend;
-use super::feeds::Publish;
+use super::feeds::{News, Publish};
 use super::follow::Followers;
 use super::view::ClusterView;
 use crate::edge::Edge;
@@ -44,9 +44,15 @@ impl Again {
     /// Where feeds publish to: what is for sessions goes on to an edge.
     pub fn publish_to(self: &Arc<Self>, edge: Arc<Edge>) -> Publish {
         let again = Arc::clone(self);
-        Box::new(move |shard, pushes| match again.heed(shard, pushes) {
-            Some(others) => edge.publish(&others),
-            None => edge.publish(pushes),
+        Box::new(move |shard, news| match news {
+            News::Pushes(pushes) => match again.heed(shard, pushes) {
+                Some(others) => edge.publish(&others),
+                None => edge.publish(pushes),
+            },
+            News::Replaced => {
+                let home = |group: &GroupId| again.view.home_of(group).map(|home| home.id);
+                edge.replaced(|group| home(group) == Some(shard));
+            }
         })
     }
 

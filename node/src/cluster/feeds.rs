@@ -30,7 +30,16 @@ const CONTROL_QUEUE: usize = 256;
 const SCAN_PAGE: usize = 1_000;
 
 /// Takes what is new on this node: the edge's fan-out.
-pub type Publish = Box<dyn Fn(ShardId, &[GroupPush]) + Send + Sync>;
+pub type Publish = Box<dyn Fn(ShardId, News<'_>) + Send + Sync>;
+
+/// What is new.
+#[derive(Clone, Copy)]
+pub enum News<'a> {
+    /// In order, for each group.
+    Pushes(&'a [GroupPush]),
+    /// All of the shard: what it was before does not lead to what it is.
+    Replaced,
+}
 
 /// Where feeds publish to; set once the edge is there.
 #[derive(Default)]
@@ -42,9 +51,9 @@ impl Publisher {
         let _ = self.0.set(publish);
     }
 
-    fn publish(&self, shard: ShardId, pushes: &[GroupPush]) {
+    fn publish(&self, shard: ShardId, news: News<'_>) {
         if let Some(publish) = self.0.get() {
-            publish(shard, pushes);
+            publish(shard, news);
         }
     }
 }
@@ -266,7 +275,8 @@ impl FeedTask {
         if applied.replaced {
             return self.replaced(applied.version);
         }
-        self.publisher.publish(self.shard.id, &applied.pushes);
+        let news = News::Pushes(&applied.pushes);
+        self.publisher.publish(self.shard.id, news);
         self.handle(Event::Published {
             pushes: applied.pushes,
             watermark: (applied.version > 0).then_some(applied.version),
@@ -282,6 +292,7 @@ impl FeedTask {
                 self.feed = feed;
                 self.subscribers.clear();
                 self.wanted.send_modify(BTreeSet::clear);
+                self.publisher.publish(self.shard.id, News::Replaced);
                 self.tell(true);
             }
             Err(error) => tracing::error!(shard = self.shard.id.0, %error, "heads cannot be read"),

@@ -26,15 +26,19 @@
 //!
 //! After that each subscriber keeps `next`, the seq it has to get next. What
 //! is below is cut off; when something above comes first, the node lost its
-//! place, and the session is told so by a `Gap`.
+//! place. In what did not come by may be the entry that puts the user out: the
+//! session is in doubt and gets nothing, until its access was looked up and it
+//! is told what it missed by a `Gap` ([`doubts`]).
 //!
 //! Locks: a stripe's, then a link's or an outbound queue's; never the other way round,
 //! never two stripes at once, and nothing is awaited under either.
 
 mod cuts;
+mod doubts;
 mod encode;
 mod group;
 mod lists;
+mod subscriber;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -47,15 +51,16 @@ use bytes::Bytes;
 use folkmoot_wire::proto::GroupPush;
 use folkmoot_wire::{Code, GroupId, UserId};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::outbound::Outbound;
 use super::wants::Wanted;
 pub(super) use encode::seen_by_others;
-pub(super) use group::GroupInfo;
-use group::{GroupState, News, Passive, Subscriber};
+use group::{GroupState, News, Passive};
 pub(super) use lists::PASSIVE_GROUPS_MAX;
+pub(super) use subscriber::GroupInfo;
+use subscriber::Subscriber;
 pub use window::WindowOptions;
 
 /// Groups are spread over this many locks.
@@ -92,6 +97,8 @@ struct Stripe {
     bumped: BTreeSet<GroupId>,
     /// A head is known whose entries have not come.
     behind: BTreeMap<GroupId, Instant>,
+    /// Sessions that have these active are in doubt.
+    doubted: BTreeSet<GroupId>,
 }
 
 /// What the registry leaves to tasks of the edge.
@@ -114,6 +121,8 @@ pub(super) struct Fanout {
     /// who publishes may hold locks that giving back needs.
     released: mpsc::UnboundedSender<Wanted>,
     delivered: AtomicU64,
+    /// A session came in doubt.
+    doubts: Notify,
 }
 
 impl Fanout {
@@ -128,6 +137,7 @@ impl Fanout {
             opened,
             released,
             delivered: AtomicU64::new(0),
+            doubts: Notify::new(),
         });
         let chores = Chores {
             deadlines,
@@ -214,7 +224,7 @@ impl Fanout {
         group: &GroupId,
         info: &GroupInfo,
     ) -> Result<u64, Code> {
-        let mut stripe = self.stripe(group).lock();
+        let stripe = &mut *self.stripe(group).lock();
         let Some(state) = stripe.groups.get_mut(group) else {
             return Err(Code::NotFound);
         };
@@ -223,8 +233,12 @@ impl Fanout {
             return Err(Code::NotFound);
         };
         let live_from = subscriber.go_live(info)?;
+        let doubted = subscriber.is_doubted();
         state.passive.remove(&link.id);
         link.outbound.forget(group);
+        if doubted {
+            self.doubt(stripe, *group);
+        }
         Ok(live_from)
     }
 
@@ -291,6 +305,9 @@ impl Fanout {
     /// What a push or a closed window leaves to do.
     fn follow_up(&self, stripe: &mut Stripe, group: GroupId, news: News) {
         self.delivered.fetch_add(news.delivered, Ordering::Relaxed);
+        if news.doubts {
+            self.doubt(stripe, group);
+        }
         for subscriber in news.gone {
             subscriber.link.held.lock().active.remove(&group);
             let _ = self.released.send(subscriber.wanted);

@@ -12,6 +12,7 @@
 
 pub mod auth;
 mod core;
+mod doubts;
 mod fanout;
 pub mod outbound;
 mod requests;
@@ -120,6 +121,20 @@ impl Edge {
                 () = sweep => {}
             }
         });
+        let judge = Arc::clone(&core);
+        edge.chores.spawn(async move {
+            let settle = async {
+                loop {
+                    let _ = tokio::time::timeout(SWEEP, judge.fanout.doubts()).await;
+                    judge.settle_doubts().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = judge.stopped.cancelled() => {}
+                () = settle => {}
+            }
+        });
         edge
     }
 
@@ -142,6 +157,12 @@ impl Edge {
     /// before they are published. Never waits.
     pub fn publish(&self, pushes: &[GroupPush]) {
         self.core.fanout.publish(pushes, Instant::now());
+    }
+
+    /// What this node holds of these groups was replaced as a whole: what came
+    /// before is not what is published next. Never waits.
+    pub fn replaced(&self, is_of: impl Fn(&GroupId) -> bool) {
+        self.core.fanout.replaced(&is_of);
     }
 
     /// What people said whose group's home cannot be reached, and what became

@@ -15,14 +15,11 @@ pub(super) mod send;
 use std::sync::Arc;
 
 use folkmoot_wire::proto::client_frame::Request;
-use folkmoot_wire::proto::{
-    CursorValue, GroupValue, Head, MemberStatus, MemberValue, row, server_frame,
-};
+use folkmoot_wire::proto::{CursorValue, GroupValue, Head, MemberValue, row, server_frame};
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, UserId};
 
 use super::session::Session;
-use crate::backend::refusal;
 
 /// Answers a request that needs no turn.
 pub(super) async fn answer(
@@ -61,28 +58,9 @@ pub(super) fn user_id(bytes: &[u8]) -> Result<UserId, Fault> {
 }
 
 impl Session {
-    /// The caller's member row, if it is a member. To an outsider a group
-    /// that does not exist and one that exists are the same.
+    /// The caller's member row, if it is a member.
     pub(super) async fn member(&self, group: GroupId) -> Result<MemberValue, Fault> {
-        let key = RowKey::Member(self.user);
-        let value = match self
-            .core
-            .backend
-            .row(group, key)
-            .await?
-            .and_then(|r| r.value)
-        {
-            Some(row::Value::Member(value)) => value,
-            _ => return Err(Code::NotFound.into()),
-        };
-        let status = value
-            .authority
-            .as_ref()
-            .map_or(MemberStatus::None, |a| a.status());
-        match status {
-            MemberStatus::Member => Ok(value),
-            status => Err(refusal(status).into()),
-        }
+        self.core.member(group, self.user).await
     }
 
     /// The first seq that the caller, a member, may see.

@@ -4,6 +4,7 @@ mod bad_input;
 mod chat;
 mod client;
 mod delivery;
+mod doubts;
 mod limits;
 mod news;
 mod pipe;

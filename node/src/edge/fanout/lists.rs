@@ -116,7 +116,7 @@ impl Fanout {
     }
 
     /// Once a second: bumps go out, one per group and session; who waits for
-    /// entries that do not come is told to fetch. Returns the groups to bump
+    /// entries that do not come is in doubt. Returns the groups to bump
     /// whose head is not known, for [`Fanout::head_found`].
     pub(in crate::edge) fn sweep(&self, now: Instant) -> Vec<GroupId> {
         let mut headless = Vec::new();
@@ -139,8 +139,9 @@ impl Fanout {
             while let Some((group, _)) = stripe.behind.iter().find(|(_, since)| late(since)) {
                 let group = *group;
                 stripe.behind.remove(&group);
-                if let Some(state) = stripe.groups.get_mut(&group) {
-                    state.give_up_waiting(group);
+                let state = stripe.groups.get_mut(&group);
+                if state.is_some_and(|state| state.give_up_waiting()) {
+                    self.doubt(stripe, group);
                 }
             }
         }

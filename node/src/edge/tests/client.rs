@@ -8,8 +8,8 @@ use folkmoot_crdt::hlc::Hlc;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
 use folkmoot_wire::proto::{
-    Activate, Activated, ClientFrame, Content, CreateGroup, Deliver, Error, Hello, JoinBody, Kind,
-    Resume, SealedEntry, Send, Sent, ServerFrame, Welcome,
+    Activate, Activated, ClientFrame, Content, CreateGroup, Deliver, Error, Head, Hello, JoinBody,
+    Kind, Resume, SealedEntry, Send, Sent, ServerFrame, Welcome,
 };
 use folkmoot_wire::{ClientMsgId, Code, GroupId, UserId};
 use prost::Message;
@@ -163,6 +163,23 @@ impl Client {
             _ => None,
         })
         .await
+    }
+
+    /// The head of the next gap. A delivery before it goes over a hole.
+    pub(super) async fn gap(&mut self) -> Head {
+        let gap = self.push_of(|push| match push {
+            Body::Gap(gap) => Some(gap),
+            Body::Deliver(_) => panic!("a delivery over a hole"),
+            _ => None,
+        });
+        gap.await.head.unwrap()
+    }
+
+    /// Bans a user; the seq of that.
+    pub(super) async fn ban(&mut self, group: GroupId, user: Bytes) -> u64 {
+        let mut ban = self.entry(group, Kind::Ban, Bytes::new());
+        ban.subject = user;
+        self.send(ban).await.seq
     }
 
     /// Entries delivered up to seq `last`, with a check that none is missing.

@@ -81,14 +81,7 @@ async fn a_lost_place_is_told_as_a_gap() {
     world.held_news.lock().clear();
     world.release_news();
     ann.say(group, "seen").await;
-    let gap = ann
-        .push_of(|push| match push {
-            Body::Gap(gap) => Some(gap),
-            Body::Deliver(_) => panic!("a delivery over a hole"),
-            _ => None,
-        })
-        .await;
-    assert_eq!(gap.head.unwrap().seq, 3);
+    assert_eq!(ann.gap().await.seq, 3);
     ann.say(group, "and on").await;
     assert_eq!(ann.delivered(4, 4).await.len(), 1);
 }
@@ -106,13 +99,7 @@ async fn a_head_whose_entries_never_come_is_told_as_a_gap() {
         push.rows.clear();
     }
     world.release_news();
-    let gap = ann
-        .push_of(|push| match push {
-            Body::Gap(gap) => Some(gap),
-            _ => None,
-        })
-        .await;
-    assert_eq!(gap.head.unwrap().seq, 2);
+    assert_eq!(ann.gap().await.seq, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,9 +188,7 @@ async fn a_ban_cuts_delivery_inside_one_push() {
     bob.activate(group, 0, Bytes::new()).await;
     world.hold_news.store(true, Ordering::SeqCst);
     ann.say(group, "bob hears this").await;
-    let mut ban = ann.entry(group, Kind::Ban, Bytes::new());
-    ban.subject = bob.user();
-    ann.send(ban).await;
+    ann.ban(group, bob.user()).await;
     ann.say(group, "bob does not hear this").await;
     world.release_news();
     let deliver = bob.delivery().await;
@@ -224,9 +209,7 @@ async fn a_ban_cuts_delivery_at_its_entry() {
     bob.activate(group, 0, Bytes::new()).await;
     cat.activate(group, 0, Bytes::new()).await;
     ann.say(group, "bob hears this").await;
-    let mut ban = ann.entry(group, Kind::Ban, Bytes::new());
-    ban.subject = bob.user();
-    let banned_at = ann.send(ban).await.seq;
+    let banned_at = ann.ban(group, bob.user()).await;
     ann.say(group, "bob does not hear this").await;
     // Cat gets everything.
     assert_eq!(cat.delivered(4, banned_at + 1).await.len(), 3);

@@ -1,0 +1,105 @@
+//! Sessions whose access has to be looked up: what came by here was not all.
+
+use std::sync::Arc;
+
+use folkmoot_wire::{Code, GroupId};
+
+use super::group::GroupState;
+use super::subscriber::GroupInfo;
+use super::{Fanout, Link, Stripe};
+
+impl Fanout {
+    pub(super) fn doubt(&self, stripe: &mut Stripe, group: GroupId) {
+        stripe.doubted.insert(group);
+        self.doubts.notify_one();
+    }
+
+    /// Waits until a session comes in doubt.
+    pub(in crate::edge) async fn doubts(&self) {
+        self.doubts.notified().await;
+    }
+
+    /// What this node holds of these groups was replaced: nothing that was
+    /// known of them here is relied on.
+    pub(in crate::edge) fn replaced(&self, is_of: &dyn Fn(&GroupId) -> bool) {
+        for stripe in &self.stripes {
+            let stripe = &mut *stripe.lock();
+            let mut doubted = Vec::new();
+            for (group, state) in stripe.groups.iter_mut().filter(|(group, _)| is_of(group)) {
+                if state.doubt() {
+                    doubted.push(*group);
+                }
+                if !state.passive.is_empty() {
+                    stripe.bumped.insert(*group);
+                }
+            }
+            for group in doubted {
+                self.doubt(stripe, group);
+            }
+        }
+        let users = self.users.lock();
+        let lists = users.iter().filter(|(user, _)| is_of(&user.self_group()));
+        for link in lists.flat_map(|(_, sessions)| sessions.values()) {
+            // Its list of groups is another one now: it begins anew.
+            link.outbound.fail(Code::Unavailable);
+        }
+    }
+
+    /// Sessions in doubt, by group. Each is to be reported by
+    /// [`Fanout::is_sure`] or [`Fanout::lost`], or else doubted again.
+    pub(in crate::edge) fn doubted(&self) -> Vec<(GroupId, Vec<Arc<Link>>)> {
+        let mut all = Vec::new();
+        for stripe in &self.stripes {
+            let stripe = &mut *stripe.lock();
+            for group in std::mem::take(&mut stripe.doubted) {
+                let Some(state) = stripe.groups.get_mut(&group) else {
+                    continue;
+                };
+                let doubted = state.active.values_mut().filter_map(|subscriber| {
+                    let doubted = subscriber.look();
+                    doubted.then(|| Arc::clone(&subscriber.link))
+                });
+                all.push((group, doubted.collect()));
+            }
+        }
+        all
+    }
+
+    /// A session in doubt has access.
+    pub(in crate::edge) fn is_sure(&self, link: &Link, group: GroupId, info: &GroupInfo) {
+        let stripe = &mut *self.stripe(&group).lock();
+        let Some(state) = stripe.groups.get_mut(&group) else {
+            return;
+        };
+        state.learn(info);
+        if let Some(subscriber) = state.active.get_mut(&link.id) {
+            subscriber.is_sure(group, info);
+            if subscriber.is_doubted() {
+                self.doubt(stripe, group);
+            }
+        }
+    }
+
+    /// A session in doubt has lost its access.
+    pub(in crate::edge) fn lost(&self, link: &Link, group: GroupId, code: Code) {
+        let lost = {
+            let stripe = self.stripe(&group).lock();
+            let state = stripe.groups.get(&group);
+            let subscriber = state.and_then(|state| state.active.get(&link.id));
+            subscriber.is_some_and(|subscriber| subscriber.was_looked_up())
+        };
+        if lost {
+            self.leave(link, &group);
+            link.outbound.lose(group, code);
+        }
+    }
+
+    /// It could not be looked up: it is later.
+    pub(in crate::edge) fn doubted_later(&self, group: GroupId) {
+        let mut stripe = self.stripe(&group).lock();
+        let doubted = |state: &GroupState| state.active.values().any(|s| s.is_doubted());
+        if stripe.groups.get(&group).is_some_and(doubted) {
+            stripe.doubted.insert(group);
+        }
+    }
+}
