@@ -134,8 +134,8 @@ impl LocalReads {
     /// Entries of the copy here. What lies behind its end is not covered.
     ///
     /// # Errors
-    /// `not_here` when there is no copy, or when the store fails. When the
-    /// reader is no member by this copy, what such a one is told.
+    /// `not_here` when there is no copy, when that ends before the range, or
+    /// when the store fails. When the reader is no member by this copy, what such a one is told.
     pub fn log(&self, place: &Place, range: LogRange) -> Result<LogSlice, Fault> {
         let authority = match &range.reader {
             Some(reader) => self.authority(place, reader)?,
@@ -157,6 +157,11 @@ impl LocalReads {
         }
         let gone = after < floor;
         after = after.max(floor);
+        if after > head.seq {
+            // Another replica may have it.
+            let detail = format!("this node's copy ends at {}", head.seq);
+            return Err(Fault::new(Code::NotHere, detail));
+        }
         let page = Page {
             after,
             before: end.saturating_add(1),

@@ -143,3 +143,24 @@ fn an_entry_that_does_not_follow_is_not_given_away() {
         assert_eq!(reads.suspects.counts().0, 1, "{what}");
     }
 }
+
+/// A client may know more of a log than this copy of it has.
+#[test]
+fn what_lies_behind_the_end_of_a_copy_is_not_damage() {
+    let (group, reads) = copy();
+    let place = Place::of_birth(group);
+    let end = reads.head(&place).unwrap().unwrap().seq;
+    for after in [end + 1, end + 5] {
+        let fetch = FetchLog {
+            group: group.to_bytes(),
+            after,
+            limit: 10,
+            max_bytes: 1_000_000,
+            ..FetchLog::default()
+        };
+        let fault = reads.fetch_log(&place, &fetch).unwrap_err();
+        assert_eq!(fault.code, Code::NotHere);
+        assert!(fault.detail.contains("ends at"), "{fault}");
+    }
+    assert_eq!(reads.suspects.counts().0, 0);
+}
