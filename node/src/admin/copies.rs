@@ -72,6 +72,7 @@ async fn head(admin: &Admin, group: GroupId, at: NodeId) -> Result<Option<Head>,
     let request = node_request::Request::FetchHead(FetchHead {
         group: group.to_bytes(),
         shard: shard(admin, &group),
+        as_voter: false,
     });
     match ask(admin, at, request).await? {
         node_reply::Reply::Head(head) => Ok(head.head),

@@ -234,6 +234,7 @@ impl Backend for NodeBackend {
             let request = node_request::Request::FetchHead(FetchHead {
                 group: group.to_bytes(),
                 shard: shard.id.0,
+                as_voter: true,
             });
             let copies = &self.copies;
             match copies.from_home(&shard, &group, request).await? {
@@ -258,6 +259,7 @@ impl Backend for NodeBackend {
                 group: group.to_bytes(),
                 key: key.to_bytes(),
                 shard: shard.id.0,
+                as_voter: true,
                 ..FetchRows::default()
             });
             let copies = &self.copies;

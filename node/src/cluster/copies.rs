@@ -86,6 +86,7 @@ impl Copies {
         let request = node_request::Request::FetchHead(FetchHead {
             group: group.to_bytes(),
             shard: shard.id.0,
+            as_voter: true,
         });
         match self.ask(shard, &group, request).await {
             Ok(node_reply::Reply::Head(there)) => Ok(there.head),
@@ -132,7 +133,10 @@ impl Copies {
         group: &GroupId,
         request: node_request::Request,
     ) -> Result<node_reply::Reply, Fault> {
-        let mut nodes: Vec<NodeId> = self.view.leader(shard.id).into_iter().collect();
+        // The last leader heard of may vote no more.
+        let leader = self.view.leader(shard.id);
+        let leader = leader.filter(|leader| shard.voters.contains(leader));
+        let mut nodes: Vec<NodeId> = leader.into_iter().collect();
         nodes.extend(shard.voters.iter().copied());
         nodes.dedup();
         // Dialling a dead one takes seconds, and there may be an old copy here.

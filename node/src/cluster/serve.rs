@@ -172,11 +172,13 @@ impl Serve {
             node_request::Request::Propose(propose) => self.propose(propose).await,
             node_request::Request::FetchLog(fetch) => {
                 let (shard, group) = self.asked(fetch.shard, &fetch.group)?;
+                self.may_answer(&shard, fetch.as_voter)?;
                 let slice = self.reads.fetch_log(&shard.place(group), &fetch);
                 self.at_home(&shard, &group, slice.map(node_reply::Reply::Log))
             }
             node_request::Request::FetchRows(fetch) => {
                 let (shard, group) = self.asked(fetch.shard, &fetch.group)?;
+                self.may_answer(&shard, fetch.as_voter)?;
                 let page = self.reads.fetch_rows(&shard.place(group), &fetch);
                 self.at_home(&shard, &group, page.map(node_reply::Reply::Rows))
             }

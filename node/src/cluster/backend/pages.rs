@@ -37,6 +37,7 @@ impl NodeBackend {
             after_key,
             limit: wanted.limit,
             shard: shard.id.0,
+            as_voter: true,
             ..FetchRows::default()
         });
         let copies = &self.copies;
@@ -76,6 +77,7 @@ impl NodeBackend {
             backward: range.backward,
             reader: range.reader.map_or_else(Bytes::new, |user| user.to_bytes()),
             shard: shard.id.0,
+            as_voter: true,
         });
         let copies = &self.copies;
         let answer = match copies.from_home(shard, group, request.clone()).await? {

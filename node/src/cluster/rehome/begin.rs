@@ -132,6 +132,7 @@ impl Node {
         let request = node_request::Request::FetchHead(FetchHead {
             group: group.to_bytes(),
             shard: shard.id.0,
+            as_voter: true,
         });
         match self.backend.copies.ask(&shard, &group, request).await? {
             node_reply::Reply::Head(head) => Ok((shard, head.home.unwrap_or_default())),

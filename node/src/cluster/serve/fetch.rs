@@ -23,6 +23,19 @@ impl Serve {
         Ok((shard.ok_or_else(unknown)?.clone(), group))
     }
 
+    /// Whether what is here speaks for the shard, where that is asked for. The
+    /// copy of who left, or who is learning to vote, does not.
+    pub(super) fn may_answer(&self, shard: &Shard, as_voter: bool) -> Result<(), Fault> {
+        let votes = shard.voters.contains(&self.me) && self.voters.get(shard.id).is_some();
+        if votes || !as_voter {
+            return Ok(());
+        }
+        Err(Fault::new(
+            Code::Unavailable,
+            "this node does not vote on that shard: ask its voters",
+        ))
+    }
+
     /// The reply, unless the group is not at home in the shard. Looked up after
     /// the reading: what was read then is the home's.
     pub(super) fn at_home(&self, shard: &Shard, group: &GroupId, reply: Reply) -> Reply {
@@ -39,6 +52,7 @@ impl Serve {
 
     pub(super) fn head(&self, fetch: &FetchHead) -> Reply {
         let (shard, group) = self.asked(fetch.shard, &fetch.group)?;
+        self.may_answer(&shard, fetch.as_voter)?;
         let reply = node_reply::Reply::Head(GroupHead {
             group: fetch.group.clone(),
             head: self.reads.head(&shard.place(group))?,
