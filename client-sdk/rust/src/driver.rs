@@ -113,12 +113,20 @@ impl Run {
         }
     }
 
-    /// Does what the engine asks for: keeps records, then sends frames.
+    /// Does what the engine asks for: keeps records, then tells the application
+    /// what came of its messages, and sends frames.
     async fn flush(&mut self) -> Result<()> {
         let now = self.now();
         let output = self.driver.engine.take_output(now);
         if !output.records.is_empty() {
             self.driver.store.append(output.records).await?;
+        }
+        for (reply, result) in output.receipts {
+            // The caller may not want to know.
+            let _ = reply.send(result);
+        }
+        for event in output.events {
+            self.driver.engine.emit(event);
         }
         if let State::Linked(link) = &mut self.state {
             link.queue(output.frames);

@@ -109,10 +109,13 @@ impl End {
     }
 }
 
-/// What has to be done, in this order: records are kept, then frames are sent.
+/// What has to be done, in this order: records are kept, then the application
+/// is told and frames are sent.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) records: Vec<Record>,
+    pub(crate) receipts: Vec<(oneshot::Sender<Result<Sent>>, Result<Sent>)>,
+    pub(crate) events: Vec<Event>,
     pub(crate) frames: Vec<Bytes>,
 }
 

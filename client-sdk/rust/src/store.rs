@@ -51,8 +51,13 @@ pub enum Record {
         /// Its id.
         id: ClientMsgId,
     },
-    /// A message was committed, or failed for good.
+    /// A message was committed.
     Settled {
+        /// Its number.
+        local: LocalId,
+    },
+    /// A message failed for good. Sent again, it might not.
+    Refused {
         /// Its number.
         local: LocalId,
     },
@@ -117,7 +122,7 @@ impl Saved {
                     message.id = Some(id);
                 }
             }
-            Record::Settled { local } => {
+            Record::Settled { local } | Record::Refused { local } => {
                 self.outbox.remove(&local);
             }
             Record::Read { group, point } => {

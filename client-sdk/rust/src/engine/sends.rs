@@ -141,15 +141,20 @@ impl Engine {
     }
 
     fn settled(&mut self, item: &Item, result: std::result::Result<Sent, Fault>) {
-        self.output
-            .records
-            .push(Record::Settled { local: item.local });
-        match self.receipts.remove(&item.local) {
-            // The caller may not want to know.
-            Some(reply) => drop(reply.send(result.map_err(ClientError::Fault))),
-            None => self.emit(Event::Settled {
+        let local = item.local;
+        let record = match &result {
+            Ok(_) => Record::Settled { local },
+            Err(_) => Record::Refused { local },
+        };
+        self.output.records.push(record);
+        match self.receipts.remove(&local) {
+            Some(reply) => {
+                let result = result.map_err(ClientError::Fault);
+                self.output.receipts.push((reply, result));
+            }
+            None => self.output.events.push(Event::Settled {
                 group: item.group,
-                local: item.local,
+                local,
                 result,
             }),
         }

@@ -21,6 +21,7 @@ const QUEUED: u32 = 3;
 const ASSIGNED: u32 = 4;
 const SETTLED: u32 = 5;
 const READ: u32 = 6;
+const REFUSED: u32 = 7;
 
 #[derive(Clone, PartialEq, Message)]
 struct Stored {
@@ -62,6 +63,7 @@ fn to_stored(record: &Record) -> Stored {
         },
         Record::Assigned { local, id } => stored(ASSIGNED, *local, none(), id.to_bytes()),
         Record::Settled { local } => stored(SETTLED, *local, none(), none()),
+        Record::Refused { local } => stored(REFUSED, *local, none(), none()),
         Record::Read { group, point } => {
             let chain = point
                 .chain
@@ -89,6 +91,7 @@ fn from_stored(stored: Stored) -> Option<Record> {
             id: ClientMsgId::from_slice(&stored.value).ok()?,
         },
         SETTLED => Record::Settled { local },
+        REFUSED => Record::Refused { local },
         READ => Record::Read {
             group: GroupId::from_slice(&stored.place).ok()?,
             point: Point {

@@ -89,7 +89,7 @@ async fn both_stores_survive_a_restart() {
     for mut store in open() {
         assert_eq!(store.load().await.expect("read"), expected());
         store
-            .append(vec![Record::Settled { local: 2 }])
+            .append(vec![Record::Refused { local: 2 }])
             .await
             .expect("written");
     }
