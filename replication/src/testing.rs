@@ -257,7 +257,15 @@ impl Home {
 
     /// From now on rows are collected.
     pub(crate) fn collects(&mut self) {
-        let version = folkmoot_wire::version::APPLY_COLLECTS;
+        self.raise(folkmoot_wire::version::APPLY_COLLECTS);
+    }
+
+    /// From now on what made no entry is remembered.
+    pub(crate) fn remembers(&mut self) {
+        self.raise(folkmoot_wire::version::APPLY_REMEMBERS);
+    }
+
+    fn raise(&mut self, version: u32) {
         let set = SetApplyVersion { version };
         self.quiet(None, command::Op::SetApplyVersion(set));
     }

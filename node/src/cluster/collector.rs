@@ -126,19 +126,22 @@ impl Collector {
         voters.filter(move |node| *node != me)
     }
 
-    /// Whether apply knows how to. The first time the voters are asked, and
-    /// then the shard is told.
+    /// Whether apply knows how to. A shard is told to go by the newest rules
+    /// once all its voters know them.
     async fn may_collect(&self, shard: &Shard) -> Result<bool, Fault> {
         let applied = self.applied().map_err(super::read::storage)?;
-        if applied.apply_version >= version::APPLY_COLLECTS {
+        if applied.apply_version >= version::APPLY {
             return Ok(true);
         }
         let versions = Versions {
             peers: Arc::clone(&self.peers),
             router: Arc::clone(&self.router),
         };
-        versions.raise(shard, version::APPLY_COLLECTS).await?;
-        Ok(false)
+        let raised = versions.raise(shard, version::APPLY).await;
+        if applied.apply_version >= version::APPLY_COLLECTS {
+            return Ok(true);
+        }
+        raised.map(|()| false)
     }
 
     fn applied(&self) -> Result<StoredApplied, StoreError> {

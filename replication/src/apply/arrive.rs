@@ -127,6 +127,7 @@ impl ShardApply {
             hlc: header.hlc,
             id: header.id.clone(),
             content_hash,
+            code: 0,
         };
         let key = keys::dedup::key(&group, &id, &user, device);
         self.view

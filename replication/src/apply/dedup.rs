@@ -1,4 +1,6 @@
-//! One `(user, device, client_msg_id)` makes at most one entry (D9).
+//! One `(user, device, client_msg_id)` makes at most one entry, and has one
+//! answer (D9): what was refused for good, or changed nothing, stays so,
+//! however late another attempt of it comes.
 //!
 //! A record is part of the append's batch. Its key begins with the stamp in
 //! the client's id, so what is older than the window lies at the front of
@@ -7,11 +9,13 @@
 use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_storage::{Table, keys, value};
-use folkmoot_wire::proto::{Committed, EntryHeader, MemberStatus, Outcome, StoredDedup, outcome};
-use folkmoot_wire::{ClientMsgId, Code, DeviceId, UserId, limits, without};
+use folkmoot_wire::proto::{
+    Committed, EntryHeader, GroupValue, Kind, MemberStatus, Outcome, StoredDedup, outcome,
+};
+use folkmoot_wire::{ClientMsgId, Code, DeviceId, UserId, limits, version, without};
 
 use super::sequence::Request;
-use super::{ApplyError, ShardApply, refuse};
+use super::{ApplyError, ShardApply, done, refuse};
 
 /// Records past the window are collected once in this many entries.
 const COLLECT_EVERY: u64 = 1_024;
@@ -30,7 +34,7 @@ impl ShardApply {
         }
         without!(Dedup => {
             // A group is made by asking until the answer is the same twice.
-            if request.kind != folkmoot_wire::proto::Kind::Create {
+            if request.kind != Kind::Create {
                 return Ok(None);
             }
         });
@@ -39,10 +43,19 @@ impl ShardApply {
         };
         let seen: StoredDedup = value::decode_value(bytes)?;
         if seen.content_hash != content_hash(request) {
-            return Ok(Some(refuse(
-                Code::Conflict,
-                format!("it is entry {}", seen.seq),
-            )?));
+            let detail = match seen.seq {
+                0 => "it made no entry".to_owned(),
+                seq => format!("it is entry {seq}"),
+            };
+            return Ok(Some(refuse(Code::Conflict, detail)?));
+        }
+        if seen.code != 0 {
+            // A code of a later version is still a refusal.
+            let code = Code::from_u32(seen.code).unwrap_or(Code::Forbidden);
+            return Ok(Some(refuse(code, "")?));
+        }
+        if seen.seq == 0 {
+            return Ok(Some(done()?));
         }
         Ok(Some(Ok(Outcome {
             result: Some(outcome::Result::Committed(Committed {
@@ -78,37 +91,72 @@ impl ShardApply {
         }
         let log = self.view.head(&request.group)?.map_or(0, |head| head.hlc);
         if stamp + limits::DEDUP_WINDOW_MS < Hlc::from_u64(log).millis() {
-            let sender = self.standing(&request.group, &request.sender)?.status();
-            let open = self.group_value(&request.group)?.is_some_and(|g| g.open);
-            if sender == MemberStatus::None && !open {
-                // "Expired" would tell an outsider that there is such a log.
-                return Ok(Some(refuse(Code::NotFound, "")?));
-            }
-            return Ok(Some(refuse(Code::Expired, "")?));
+            // "Expired" would tell an outsider that there is such a log.
+            let code = match self.knows_of(request)? {
+                true => Code::Expired,
+                false => Code::NotFound,
+            };
+            return Ok(Some(refuse(code, "")?));
         }
         Ok(None)
     }
 
+    /// Whether the sender has, or had, to do with the group, or anybody may.
+    fn knows_of(&mut self, request: &Request) -> Result<bool, ApplyError> {
+        let sender = self.standing(&request.group, &request.sender)?.status();
+        let open = |group: GroupValue| group.open;
+        Ok(sender != MemberStatus::None || self.group_value(&request.group)?.is_some_and(open))
+    }
+
+    /// Remembers what made no entry: another attempt may be on its way, and
+    /// find the sender's standing changed. Nothing is kept of outsiders, who
+    /// could fill the disk with it.
+    pub(super) fn remember_without_entry(
+        &mut self,
+        request: &Request,
+        verdict: &Verdict,
+    ) -> Result<(), ApplyError> {
+        let code = match verdict {
+            Ok(Outcome {
+                result: Some(outcome::Result::Done(_)),
+            }) => 0,
+            Err(fault) if !fault.code.temporary() => fault.code as u32,
+            _ => return Ok(()),
+        };
+        let may = self.applied.apply_version >= version::APPLY_REMEMBERS;
+        if may && request.kind != Kind::Create && self.knows_of(request)? {
+            let record = StoredDedup {
+                content_hash: content_hash(request),
+                code,
+                ..StoredDedup::default()
+            };
+            self.put_record(request, &record);
+        }
+        Ok(())
+    }
+
     /// Remembers that `request` became the entry of `header`.
     pub(super) fn remember(&mut self, request: &Request, header: &EntryHeader) {
-        let Some(id) = request.client_msg_id else {
-            return;
-        };
         let record = StoredDedup {
             seq: header.seq,
             hlc: header.hlc,
             id: header.id.clone(),
             content_hash: content_hash(request),
+            code: 0,
         };
-        self.view.put(
-            Table::Dedup,
-            key(request, &id),
-            value::encode_value(&record),
-        );
-        self.newest.remember(&request.group, sender(request), id);
+        self.put_record(request, &record);
         if header.seq.is_multiple_of(COLLECT_EVERY) {
             self.collect_dedup(request, header);
         }
+    }
+
+    fn put_record(&mut self, request: &Request, record: &StoredDedup) {
+        let Some(id) = request.client_msg_id else {
+            return;
+        };
+        self.view
+            .put(Table::Dedup, key(request, &id), value::encode_value(record));
+        self.newest.remember(&request.group, sender(request), id);
     }
 
     fn collect_dedup(&mut self, request: &Request, header: &EntryHeader) {

@@ -254,21 +254,27 @@ impl ShardApply {
         if let Some(answer) = self.deduplicate(&request)? {
             return Ok(answer);
         }
+        let verdict = self.judge(step, &request)?;
+        self.remember_without_entry(&request, &verdict)?;
+        Ok(verdict)
+    }
+
+    fn judge(&mut self, step: &Step, request: &sequence::Request) -> Answer {
         match request.kind {
-            Kind::Create => self.create(step, &request),
-            Kind::Join => self.join(step, &request),
-            Kind::Leave => self.leave(step, &request),
-            Kind::Rename => self.rename(step, &request),
-            Kind::Role => self.role(step, &request),
-            Kind::Mute => self.mute(step, &request),
-            Kind::Ban => self.ban(step, &request),
-            Kind::Unban => self.unban(step, &request),
-            Kind::Profile => self.profile(step, &request),
-            Kind::Message | Kind::Action => self.post(step, &request),
-            Kind::Notice => self.notice(step, &request),
-            Kind::Edit => self.edit(step, &request),
-            Kind::Recall => self.recall(step, &request),
-            Kind::Dissolve => self.dissolve(step, &request),
+            Kind::Create => self.create(step, request),
+            Kind::Join => self.join(step, request),
+            Kind::Leave => self.leave(step, request),
+            Kind::Rename => self.rename(step, request),
+            Kind::Role => self.role(step, request),
+            Kind::Mute => self.mute(step, request),
+            Kind::Ban => self.ban(step, request),
+            Kind::Unban => self.unban(step, request),
+            Kind::Profile => self.profile(step, request),
+            Kind::Message | Kind::Action => self.post(step, request),
+            Kind::Notice => self.notice(step, request),
+            Kind::Edit => self.edit(step, request),
+            Kind::Recall => self.recall(step, request),
+            Kind::Dissolve => self.dissolve(step, request),
             Kind::Listed | Kind::Unspecified => refuse(
                 Code::Invalid,
                 "this kind of entry is not a client's to send",

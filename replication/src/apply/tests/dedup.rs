@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use folkmoot_storage::{Batch, Direction, Read, Store, Table, keys};
-use folkmoot_wire::proto::{Append, CreateBody, Kind};
+use folkmoot_wire::proto::{Append, CreateBody, JoinBody, Kind, MuteBody};
 use folkmoot_wire::{Code, limits};
+use prost::Message;
 
 use crate::testing::{
     Got, Home, append, at, check_laws, command, dump, got, group, open_body, payload, user,
@@ -223,4 +224,82 @@ fn old_records_are_collected() {
     );
     assert_eq!(dump(&*home.store), dump(&*home.store.snapshot()));
     check_laws(&*home.store);
+}
+
+/// An attempt may be longer on its way than its sender is out of the group.
+#[test]
+fn what_was_refused_stays_refused() {
+    let mut home = chatting();
+    home.remembers();
+    home.act(group(1), Kind::Leave, user(1), user(2), &());
+    let refused = home.fresh(user(2), Kind::Message);
+    assert_eq!(home.one(group(1), refused.clone()), Got::No(Code::NotFound));
+    assert!(matches!(home.join(group(1), user(2)), Got::Seq(_)));
+    assert_eq!(home.one(group(1), refused.clone()), Got::No(Code::NotFound));
+    let other = Append {
+        body: Bytes::from_static(b"other"),
+        ..refused
+    };
+    assert_eq!(home.one(group(1), other), Got::No(Code::Conflict));
+    // The same for what changed nothing.
+    let join = Append {
+        body: JoinBody::default().encode_to_vec().into(),
+        ..home.fresh(user(2), Kind::Join)
+    };
+    assert_eq!(home.one(group(1), join.clone()), Got::Done);
+    home.act(group(1), Kind::Leave, user(1), user(2), &());
+    assert_eq!(home.one(group(1), join), Got::Done);
+    assert_eq!(home.say(group(1), user(2)), Got::No(Code::NotFound));
+}
+
+/// Replicas of an older version would not remember it.
+#[test]
+fn refusals_are_remembered_once_every_replica_can() {
+    let mut home = chatting();
+    home.act(group(1), Kind::Leave, user(1), user(2), &());
+    let refused = home.fresh(user(2), Kind::Message);
+    assert_eq!(home.one(group(1), refused.clone()), Got::No(Code::NotFound));
+    assert!(matches!(home.join(group(1), user(2)), Got::Seq(_)));
+    assert!(matches!(home.one(group(1), refused), Got::Seq(_)));
+}
+
+/// What may succeed later is not settled by its first attempt.
+#[test]
+fn what_was_refused_for_now_may_succeed() {
+    let mut home = chatting();
+    home.remembers();
+    let mute = |home: &mut Home, until_ms| {
+        let body = MuteBody { until_ms };
+        home.act(group(1), Kind::Mute, user(1), user(2), &body)
+    };
+    mute(&mut home, u64::MAX / 2);
+    let message = home.fresh(user(2), Kind::Message);
+    assert_eq!(home.one(group(1), message.clone()), Got::No(Code::Muted));
+    mute(&mut home, 0);
+    assert!(matches!(home.one(group(1), message), Got::Seq(_)));
+}
+
+/// Nobody fills the disk of a group that he has nothing to do with.
+#[test]
+fn of_outsiders_to_a_closed_group_nothing_is_kept() {
+    let mut home = Home::new();
+    home.remembers();
+    let body = CreateBody {
+        open: false,
+        ..open_body()
+    };
+    assert_eq!(home.create(group(1), user(1), body), Got::Seq(1));
+    let kept = |home: &Home| {
+        let end = keys::TABLE_END;
+        let all = home
+            .store
+            .scan(Table::Dedup, &[], end, 1_000, Direction::Forward);
+        all.unwrap().len()
+    };
+    let before = kept(&home);
+    for kind in [Kind::Message, Kind::Join, Kind::Leave, Kind::Ban] {
+        let knock = home.fresh(user(9), kind);
+        assert!(matches!(home.one(group(1), knock), Got::No(_)), "{kind:?}");
+    }
+    assert_eq!(kept(&home), before);
 }
