@@ -41,3 +41,31 @@ fn a_plan_can_be_cut_down() {
         "make sim SEEDS=1 FROM=7 SIM='--faults 1,3 --steps 5'"
     );
 }
+
+/// Of histories that once were wrong: what of their plans it took.
+#[test]
+fn what_was_wrong_once_is_not() {
+    let plans: [(u64, &[usize], usize); 7] = [
+        // Refused, and committed later: by another attempt, or by a device that
+        // forgot it.
+        (1098, &[0, 6, 10, 14], 21),
+        (1429, &[7], 41),
+        (1957, &[], 12),
+        // A fetch from who had left the shard.
+        (629, &[9, 12], 43),
+        // A snapshot came, with a ban in it.
+        (1751, &[2, 5, 6, 7, 11], 25),
+        // Cursors of members who left and came back; people who were put out
+        // and added again at once.
+        (1086, &[1, 6, 10, 11], 38),
+        (1485, &[], 2),
+    ];
+    for (seed, faults, steps) in plans {
+        let cut = Cut {
+            faults: Some(faults.to_vec()),
+            steps: Some(steps),
+        };
+        let history = run(&Plan::cut_down(seed, &cut)).unwrap();
+        assert_eq!(history.findings, [], "seed {seed}");
+    }
+}

@@ -217,7 +217,10 @@ impl<'a> Suffering<'a> {
             Fault::SlowDisk { machine, .. } => {
                 self.world.machines[machine].slower(Duration::ZERO);
             }
-            Fault::Step { machine, by_ms } => self.world.machines[machine].clock.step(-by_ms),
+            Fault::Step { machine, by_ms } => {
+                self.world.machines[machine].clock.step(-by_ms);
+                self.world.weather.ahead(by_ms);
+            }
             Fault::Drain { machine } => self.operator.drain(machine, false),
             _ => self.links(),
         }

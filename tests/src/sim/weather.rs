@@ -1,5 +1,6 @@
-//! What is wrong with the ways between regions. Cuts are the network's own;
-//! here is only whether there are any.
+//! What is wrong with the ways between regions. Cuts are the network's own, and
+//! clocks are the machines'; here is only whether they keep anybody from being
+//! served.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rand::Rng;
 use rand::rngs::StdRng;
+use tokio::time::Instant;
 
 use super::draw;
 use super::net::REGIONS;
@@ -26,6 +28,8 @@ struct Way {
 struct State {
     ways: BTreeMap<(usize, usize), Way>,
     cut: bool,
+    /// Until then a node has stamped what it must not stamp again.
+    ahead: Instant,
     rng: StdRng,
 }
 
@@ -39,6 +43,7 @@ impl Weather {
         Self(Mutex::new(State {
             ways: BTreeMap::new(),
             cut: false,
+            ahead: Instant::now(),
             rng: draw::rng(seed, "weather"),
         }))
     }
@@ -66,10 +71,19 @@ impl Weather {
         self.0.lock().cut = is_cut;
     }
 
-    /// Whether everybody reaches everybody, however slowly.
+    /// A clock was set back that was so much ahead. Where its node is the only
+    /// one that can lead, what it stamps is refused until that time has come.
+    pub fn ahead(&self, by_ms: i64) {
+        let ahead = Duration::from_millis(by_ms.max(0).unsigned_abs());
+        let mut state = self.0.lock();
+        state.ahead = state.ahead.max(Instant::now() + ahead);
+    }
+
+    /// Whether everybody reaches everybody, however slowly, and is served.
     #[must_use]
-    pub fn connects(&self) -> bool {
-        !self.0.lock().cut
+    pub fn serves(&self) -> bool {
+        let state = self.0.lock();
+        !state.cut && state.ahead <= Instant::now()
     }
 
     /// How much later than in fine weather a frame arrives that is sent now.

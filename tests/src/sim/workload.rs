@@ -161,7 +161,7 @@ async fn ends(step: impl Future<Output = ()>, weather: &Weather) -> bool {
         if timeout(TICK, &mut step).await.is_ok() {
             return true;
         }
-        if weather.connects() {
+        if weather.serves() {
             left -= TICK;
         }
     }

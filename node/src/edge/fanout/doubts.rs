@@ -1,5 +1,6 @@
 //! Sessions whose access has to be looked up: what came by here was not all.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use folkmoot_wire::{Code, GroupId};
@@ -24,24 +25,26 @@ impl Fanout {
     pub(in crate::edge) fn replaced(&self, is_of: &dyn Fn(&GroupId) -> bool) {
         for stripe in &self.stripes {
             let stripe = &mut *stripe.lock();
-            let mut doubted = Vec::new();
-            for (group, state) in stripe.groups.iter_mut().filter(|(group, _)| is_of(group)) {
-                if state.doubt() {
-                    doubted.push(*group);
-                }
+            let groups = stripe.groups.keys().filter(|group| is_of(group));
+            for group in in_order(groups) {
+                let Some(state) = stripe.groups.get_mut(&group) else {
+                    continue;
+                };
                 if !state.passive.is_empty() {
-                    stripe.bumped.insert(*group);
+                    stripe.bumped.insert(group);
                 }
-            }
-            for group in doubted {
-                self.doubt(stripe, group);
+                if state.doubt() {
+                    self.doubt(stripe, group);
+                }
             }
         }
         let users = self.users.lock();
-        let lists = users.iter().filter(|(user, _)| is_of(&user.self_group()));
-        for link in lists.flat_map(|(_, sessions)| sessions.values()) {
-            // Its list of groups is another one now: it begins anew.
-            link.outbound.fail(Code::Unavailable);
+        let listed = users.keys().filter(|user| is_of(&user.self_group()));
+        for user in in_order(listed) {
+            for link in users.get(&user).into_iter().flat_map(BTreeMap::values) {
+                // Its list of groups is another one now: it begins anew.
+                link.outbound.fail(Code::Unavailable);
+            }
         }
     }
 
@@ -75,7 +78,8 @@ impl Fanout {
         if let Some(subscriber) = state.active.get_mut(&link.id) {
             subscriber.is_sure(group, info);
             if subscriber.is_doubted() {
-                self.doubt(stripe, group);
+                // Not at once: what is read may not be what came by yet.
+                stripe.doubted.insert(group);
             }
         }
     }
@@ -102,4 +106,12 @@ impl Fanout {
             stripe.doubted.insert(group);
         }
     }
+}
+
+/// A hash map gives its keys in an order of its own, and who is told first may
+/// be the first to act.
+fn in_order<'a, K: Ord + Copy + 'a>(keys: impl Iterator<Item = &'a K>) -> Vec<K> {
+    let mut keys: Vec<K> = keys.copied().collect();
+    keys.sort_unstable();
+    keys
 }
