@@ -255,17 +255,8 @@ impl Home {
         self.index += 1;
     }
 
-    /// From now on rows are collected.
-    pub(crate) fn collects(&mut self) {
-        self.raise(folkmoot_wire::version::APPLY_COLLECTS);
-    }
-
-    /// From now on what made no entry is remembered.
-    pub(crate) fn remembers(&mut self) {
-        self.raise(folkmoot_wire::version::APPLY_REMEMBERS);
-    }
-
-    fn raise(&mut self, version: u32) {
+    /// From now on apply goes by this version.
+    pub(crate) fn raise(&mut self, version: u32) {
         let set = SetApplyVersion { version };
         self.quiet(None, command::Op::SetApplyVersion(set));
     }

@@ -3,15 +3,13 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use folkmoot_client::{
-    Client, ClientError, Code, Entries, Event, Events, LocalStore, MemoryStore, NewGroup, Record,
-    Saved, SendOptions, Start, StoreError,
+    Client, ClientError, Code, Entries, Event, Events, MemoryStore, NewGroup, SendOptions, Start,
 };
 use futures_util::FutureExt;
+use support::store::SlowStore;
 use support::{Edge, Fate, Push, group, user};
 
 const LATENCY: Duration = Duration::from_millis(20);
@@ -372,26 +370,6 @@ async fn one_seed_gives_one_trace() {
     assert_eq!(story().await, story().await);
 }
 
-/// A store that takes its time, and remembers what is on disk for sure.
-#[derive(Clone, Default)]
-struct SlowStore(Arc<Mutex<Saved>>);
-
-#[async_trait]
-impl LocalStore for SlowStore {
-    async fn load(&mut self) -> Result<Saved, StoreError> {
-        Ok(self.0.lock().unwrap().clone())
-    }
-
-    async fn append(&mut self, records: Vec<Record>) -> Result<(), StoreError> {
-        tokio::time::sleep(LATENCY).await;
-        if records.iter().any(Record::needs_sync) {
-            let mut saved = self.0.lock().unwrap();
-            records.into_iter().for_each(|record| saved.apply(record));
-        }
-        Ok(())
-    }
-}
-
 /// Sent again by an application that died, it could be committed: its sender
 /// may be a member by then.
 #[tokio::test(start_paused = true)]
@@ -404,9 +382,5 @@ async fn what_was_told_to_be_refused_is_never_sent_again() {
     let room = client.group(group());
     let refused = room.send("let me in").await.expect_err("refused");
     assert_eq!(refused.code(), Some(Code::NotFound));
-    assert_eq!(
-        store.0.lock().unwrap().outbox.len(),
-        0,
-        "it is on disk by then"
-    );
+    assert_eq!(store.on_disk().outbox.len(), 0, "it is on disk by then");
 }

@@ -147,6 +147,15 @@ pub(super) async fn run(api: &Api, args: &ArgMatches) -> anyhow::Result<()> {
 
 async fn rehome(api: &Api, group: &str, region: &str) -> anyhow::Result<()> {
     let path = format!("/v1/groups/{group}/home");
+    // Asked for again it is done, and no error.
+    let now = api.get(&path).await?;
+    if now["home"] == region && now["state"] == "here" {
+        if api.json {
+            return json_lines(&now);
+        }
+        println!("group {group} is at home in {region} already");
+        return Ok(());
+    }
     let begun = api.post(&path, &json!({ "region": region })).await?;
     let (mut last, mut unheard) = (String::new(), 0);
     loop {

@@ -2,6 +2,7 @@
 //! goes wrong. It serves over the simulated network, under virtual time.
 
 mod serve;
+pub mod store;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

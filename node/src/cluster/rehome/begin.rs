@@ -9,11 +9,15 @@ use folkmoot_wire::proto::{
     BeginMove, Command, FetchHead, HomeState, command, node_reply, node_request,
 };
 use folkmoot_wire::{Code, Fault, GroupId, RegionId, version};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::propose_step;
 use crate::backend::Backend;
 use crate::cluster::start::Node;
 use crate::cluster::versions::Versions;
+
+/// Nodes asked for their versions at once.
+const ASKED_AT_ONCE: usize = 16;
 
 /// A move that has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,11 +108,13 @@ impl Node {
             peers: Arc::clone(&self.peers),
             router: Arc::clone(&self.router),
         };
-        for (node, _) in placement.nodes() {
-            if self.view.alive(node) {
-                versions.check(node, version::APPLY_MOVES).await?;
-            }
-        }
+        let nodes = placement.nodes().map(|(node, _)| node);
+        let living = nodes.filter(|node| self.view.alive(*node));
+        let check = |node| versions.check(node, version::APPLY_MOVES);
+        stream::iter(living.map(check).collect::<Vec<_>>())
+            .buffer_unordered(ASKED_AT_ONCE)
+            .try_collect::<Vec<()>>()
+            .await?;
         let birth = placement.birth_shard(group);
         for shard in shards.into_iter().chain(birth) {
             versions.raise(shard, version::APPLY_MOVES).await?;

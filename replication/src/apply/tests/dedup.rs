@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use folkmoot_storage::{Batch, Direction, Read, Store, Table, keys};
 use folkmoot_wire::proto::{Append, CreateBody, JoinBody, Kind, MuteBody};
-use folkmoot_wire::{Code, limits};
+use folkmoot_wire::{Code, limits, version};
 use prost::Message;
 
 use crate::testing::{
@@ -230,7 +230,7 @@ fn old_records_are_collected() {
 #[test]
 fn what_was_refused_stays_refused() {
     let mut home = chatting();
-    home.remembers();
+    home.raise(version::APPLY_REMEMBERS);
     home.act(group(1), Kind::Leave, user(1), user(2), &());
     let refused = home.fresh(user(2), Kind::Message);
     assert_eq!(home.one(group(1), refused.clone()), Got::No(Code::NotFound));
@@ -267,7 +267,7 @@ fn refusals_are_remembered_once_every_replica_can() {
 #[test]
 fn what_was_refused_for_now_may_succeed() {
     let mut home = chatting();
-    home.remembers();
+    home.raise(version::APPLY_REMEMBERS);
     let mute = |home: &mut Home, until_ms| {
         let body = MuteBody { until_ms };
         home.act(group(1), Kind::Mute, user(1), user(2), &body)
@@ -283,7 +283,7 @@ fn what_was_refused_for_now_may_succeed() {
 #[test]
 fn of_outsiders_to_a_closed_group_nothing_is_kept() {
     let mut home = Home::new();
-    home.remembers();
+    home.raise(version::APPLY_REMEMBERS);
     let body = CreateBody {
         open: false,
         ..open_body()

@@ -6,7 +6,7 @@ use folkmoot_wire::proto::{
     MemberStatus, MuteBody, SelfRowChange, SelfRows, command, row,
 };
 use folkmoot_wire::row::RowKey;
-use folkmoot_wire::{Code, UserId};
+use folkmoot_wire::{Code, UserId, version};
 
 use crate::apply::pending;
 use crate::testing::{Got, Home, SHARD, check_laws, dump, got, group, user};
@@ -14,7 +14,7 @@ use crate::testing::{Got, Home, SHARD, check_laws, dump, got, group, user};
 /// A group of whose four members the third left, after saying something.
 fn left() -> Home {
     let mut home = Home::new();
-    home.collects();
+    home.raise(version::APPLY_COLLECTS);
     home.open_group(group(1), user(1), &[user(2), user(3), user(4)]);
     assert_eq!(home.say(group(1), user(3)), Got::Seq(5));
     assert_eq!(leave(&mut home, user(3)), Got::Seq(6));

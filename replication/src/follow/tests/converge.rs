@@ -2,6 +2,7 @@
 //! whatever way it came there.
 
 use folkmoot_wire::proto::{Command, CursorBatch, CursorChange, Kind, command};
+use folkmoot_wire::version;
 use proptest::prelude::*;
 
 use crate::testing::{Home, append, group, user};
@@ -92,7 +93,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// The home, a relay, an edge of all groups and one of named groups.
 fn chain() -> Net {
     let mut home = Home::new();
-    home.collects();
+    home.raise(version::APPLY_COLLECTS);
     for n in 1..4 {
         home.open_group(group(n), user(n), &[user(4)]);
     }

@@ -2,6 +2,7 @@
 
 use folkmoot_wire::proto::Kind;
 use folkmoot_wire::row::RowKey;
+use folkmoot_wire::version;
 
 use crate::testing::{Home, group, rows_of, user};
 
@@ -10,7 +11,7 @@ use super::net::{Net, Tail};
 /// A relay and an edge behind it have a group of which somebody left.
 fn left() -> Net {
     let mut home = Home::new();
-    home.collects();
+    home.raise(version::APPLY_COLLECTS);
     home.open_group(group(1), user(1), &[user(2), user(3)]);
     home.say(group(1), user(3));
     home.pushes.clear();
