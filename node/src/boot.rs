@@ -168,6 +168,7 @@ async fn open(
             meta,
             found,
             follow_all: config.text("follow") == "full",
+            authority_lease: Duration::from_secs(config.number("authority_lease")?.into()),
             raft: RaftOptions::default(),
             store,
             sums,

@@ -147,6 +147,7 @@ impl Config {
         self.one_of("voters", &["1", "3"], "1 or 3")?;
         self.number("shards")?;
         self.number("replace_after")?;
+        self.number("authority_lease")?;
         self.one_of("follow_people", &["on", "off"], "`on` or `off`")?;
         self.sends()?;
         Ok(())

@@ -28,6 +28,7 @@ const MEMBERS: &str = "folkmoot_gossip_members";
 const GOSSIP_PACKETS: &str = "folkmoot_gossip_packets_total";
 const GOSSIP_REFUSED: &str = "folkmoot_gossip_refused_total";
 const CLOCK_OFF: &str = "folkmoot_clock_off_seconds";
+const LEASES_ENDED: &str = "folkmoot_shards_not_served";
 const TENTATIVE: &str = "folkmoot_tentative_messages";
 const TENTATIVE_DONE: &str = "folkmoot_tentative_messages_total";
 const TUNNELS: &str = "folkmoot_tunnels";
@@ -102,6 +103,10 @@ pub fn describe() {
     );
     describe_gauge!(CLOCK_OFF, "how far the clock is ahead of its peers' median");
     describe_gauge!(
+        LEASES_ENDED,
+        "shards whose home was not heard from for authority_lease: their groups are not served here"
+    );
+    describe_gauge!(
         TENTATIVE,
         "messages that wait here for a home that cannot be reached"
     );
@@ -124,6 +129,7 @@ pub fn observe(node: &Node) {
     gauge!(SESSIONS, "transport" => "quic").set(status.sessions_quic as f64);
     gauge!(SESSIONS, "transport" => "websocket").set(status.sessions_ws as f64);
     gauge!(STORE_BYTES).set(node.store.approximate_bytes() as f64);
+    gauge!(LEASES_ENDED).set(node.leases.ended() as f64);
     gauge!(TENTATIVE).set(node.keeper.waiting() as f64);
     for (what, count) in node.keeper.counts() {
         counter!(TENTATIVE_DONE, "what" => what).absolute(count);

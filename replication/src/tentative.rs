@@ -15,89 +15,26 @@
 //! What is kept stays until the home has answered; what is shown alone goes by
 //! itself when nobody tells of it any more.
 
+mod one;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use folkmoot_wire::proto::{Append, Cipher, Kind};
-use folkmoot_wire::{ClientMsgId, DeviceId, GroupId, MessageId, NodeId, UserId};
+use folkmoot_wire::{GroupId, MessageId, NodeId, UserId};
 use prost::Message;
 
-/// What a retry is recognised by (D9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Attempt {
-    /// Who said it,
-    pub user: UserId,
-    /// on which device,
-    pub device: DeviceId,
-    /// under which id.
-    pub id: ClientMsgId,
-}
-
-impl Attempt {
-    /// Of an append; `None` when it is not one that can be retried.
-    #[must_use]
-    pub fn of(append: &Append) -> Option<Self> {
-        Some(Self {
-            user: UserId::from_slice(&append.sender).ok()?,
-            device: DeviceId(append.device),
-            id: ClientMsgId::from_slice(&append.client_msg_id).ok()?,
-        })
-    }
-}
-
-/// Whether an append may be tentative: what is said may, under an id that makes
-/// a retry harmless. Edits, recalls and changes of members act on what the home
-/// knows.
-#[must_use]
-pub fn may_be(append: &Append) -> bool {
-    let said = matches!(append.kind(), Kind::Message | Kind::Action | Kind::Notice);
-    said && Cipher::try_from(append.cipher).is_ok() && Attempt::of(append).is_some()
-}
-
-/// One message.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tentative {
-    /// Its group.
-    pub group: GroupId,
-    /// What is proposed to the home.
-    pub append: Append,
-    attempt: Attempt,
-    id: MessageId,
-}
-
-impl Tentative {
-    /// `None` when the append is not one that [`may_be`] tentative.
-    #[must_use]
-    pub fn new(group: GroupId, append: Append) -> Option<Self> {
-        Some(Self {
-            attempt: Attempt::of(&append).filter(|_| may_be(&append))?,
-            id: MessageId::from_slice(&append.id).ok()?,
-            group,
-            append,
-        })
-    }
-
-    /// What a retry of it is recognised by.
-    #[must_use]
-    pub fn attempt(&self) -> Attempt {
-        self.attempt
-    }
-
-    /// Its message id; with it messages are in order.
-    #[must_use]
-    pub fn id(&self) -> MessageId {
-        self.id
-    }
-}
+pub use one::{Attempt, Standing, Tentative, may_be};
 
 /// The bounds of what a node keeps and shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Messages.
     pub messages: usize,
+    /// Messages of one sender: nobody fills it up alone.
+    pub of_sender: usize,
     /// Bytes of their appends.
     pub bytes: usize,
     /// What is shown alone goes after so long a silence.
@@ -152,6 +89,8 @@ pub struct Tentatives {
     bounds: Bounds,
     groups: BTreeMap<GroupId, BTreeMap<MessageId, Held>>,
     attempts: BTreeMap<(GroupId, Attempt), MessageId>,
+    /// How many there are of each.
+    senders: BTreeMap<UserId, usize>,
     bytes: usize,
 }
 
@@ -163,6 +102,7 @@ impl Tentatives {
             bounds,
             groups: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            senders: BTreeMap::new(),
             bytes: 0,
         }
     }
@@ -172,7 +112,7 @@ impl Tentatives {
     /// # Errors
     /// When there is no room.
     pub fn take(&mut self, tentative: Tentative, keep: bool, now: Duration) -> Result<Told, Full> {
-        let at = (tentative.group, tentative.attempt);
+        let at = (tentative.group, tentative.attempt());
         if let Some(id) = self.attempts.get(&at).copied() {
             return Ok(self.again(&tentative, id, keep, now));
         }
@@ -182,10 +122,15 @@ impl Tentatives {
             return Ok(Told::Known);
         }
         let bytes = tentative.append.encoded_len();
-        if self.attempts.len() >= self.bounds.messages || self.bytes + bytes > self.bounds.bytes {
+        let of_sender = self.senders.get(&at.1.user).copied().unwrap_or_default();
+        let full = self.attempts.len() >= self.bounds.messages
+            || self.bytes + bytes > self.bounds.bytes
+            || of_sender >= self.bounds.of_sender;
+        if full {
             return Err(Full);
         }
         self.bytes += bytes;
+        self.senders.insert(at.1.user, of_sender + 1);
         self.attempts.insert(at, tentative.id);
         let held = Held {
             told: (!keep).then_some(now),
@@ -214,7 +159,7 @@ impl Tentatives {
             held.tentative.append.id.clone_from(&said.append.id);
             // Who keeps it too knows it by its old id.
             held.also = None;
-            self.attempts.insert((said.group, said.attempt), said.id);
+            self.attempts.insert((said.group, said.attempt()), said.id);
         }
         held.told = (!kept && !keep).then_some(now);
         messages.insert(held.tentative.id, held);
@@ -233,6 +178,19 @@ impl Tentatives {
         Some(&held.tentative)
     }
 
+    /// What waiting joins and leaves make of whoever does this on the device it
+    /// comes from. Those of other devices count for nothing: nobody promises
+    /// that they are handed over before it.
+    #[must_use]
+    pub fn standing(&self, group: &GroupId, attempt: &Attempt) -> Option<Standing> {
+        let theirs = |tentative: &&Tentative| {
+            let of = tentative.attempt();
+            (of.user, of.device) == (attempt.user, attempt.device)
+        };
+        let all = self.of(group).filter(theirs);
+        all.filter_map(Tentative::standing).last()
+    }
+
     /// Takes a message out that the home has answered.
     pub fn settle(&mut self, group: GroupId, attempt: Attempt) -> Option<Tentative> {
         let id = self.attempts.remove(&(group, attempt))?;
@@ -242,6 +200,12 @@ impl Tentatives {
             self.groups.remove(&group);
         }
         self.bytes -= held.bytes;
+        if let Entry::Occupied(mut count) = self.senders.entry(attempt.user) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
         Some(held.tentative)
     }
 
@@ -254,7 +218,7 @@ impl Tentatives {
             .values()
             .flat_map(BTreeMap::values)
             .filter(old)
-            .map(|held| (held.tentative.group, held.tentative.attempt))
+            .map(|held| (held.tentative.group, held.tentative.attempt()))
             .collect();
         gone.into_iter()
             .filter_map(|(group, attempt)| self.settle(group, attempt))

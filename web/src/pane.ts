@@ -1,8 +1,8 @@
 /** One pane: a client at one region's edge, and its view of the group. */
-import { Folkmoot, hex, type Entry, type Group, type Outgoing } from "../../client-sdk/web/src/index.ts";
+import { Folkmoot, hex, type Entry, type Group } from "../../client-sdk/web/src/index.ts";
 import { count, eachFrame, make, setText } from "./dom.ts";
 import { LogView, type Reader } from "./log_view.ts";
-import { nickElement } from "./row.ts";
+import { said } from "./row.ts";
 import { setCut, type PaneSettings } from "./settings.ts";
 
 /** The own cursor moves at most this often, in milliseconds. */
@@ -239,12 +239,11 @@ export class Pane {
     }, wait);
   }
 
-  #outgoing(items: readonly Outgoing[], told: readonly Entry[]): void {
+  #outgoing(group: Group): void {
     const { outgoing } = this.#parts;
-    const others = told.slice(-TENTATIVE).map((entry) =>
-      make("li", { class: "tentative" }, nickElement(entry.nick), " ", make("span", { class: "text" }, entry.text),
-        make("span", { class: "quiet" }, "tentative")));
-    outgoing.replaceChildren(...others, ...items.slice(-20).map((item) => {
+    const others = group.tentative.slice(-TENTATIVE).map((entry) =>
+      make("li", { class: "tentative" }, ...said(entry, group), make("span", { class: "quiet" }, "tentative")));
+    outgoing.replaceChildren(...others, ...group.outgoing.slice(-20).map((item) => {
       const row = make("li", { class: item.state }, make("span", { class: "text" }, item.action ? `* ${item.text}` : item.text));
       if (item.state !== "failed") {
         row.append(make("span", { class: "quiet" }, LABELS[item.state]));
@@ -274,6 +273,6 @@ export class Pane {
     setText(parts.members, group.memberCount === undefined ? "–" : count(group.memberCount));
     setText(parts.unread, group.me === undefined ? "–" : count(group.unread));
     parts.unread.classList.toggle("some", group.unread > 0);
-    this.#outgoing(group.outgoing, group.tentative);
+    this.#outgoing(group);
   }
 }

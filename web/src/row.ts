@@ -40,7 +40,8 @@ function textNodes(entry: Entry, group: Group): Node[] {
 
 const nickOf = (user: string, group: Group): string => group.members.get(user)?.nick ?? "someone";
 
-function said(entry: Entry, group: Group): (Node | string)[] {
+/** What an entry says, without its time. */
+export function said(entry: Entry, group: Group): (Node | string)[] {
   const nick = nickElement(entry.nick);
   switch (entry.kind) {
     case "message":

@@ -74,14 +74,18 @@ pub const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long an edge tries to reach the home before it takes what is said as
 /// tentative. Longer than a failover lasts.
 pub const ACCEPT_AFTER: Duration = Duration::from_secs(2);
-/// Tentative messages that a node keeps and shows, and their bytes. Full: what
-/// is said then is answered `unavailable`.
+/// Tentative messages that a node keeps and shows, of all and of one sender, and
+/// their bytes. Full: what is said then is answered `unavailable`.
 pub const TENTATIVE_MESSAGES: usize = 100_000;
+pub const TENTATIVE_OF_SENDER: usize = 10_000;
 pub const TENTATIVE_BYTES: usize = 64 * 1024 * 1024;
 /// A region's relay tells its neighbours this often of what it keeps...
 pub const TENTATIVE_BEAT: Duration = Duration::from_secs(5);
 /// ...and what was not told of for so long is shown no more.
 pub const TENTATIVE_SILENCE: Duration = Duration::from_secs(20);
+/// A node that hears nothing from a group's home for so long serves it no more,
+/// unless the configuration says otherwise: who may read it has become too old.
+pub const AUTHORITY_LEASE: Duration = Duration::from_secs(24 * 3_600);
 /// One call between nodes.
 pub const RPC_DEADLINE: Duration = Duration::from_secs(5);
 

@@ -5,8 +5,8 @@ use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
 use folkmoot_wire::proto::{
     Activated, Cursors, Digest, DigestRows, GetCursors, GetGroup, GetMembers, GetProfile,
-    GroupInfo, History, JoinBody, Kind, LogSlice, MarkRead, MemberSelf, Members, RenameBody,
-    UpdateProfile, UpdateSelf,
+    GroupInfo, History, JoinBody, Kind, LogSlice, MarkRead, MemberSelf, Members, ProfileBody,
+    RenameBody, UpdateSelf,
 };
 use folkmoot_wire::{GroupId, UserId, limits};
 use prost::Message;
@@ -267,20 +267,15 @@ impl Group {
         }
     }
 
-    /// Adds Automerge changes to the profile.
+    /// Adds Automerge changes to the profile. They merge: also when the group's
+    /// home is out of reach they are taken, and applied once it is back.
     ///
     /// # Errors
     /// When this user may not, or the changes do not fit the document.
-    pub async fn update_profile(&self, changes: Vec<Bytes>) -> Result<()> {
-        let request = Request::UpdateProfile(UpdateProfile {
-            group: self.id.to_bytes(),
-            client_msg_id: Bytes::new(),
-            changes,
-        });
-        match self.client.call(request).await? {
-            Body::Sent(_) | Body::Ok(_) | Body::Profile(_) => Ok(()),
-            other => Err(strange(&other)),
-        }
+    pub async fn update_profile(&self, changes: Vec<Bytes>) -> Result<Sent> {
+        let body = ProfileBody { changes };
+        let update = SendOptions::of(Kind::Profile, body.encode_to_vec());
+        self.send_with(update).await
     }
 
     /// Changes this user's own part of the member row (nick, settings).

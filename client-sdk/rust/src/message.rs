@@ -57,7 +57,10 @@ impl SendOptions {
         }
     }
 
-    pub(crate) fn of(kind: Kind, body: Vec<u8>) -> Self {
+    /// An entry of another kind; `body`: the encoded message of that kind, as
+    /// the protocol has it.
+    #[must_use]
+    pub fn of(kind: Kind, body: Vec<u8>) -> Self {
         Self {
             kind,
             body: Some(body.into()),

@@ -42,16 +42,21 @@ impl Again {
     }
 
     /// Where feeds publish to: what is for sessions goes on to an edge.
-    pub fn publish_to(self: &Arc<Self>, edge: Arc<Edge>) -> Publish {
-        let again = Arc::clone(self);
-        Box::new(move |shard, news| match news {
-            News::Pushes(pushes) => match again.heed(shard, pushes) {
-                Some(others) => edge.publish(&others),
-                None => edge.publish(pushes),
-            },
-            News::Replaced => {
-                let home = |group: &GroupId| again.view.home_of(group).map(|home| home.id);
-                edge.replaced(|group| home(group) == Some(shard));
+    ///
+    /// Weakly, for the edge asks what holds the feeds.
+    pub fn publish_to(self: &Arc<Self>, edge: &Arc<Edge>) -> Publish {
+        let (again, edge) = (Arc::clone(self), Arc::downgrade(edge));
+        Box::new(move |shard, news| {
+            let Some(edge) = edge.upgrade() else { return };
+            match news {
+                News::Pushes(pushes) => match again.heed(shard, pushes) {
+                    Some(others) => edge.publish(&others),
+                    None => edge.publish(pushes),
+                },
+                News::Replaced => {
+                    let home = |group: &GroupId| again.view.home_of(group).map(|home| home.id);
+                    edge.replaced(|group| home(group) == Some(shard));
+                }
             }
         })
     }

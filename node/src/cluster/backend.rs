@@ -18,13 +18,9 @@ use tokio::time::sleep;
 
 use super::copies::Copies;
 use super::cursors::Cursors;
-use super::feeds::Feeds;
-use super::follow::Followers;
 use super::outcome::judged;
-use super::peers::Peers;
-use super::read::{LocalReads, storage};
+use super::read::storage;
 use super::router::Router;
-use super::shards::Voters;
 use super::tentatives::Keeper;
 use super::view::ClusterView;
 use crate::backend::{Backend, LogRange};
@@ -44,7 +40,7 @@ pub struct NodeBackend {
     cluster: [u8; 16],
     view: Arc<ClusterView>,
     router: Arc<Router>,
-    pub(super) copies: Copies,
+    pub(super) copies: Arc<Copies>,
     cursors: Arc<Cursors>,
     keeper: Arc<Keeper>,
     stamps: Arc<Stamps>,
@@ -56,13 +52,8 @@ pub struct NodeBackend {
 pub struct BackendParts {
     pub region: String,
     pub cluster: [u8; 16],
-    pub peers: Arc<Peers>,
-    pub view: Arc<ClusterView>,
-    pub voters: Arc<Voters>,
-    pub feeds: Arc<Feeds>,
-    pub followers: Arc<Followers>,
+    pub copies: Arc<Copies>,
     pub router: Arc<Router>,
-    pub reads: Arc<LocalReads>,
     pub cursors: Arc<Cursors>,
     pub keeper: Arc<Keeper>,
     pub stamps: Arc<Stamps>,
@@ -76,15 +67,8 @@ impl NodeBackend {
         Self {
             region: parts.region,
             cluster: parts.cluster,
-            copies: Copies {
-                peers: parts.peers,
-                view: Arc::clone(&parts.view),
-                voters: parts.voters,
-                feeds: parts.feeds,
-                followers: parts.followers,
-                reads: parts.reads,
-            },
-            view: parts.view,
+            view: Arc::clone(&parts.copies.view),
+            copies: parts.copies,
             router: parts.router,
             cursors: parts.cursors,
             keeper: parts.keeper,

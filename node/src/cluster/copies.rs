@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::feeds::Feeds;
 use super::follow::Followers;
+use super::leases::Leases;
 use super::peers::{Class, Peers};
 use super::read::LocalReads;
 use super::shards::Voters;
@@ -24,6 +25,7 @@ pub struct Copies {
     pub feeds: Arc<Feeds>,
     pub followers: Arc<Followers>,
     pub reads: Arc<LocalReads>,
+    pub leases: Arc<Leases>,
 }
 
 impl Copies {
@@ -39,15 +41,16 @@ impl Copies {
         group: &GroupId,
         request: node_request::Request,
     ) -> Result<Option<node_reply::Reply>, Fault> {
-        let here = self.head_here(shard, group)?;
-        if self.votes(shard.id) || self.speaks_for(shard.id, group, here.as_ref()) {
+        let (here, lease) = (self.head_here(shard, group)?, self.leases.check(shard.id));
+        let speaks = self.votes(shard.id) || self.speaks_for(shard.id, group, here.as_ref());
+        if speaks && lease.is_ok() {
             return Ok(None);
         }
         let held = is_whole(here.as_ref());
         match self.ask(shard, group, request).await {
             Ok(reply) => Ok(Some(reply)),
             Err(fault) if fault.code == Code::Moved => Err(fault),
-            Err(fault) if held && fault.code.temporary() => Ok(None),
+            Err(fault) if held && fault.code.temporary() => lease.map(|()| None),
             Err(fault) => Err(fault),
         }
     }
@@ -255,6 +258,7 @@ impl Copies {
             Err(fault) => match here.filter(|head| is_whole(Some(head))) {
                 // Cut off from the home, an old copy is better than none.
                 Some(here) if fault.code.temporary() => {
+                    self.leases.check(shard.id)?;
                     self.trust_from(shard.id, &group, here.version);
                     Ok(())
                 }

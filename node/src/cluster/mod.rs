@@ -14,6 +14,8 @@ pub mod homes;
 pub mod join;
 pub mod joiner;
 pub mod leadership;
+pub mod leases;
+mod life;
 pub mod machine;
 pub mod mender;
 pub mod meta;

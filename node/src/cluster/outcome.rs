@@ -1,19 +1,24 @@
 //! What an outcome means to the sender.
 
 use folkmoot_replication::tentative;
-use folkmoot_wire::proto::{Kind, Moved, Outcome, command, outcome};
+use folkmoot_wire::proto::{Append, Kind, Moved, Outcome, command, outcome};
 use folkmoot_wire::{Code, Fault};
 
 /// Entries whose effect the sender looks for at once: membership and the
 /// like. Messages are not waited for: they arrive by themselves.
 pub(super) fn effect_is_awaited(op: &command::Op) -> bool {
     match op {
-        command::Op::Append(append) => !matches!(
-            append.kind(),
-            Kind::Message | Kind::Action | Kind::Notice | Kind::Edit | Kind::Recall
-        ),
+        command::Op::Append(append) => is_awaited(append),
         _ => false,
     }
+}
+
+/// The same of an append.
+pub(super) fn is_awaited(append: &Append) -> bool {
+    !matches!(
+        append.kind(),
+        Kind::Message | Kind::Action | Kind::Notice | Kind::Edit | Kind::Recall
+    )
 }
 
 /// What may be taken as tentative while the home cannot be reached.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -49,6 +50,8 @@ pub struct Parts {
     pub found: Option<MetaCommand>,
     /// Follow every group of every shard in full.
     pub follow_all: bool,
+    /// How long groups are served whose home is not heard from.
+    pub authority_lease: Duration,
     /// Timing of consensus.
     pub raft: RaftOptions,
     /// The store and its group commit.

@@ -115,7 +115,8 @@ impl VoterShard {
         voters.map(|node| (*node, known(node))).collect()
     }
 
-    /// Puts commands in order and waits for their outcomes.
+    /// Puts commands in order and waits for their outcomes. None at all write
+    /// nothing: the answer says that a quorum has confirmed this leader.
     ///
     /// # Errors
     /// `NotLeader`, or `busy` when the queue is full.
@@ -127,6 +128,12 @@ impl VoterShard {
                 leader: status.leader.map_or(0, |node| node.0),
                 term: status.term,
             }));
+        }
+        if commands.count() == 0 {
+            let confirmed = self.raft.linearizable().await;
+            return confirmed
+                .map(|_| Vec::new())
+                .map_err(|error| not_done(self.id, error));
         }
         let (answer, outcome) = oneshot::channel();
         let waiting = Waiting { commands, answer };

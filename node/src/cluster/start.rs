@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use folkmoot_consensus::{RaftOptions, Sequencer};
+use folkmoot_consensus::RaftOptions;
 use folkmoot_gossip::{Gossip, GossipConfig};
 use folkmoot_replication::reconcile::RowSums;
-use folkmoot_storage::{Commit, Store, StoreError};
-use folkmoot_transport::{Listener, PeerKind};
+use folkmoot_storage::{Commit, Store};
+use folkmoot_transport::Listener;
 use folkmoot_wire::NodeId;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -15,12 +15,14 @@ use tokio_util::task::TaskTracker;
 
 use super::again::Again;
 use super::backend::{BackendParts, NodeBackend};
-use super::clocks::{ClockWatch, Clocks};
+use super::clocks::Clocks;
+use super::copies::Copies;
 use super::cursors::Cursors;
 use super::feeds::{Feeds, Publisher};
 use super::follow::{Followers, Links};
 use super::gossip::{PACKETS, PeerStateLink};
-use super::mender::{Mender, right_heads};
+use super::leases::Leases;
+use super::mender::right_heads;
 use super::meta::MetaHost;
 use super::parts::{Joins, Parts, StartError, StatusSource};
 use super::peers::Peers;
@@ -34,7 +36,7 @@ use super::tentatives::{Keeper, KeeperParts};
 use super::via::Tunnels;
 use super::view::ClusterView;
 use crate::edge::Edge;
-use crate::ports::{Clock, Random, Stamps};
+use crate::ports::{Clock, Stamps};
 
 /// A running node.
 pub struct Node {
@@ -54,6 +56,7 @@ pub struct Node {
     pub backend: Arc<NodeBackend>,
     pub edge: Arc<Edge>,
     pub keeper: Arc<Keeper>,
+    pub leases: Arc<Leases>,
     pub stamps: Arc<Stamps>,
     pub clocks: Arc<Clocks>,
     /// Whether it may vote.
@@ -65,11 +68,11 @@ pub struct Node {
     pub sums: Arc<RowSums>,
     pub gossip: Option<Arc<Gossip>>,
     pub(super) commit: Arc<dyn Commit>,
-    listeners: Vec<Arc<dyn Listener>>,
+    pub(super) listeners: Vec<Arc<dyn Listener>>,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
     pub(super) fatal: mpsc::Sender<String>,
-    failures: Mutex<Option<mpsc::Receiver<String>>>,
+    pub(super) failures: Mutex<Option<mpsc::Receiver<String>>>,
     pub(super) started_ms: u64,
 }
 
@@ -120,24 +123,32 @@ impl Node {
         )?);
         stamps.reach_bound().await;
         let cursors = Arc::new(Cursors::default());
-        let keeper = Arc::new(Keeper::open(KeeperParts {
-            store: Arc::clone(&parts.store),
-            commit: Arc::clone(&parts.commit),
-            peers: Arc::clone(&peers),
-            view: Arc::clone(&view),
-            router: Arc::clone(&router),
-            reads: Arc::clone(&reads),
-        })?);
-        let backend = NodeBackend::new(BackendParts {
-            region: parts.region.clone(),
-            cluster: parts.cluster,
+        let leases = Arc::new(Leases::open(
+            parts.authority_lease,
+            Arc::clone(&parts.store),
+            Arc::clone(&parts.commit),
+            Arc::clone(&clocks) as Arc<dyn Clock>,
+        )?);
+        let copies = Arc::new(Copies {
             peers: Arc::clone(&peers),
             view: Arc::clone(&view),
             voters: Arc::clone(&voters),
             feeds: Arc::clone(&feeds),
             followers: Arc::clone(&followers),
-            router: Arc::clone(&router),
             reads: Arc::clone(&reads),
+            leases: Arc::clone(&leases),
+        });
+        let keeper = Arc::new(Keeper::open(KeeperParts {
+            store: Arc::clone(&parts.store),
+            commit: Arc::clone(&parts.commit),
+            copies: Arc::clone(&copies),
+            router: Arc::clone(&router),
+        })?);
+        let backend = NodeBackend::new(BackendParts {
+            region: parts.region.clone(),
+            cluster: parts.cluster,
+            copies,
+            router: Arc::clone(&router),
             cursors: Arc::clone(&cursors),
             keeper: Arc::clone(&keeper),
             stamps: Arc::clone(&stamps),
@@ -149,12 +160,14 @@ impl Node {
             parts.auth,
             parts.edge,
         );
-        let sink = Arc::clone(&edge);
         let again = Arc::new(Again::new(Arc::clone(&view), Arc::clone(&followers)));
-        publisher.set(again.publish_to(sink));
-        let sink = Arc::clone(&edge);
+        publisher.set(again.publish_to(&edge));
+        // Weakly, for the edge asks what holds the keeper.
+        let sink = Arc::downgrade(&edge);
         keeper.show_to(Box::new(move |group, entries, settled| {
-            sink.tentative(group, entries, settled);
+            if let Some(edge) = sink.upgrade() {
+                edge.tentative(group, entries, settled);
+            }
         }));
         let (packets, state_packets) = mpsc::channel(PACKETS);
         let gossip = match parts.gossip {
@@ -211,6 +224,7 @@ impl Node {
             backend,
             edge,
             keeper,
+            leases,
             started_ms: stamps.wall_ms(),
             stamps,
             clocks,
@@ -249,146 +263,6 @@ impl Node {
             .spawn(again.run(Arc::clone(&node.backend), node.stop.clone()));
         node.run(serve, cursors);
         Ok(node)
-    }
-
-    fn watch_clock(&self, random: Arc<dyn Random>) {
-        let watch = ClockWatch {
-            clocks: Arc::clone(&self.clocks),
-            stamps: Arc::clone(&self.stamps),
-            peers: Arc::clone(&self.peers),
-            view: Arc::clone(&self.view),
-            voters: Arc::clone(&self.voters),
-            edge: Arc::clone(&self.edge),
-            random,
-        };
-        self.tasks.spawn(watch.run(self.stop.clone()));
-    }
-
-    fn run(self: &Arc<Self>, serve: Arc<Serve>, cursors: Arc<Cursors>) {
-        for listener in &self.listeners {
-            let (node, listener, serve) =
-                (Arc::clone(self), Arc::clone(listener), Arc::clone(&serve));
-            self.tasks
-                .spawn(async move { node.accept(listener, serve).await });
-        }
-        let standing = Arc::clone(&self.standing);
-        let witness = Arc::clone(&standing.witness);
-        self.tasks.spawn(witness.run(self.stop.clone()));
-        self.tasks.spawn(standing.run(self.stop.clone()));
-        let node = Arc::clone(self);
-        self.tasks.spawn(async move { node.keep_placed().await });
-        self.tasks
-            .spawn(cursors.run(Arc::clone(&self.router), self.stop.clone()));
-        self.tasks
-            .spawn(Arc::clone(&self.keeper).run(self.stop.clone()));
-        let mender = Mender {
-            cluster: self.cluster,
-            store: Arc::clone(&self.store),
-            suspects: Arc::clone(&self.reads.suspects),
-            peers: Arc::clone(&self.peers),
-            view: Arc::clone(&self.view),
-        };
-        self.tasks.spawn(mender.run(self.stop.clone()));
-        if self.meta.raft().is_none() {
-            let meta = Arc::clone(&self.meta);
-            self.tasks
-                .spawn(meta.run(Arc::clone(&self.peers), self.stop.clone()));
-        }
-        if let Some(gossip) = &self.gossip {
-            let (view, mut members, stop) =
-                (Arc::clone(&self.view), gossip.watch(), self.stop.clone());
-            self.tasks.spawn(async move {
-                loop {
-                    let now = Arc::clone(&members.borrow_and_update());
-                    view.set_members(&now);
-                    tokio::select! {
-                        biased;
-                        () = stop.cancelled() => return,
-                        changed = members.changed() => if changed.is_err() { return },
-                    }
-                }
-            });
-        }
-    }
-
-    async fn accept(self: Arc<Self>, listener: Arc<dyn Listener>, serve: Arc<Serve>) {
-        loop {
-            let connection = tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return,
-                connection = listener.accept() => match connection {
-                    Some(connection) => connection,
-                    None => return,
-                },
-            };
-            match connection.peer() {
-                PeerKind::Node { node, .. } => {
-                    let node = *node;
-                    self.tasks
-                        .spawn(Arc::clone(&serve).connection(node, connection));
-                }
-                PeerKind::Client => self.edge.serve(connection),
-                PeerKind::Joiner => {
-                    let joins = Arc::clone(&serve.joins);
-                    self.tasks.spawn(super::join::serve(joins, connection));
-                }
-                PeerKind::Edge => {}
-            }
-        }
-    }
-
-    /// Waits for what the node cannot go on after: a disk that failed.
-    pub async fn failed(&self) -> String {
-        let failures = self.failures.lock().take();
-        match failures {
-            Some(mut failures) => failures.recv().await.unwrap_or_default(),
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Stops: drains the edge, says goodbye, ends consensus, closes the store.
-    ///
-    /// # Errors
-    /// When the store does not close.
-    pub async fn shutdown(&self, goodbye: bool) -> Result<(), StoreError> {
-        self.edge.drain().await;
-        if let Some(gossip) = &self.gossip {
-            if goodbye {
-                let _ = gossip.leave().await;
-            }
-            gossip.stop().await;
-        }
-        self.end_consensus().await;
-        self.stop.cancel();
-        for listener in &self.listeners {
-            listener.close().await;
-        }
-        self.peers.close().await;
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.store.sync()?;
-        self.store.close()
-    }
-
-    /// Ends at once: no goodbye, nothing finished, nothing written. A killed
-    /// process leaves no tasks behind; in a simulation, where many nodes share
-    /// one process, this ends them.
-    pub async fn halt(&self) {
-        self.stop.cancel();
-        self.edge.halt();
-        if let Some(gossip) = &self.gossip {
-            gossip.stop().await;
-        }
-        self.end_consensus().await;
-    }
-
-    async fn end_consensus(&self) {
-        for voter in self.voters.all() {
-            voter.end().await;
-        }
-        if let Some(raft) = self.meta.raft() {
-            raft.shutdown().await;
-        }
     }
 }
 

@@ -9,8 +9,10 @@
 //! for, and whatever happens twice is harmless: the home knows a message by
 //! its `(user, device, client_msg_id)`.
 
+mod effects;
 mod give;
 mod handover;
+mod may;
 mod show;
 
 use std::collections::BTreeSet;
@@ -22,19 +24,18 @@ use folkmoot_replication::placement::Shard;
 use folkmoot_replication::tentative::{Attempt, Bounds, Page, Tentative, Tentatives, Told};
 use folkmoot_storage::{Batch, Commit, Direction, Store, StoreError, Table, keys, value};
 use folkmoot_wire::proto::{
-    Accepted, Append, Command, Held, MemberStatus, Outcome, Role, SealedEntry, Settled,
-    TentativeNews, command, outcome, row,
+    Accepted, Append, Command, Held, Outcome, SealedEntry, Settled, TentativeNews, command, outcome,
 };
-use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::peers::Peers;
-use super::read::{LocalReads, storage};
+use super::copies::Copies;
+use super::outcome::is_awaited;
+use super::read::storage;
 use super::router::Router;
-use super::view::ClusterView;
+use effects::Effects;
 
 /// Messages given to a keeper or handed over in one call.
 const PAGE: Page = Page {
@@ -49,10 +50,8 @@ pub type Show = Box<dyn Fn(GroupId, Vec<SealedEntry>, Vec<Settled>) + Send + Syn
 pub struct KeeperParts {
     pub store: Arc<dyn Store>,
     pub commit: Arc<dyn Commit>,
-    pub peers: Arc<Peers>,
-    pub view: Arc<ClusterView>,
+    pub copies: Arc<Copies>,
     pub router: Arc<Router>,
-    pub reads: Arc<LocalReads>,
 }
 
 /// This node's part in it.
@@ -64,6 +63,7 @@ pub struct Keeper {
     began: Instant,
     work: Notify,
     show: OnceLock<Show>,
+    effects: Effects,
     counts: Counts,
 }
 
@@ -83,6 +83,7 @@ impl Keeper {
     pub fn open(parts: KeeperParts) -> Result<Self, StoreError> {
         let mut known = Tentatives::new(Bounds {
             messages: limits::TENTATIVE_MESSAGES,
+            of_sender: limits::TENTATIVE_OF_SENDER,
             bytes: limits::TENTATIVE_BYTES,
             silence: limits::TENTATIVE_SILENCE,
         });
@@ -113,6 +114,7 @@ impl Keeper {
             began: Instant::now(),
             work: Notify::new(),
             show: OnceLock::new(),
+            effects: Effects::default(),
             counts: Counts::default(),
         })
     }
@@ -123,7 +125,7 @@ impl Keeper {
     }
 
     fn me(&self) -> NodeId {
-        self.parts.peers.me()
+        self.parts.copies.peers.me()
     }
 
     fn now(&self) -> Duration {
@@ -180,11 +182,12 @@ impl Keeper {
         appends: Vec<Append>,
         wall_ms: u64,
     ) -> Result<Vec<Outcome>, Fault> {
+        self.parts.copies.leases.check(shard.id)?;
         let mut said = Vec::with_capacity(appends.len());
         for append in appends {
             let tentative =
                 Tentative::new(group, append).ok_or_else(|| Fault::from(Code::Unavailable))?;
-            self.may_speak(&tentative, wall_ms)?;
+            self.may(&tentative, &said, wall_ms)?;
             said.push(tentative);
         }
         if self.cut.lock().insert(shard.id) {
@@ -199,27 +202,6 @@ impl Keeper {
         let accepted = outcomes.len() as u64;
         self.counts.accepted.fetch_add(accepted, Ordering::Relaxed);
         Ok(outcomes)
-    }
-
-    /// By the copy here. It may be old: a refusal is the home's to give, so
-    /// whoever may not speak by it is told to try again.
-    fn may_speak(&self, said: &Tentative, wall_ms: u64) -> Result<(), Fault> {
-        let key = RowKey::Member(said.attempt().user);
-        let place = self.parts.view.place_of(&said.group);
-        let row = self.parts.reads.row(&place, &key)?;
-        let authority = match row.and_then(|row| row.value) {
-            Some(row::Value::Member(member)) => member.authority.unwrap_or_default(),
-            _ => return Err(Code::Unavailable.into()),
-        };
-        let speaks = authority.status() == MemberStatus::Member
-            && authority.role >= Role::Member as i32
-            && authority.muted_until_ms <= wall_ms;
-        let all = !said.append.mentions_all || authority.role >= Role::Admin as i32;
-        if speaks && all {
-            Ok(())
-        } else {
-            Err(Code::Unavailable.into())
-        }
     }
 
     /// Makes messages durable here, and shows those that are new.
@@ -279,19 +261,21 @@ impl Keeper {
     }
 
     fn region(&self) -> String {
-        let placement = self.parts.view.placement();
+        let placement = self.parts.copies.view.placement();
         let region = placement.region_of_node(self.me());
         region.unwrap_or_default().to_owned()
     }
 
     /// The other living nodes of the region.
     fn neighbours(&self) -> BTreeSet<NodeId> {
-        let (me, placement) = (self.me(), self.parts.view.placement());
+        let (me, placement) = (self.me(), self.parts.copies.view.placement());
         let region = placement.region_of_node(me);
         placement
             .nodes()
             .filter(|(id, node)| {
-                *id != me && Some(node.region.as_str()) == region && self.parts.view.alive(*id)
+                *id != me
+                    && Some(node.region.as_str()) == region
+                    && self.parts.copies.view.alive(*id)
             })
             .map(|(id, _)| id)
             .collect()
@@ -347,14 +331,17 @@ impl Keeper {
                     Some(_) => &self.counts.refused,
                 };
                 count.fetch_add(1, Ordering::Relaxed);
-                shown.push((group, settled));
+                match settled.error.is_none() && is_awaited(&tentative.append) {
+                    true => self.effects.put(group, settled),
+                    false => shown.push((group, settled)),
+                }
             }
         }
-        if !shown.is_empty() {
+        if !batch.is_empty() {
             // Lost in a crash: handed over again, and found to be there.
             self.parts.commit.submit(batch, Box::new(|_| ()));
-            self.show(&[], shown);
         }
+        self.show(&[], shown);
     }
 }
 

@@ -89,6 +89,11 @@ pub const KEYS: &[Key] = &[
         "seconds after which a voter that is gone is replaced, where there is a node for it",
     ),
     key(
+        "authority_lease",
+        "86400",
+        "seconds after which a node that hears nothing from a group's home serves it no more",
+    ),
+    key(
         "follow_people",
         "off",
         "`on`: a group led here moves to the region where most of those sit who spoke in the last day",

@@ -39,6 +39,7 @@ mod encode;
 mod group;
 mod lists;
 mod subscriber;
+mod tentative;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -47,7 +48,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use folkmoot_wire::proto::GroupPush;
 use folkmoot_wire::{Code, GroupId, UserId};
 use parking_lot::Mutex;
@@ -318,15 +318,6 @@ impl Fanout {
         }
         if stripe.groups.get(&group).is_some_and(GroupState::is_idle) {
             stripe.groups.remove(&group);
-        }
-    }
-
-    /// Shows what is tentative to the sessions that have the group active and
-    /// asked for it. Those that are joining read it once they are live.
-    pub(super) fn tentative(&self, group: GroupId, frame: &Bytes) {
-        let stripe = self.stripe(&group).lock();
-        if let Some(state) = stripe.groups.get(&group) {
-            state.tentative(&group, frame);
         }
     }
 

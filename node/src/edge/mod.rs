@@ -10,9 +10,9 @@
 //! It stands on [`crate::backend::Backend`] and knows only its own clients
 //! (D12). Time is tokio's, the wall clock and randomness are the backend's.
 
+mod access;
 pub mod auth;
 mod core;
-mod doubts;
 mod fanout;
 pub mod outbound;
 mod requests;
@@ -168,6 +168,9 @@ impl Edge {
     /// What people said whose group's home cannot be reached, and what became
     /// of such. Never waits.
     pub fn tentative(&self, group: GroupId, entries: Vec<SealedEntry>, settled: Vec<Settled>) {
+        for settled in &settled {
+            self.core.fanout.settled(group, settled);
+        }
         for frame in tentative::frames(&group, entries, settled) {
             self.core.fanout.tentative(group, &frame);
         }

@@ -11,4 +11,5 @@ mod pipe;
 mod reach;
 mod rows;
 mod setting;
+mod tentative;
 mod world;

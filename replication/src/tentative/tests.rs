@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
-use folkmoot_wire::proto::{Append, Kind};
+use folkmoot_wire::proto::{Append, JoinBody, Kind};
 use folkmoot_wire::{ClientMsgId, GroupId, MessageId, NodeId, RegionId, Slot, UserId};
 use proptest::prelude::*;
+use prost::Message;
 
-use super::{Bounds, Full, Page, Tentative, Tentatives, Told};
+use super::{Bounds, Full, Page, Standing, Tentative, Tentatives, Told};
 
 const BOUNDS: Bounds = Bounds {
     messages: 40,
+    of_sender: 40,
     bytes: 100_000,
     silence: Duration::from_secs(20),
 };
@@ -51,27 +53,89 @@ fn ids(tentatives: &[Tentative]) -> Vec<u64> {
     tentatives.iter().map(|t| t.id().hlc.millis()).collect()
 }
 
+/// The same as `good`, of another kind and about somebody.
+fn of_kind(good: &Append, kind: Kind, subject: Option<u8>) -> Append {
+    Append {
+        kind: kind as i32,
+        subject: subject.map(|who| user(who).to_bytes()).unwrap_or_default(),
+        ..good.clone()
+    }
+}
+
 #[test]
-fn only_what_is_said_may_be_tentative() {
+fn what_is_said_and_what_people_do_about_themselves_may_be_tentative() {
     let good = said(1, 1, 1, 5, 1).append;
+    let may = |append| Tentative::new(group(1), append).is_some();
     for kind in [
-        Kind::Join,
         Kind::Ban,
         Kind::Edit,
         Kind::Recall,
         Kind::Create,
+        Kind::Role,
     ] {
-        let append = Append {
-            kind: kind as i32,
-            ..good.clone()
-        };
-        assert_eq!(Tentative::new(group(1), append), None);
+        assert!(!may(of_kind(&good, kind, None)), "{kind:?}");
     }
+    for kind in [Kind::Join, Kind::Leave, Kind::Rename] {
+        assert!(may(of_kind(&good, kind, None)), "{kind:?}");
+        assert!(may(of_kind(&good, kind, Some(1))), "{kind:?}");
+        assert!(!may(of_kind(&good, kind, Some(2))), "{kind:?} of another");
+    }
+    assert!(may(of_kind(&good, Kind::Profile, None)));
     let nameless = Append {
         client_msg_id: Bytes::new(),
         ..good
     };
-    assert_eq!(Tentative::new(group(1), nameless), None);
+    assert!(!may(nameless));
+}
+
+#[test]
+fn what_waits_last_tells_where_somebody_stands_for_the_device_it_came_from() {
+    let nick = "ann".to_owned();
+    let body = JoinBody {
+        nick: nick.clone(),
+        role: 0,
+    };
+    let of = |number, ms, kind, device| {
+        let append = Append {
+            device,
+            body: body.encode_to_vec().into(),
+            ..of_kind(&said(1, 1, number, ms, 1).append, kind, None)
+        };
+        Tentative::new(group(1), append).expect("about oneself")
+    };
+    let mut all = Tentatives::new(BOUNDS);
+    let asked = |device| of(9, 99, Kind::Message, device).attempt();
+    let mut take = |tentative: Tentative| {
+        let taken = all.take(tentative, true, Duration::ZERO);
+        assert_eq!(taken, Ok(Told::New));
+        [7, 8].map(|device| all.standing(&group(1), &asked(device)))
+    };
+    assert_eq!(take(of(1, 5, Kind::Message, 7)), [None, None]);
+    let comes = Some(Standing::Comes { nick });
+    assert_eq!(take(of(2, 6, Kind::Join, 7)), [comes.clone(), None]);
+    assert_eq!(take(of(3, 7, Kind::Message, 7)), [comes, None]);
+    assert_eq!(take(of(4, 8, Kind::Leave, 7)), [Some(Standing::Goes), None]);
+}
+
+#[test]
+fn nobody_fills_the_book_alone() {
+    let bounds = Bounds {
+        of_sender: 2,
+        ..BOUNDS
+    };
+    let mut all = Tentatives::new(bounds);
+    let mut take = |t: Tentative| all.take(t, true, Duration::ZERO);
+    let first = said(1, 1, 1, 5, 1);
+    assert_eq!(take(first.clone()), Ok(Told::New));
+    assert_eq!(take(said(2, 1, 2, 6, 1)), Ok(Told::New));
+    assert_eq!(take(said(1, 1, 3, 7, 1)), Err(Full));
+    assert_eq!(take(first.clone()), Ok(Told::Known));
+    assert_eq!(take(said(1, 2, 1, 8, 1)), Ok(Told::New));
+    all.settle(first.group, first.attempt());
+    assert_eq!(
+        all.take(said(1, 1, 3, 7, 1), true, Duration::ZERO),
+        Ok(Told::New)
+    );
 }
 
 #[test]

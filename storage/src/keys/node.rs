@@ -13,6 +13,7 @@ const REPLICA: &[u8] = b"replica/";
 const START: &[u8] = b"start/";
 const MARK: &[u8] = b"mark/";
 const REMEMBERED: &[u8] = b"remembered/";
+const LEASE: &[u8] = b"lease/";
 
 /// Number of this node's last start: u64.
 pub const INCARNATION: &[u8] = b"incarnation";
@@ -72,6 +73,32 @@ pub fn replica(shard: ShardId) -> Bytes {
     let mut key = REPLICA.to_vec();
     key.extend_from_slice(&shard.0.to_be_bytes());
     Bytes::from(key)
+}
+
+/// When this node heard from the home of a shard last, in milliseconds since
+/// 1970: u64.
+#[must_use]
+pub fn lease(shard: ShardId) -> Bytes {
+    let mut key = LEASE.to_vec();
+    key.extend_from_slice(&shard.0.to_be_bytes());
+    Bytes::from(key)
+}
+
+/// The keys of all of these.
+#[must_use]
+pub fn leases() -> (Bytes, Bytes) {
+    super::prefix_range(LEASE)
+}
+
+/// Reads the key of a lease.
+///
+/// # Errors
+/// When it is the key of something else.
+pub fn parse_lease(key: &[u8]) -> Result<ShardId, StoreError> {
+    let mut reader = after_name(key, b"lease/", "it is not the key of a lease")?;
+    let shard = reader.shard()?;
+    reader.end()?;
+    Ok(shard)
 }
 
 /// The highest number of a start that another node was heard with: u64.

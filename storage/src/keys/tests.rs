@@ -192,6 +192,11 @@ proptest! {
         prop_assert!(within(&bytes, &node::follows()));
         prop_assert!(!within(node::IDENTITY, &node::follows()));
         prop_assert!(node::parse_follow(node::IDENTITY).is_err());
+        let bytes = node::lease(a);
+        prop_assert_eq!(node::parse_lease(&bytes).unwrap(), a);
+        sorts(&a, &b, |k| node::lease(*k))?;
+        prop_assert!(within(&bytes, &node::leases()));
+        prop_assert!(node::parse_lease(&node::follow(a)).is_err());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use folkmoot_transport::sim::{SimNet, SimOptions};
 use folkmoot_wire::proto::{
     InitCluster, JoinReply, MetaCommand, MetaState, NodeRecord, meta_command,
 };
-use folkmoot_wire::{Fault, NodeId};
+use folkmoot_wire::{Fault, NodeId, limits};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -45,6 +45,8 @@ pub const AUDIENCE: &str = "folkmoot";
 const SHARDS: u32 = 2;
 /// A voter that is gone for longer is replaced, where there is another node.
 const REPLACE_AFTER: Duration = Duration::from_secs(4);
+/// A lease that ends in many a cut.
+const SHORT_LEASE: Duration = Duration::from_secs(6);
 /// Milliseconds that a crash waits for its moment.
 const MOMENTS: u64 = 2_000;
 /// Key id and gossip key.
@@ -249,6 +251,10 @@ impl Machine {
             meta,
             found,
             follow_all: self.shape.follow_all,
+            authority_lease: match self.shape.short_leases {
+                true => SHORT_LEASE,
+                false => limits::AUTHORITY_LEASE,
+            },
             raft: self.raft().with_seed(life),
             store,
             sums,

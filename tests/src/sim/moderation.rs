@@ -8,7 +8,7 @@ use folkmoot_wire::proto::{JoinBody, Kind, MemberSelf, MuteBody};
 use prost::Message;
 
 use super::book::{Outcome, message_text};
-use super::person::{Person, of};
+use super::person::Person;
 use super::workload::Made;
 
 /// A mute lasts so long, by the owner's clock.
@@ -45,7 +45,7 @@ pub async fn moderate(person: &mut Person, made: &Made) {
     }
     let options = SendOptions {
         subject: Some(user),
-        ..of(kind, body)
+        ..SendOptions::of(kind, body)
     };
     person.act(group, options).await;
 }
@@ -71,7 +71,7 @@ pub async fn amend(person: &mut Person, group: GroupId, recall: bool) {
     if recall {
         let options = SendOptions {
             target,
-            ..of(Kind::Recall, Vec::new())
+            ..SendOptions::of(Kind::Recall, Vec::new())
         };
         person.act(group, options).await;
         return;

@@ -262,7 +262,9 @@ impl Person {
     pub async fn join(&mut self, group: GroupId) -> Outcome {
         let nick = format!("nick{}", self.id);
         let body = JoinBody { nick, role: 0 };
-        let outcome = self.act(group, of(Kind::Join, body.encode_to_vec())).await;
+        let outcome = self
+            .act(group, SendOptions::of(Kind::Join, body.encode_to_vec()))
+            .await;
         if matches!(outcome, Outcome::Acked(_)) {
             self.entered(group);
         }
@@ -279,7 +281,7 @@ impl Person {
         let body = JoinBody { nick, role: 0 };
         let options = SendOptions {
             subject: Some(user),
-            ..of(Kind::Join, body.encode_to_vec())
+            ..SendOptions::of(Kind::Join, body.encode_to_vec())
         };
         self.act(group, options).await
     }
@@ -287,7 +289,8 @@ impl Person {
     /// Leaves. What was not answered counts as left: it may have been done.
     pub async fn leave(&mut self, group: GroupId) {
         self.groups.remove(&group);
-        self.act(group, of(Kind::Leave, Vec::new())).await;
+        self.act(group, SendOptions::of(Kind::Leave, Vec::new()))
+            .await;
         // Looking on meanwhile: it is the edge that has to stop.
         if self.draw.one_in(2) {
             let on = self.draw.between(0, 3_000);
@@ -305,7 +308,7 @@ impl Person {
             from: String::new(),
             to: format!("nick{}-{}", self.id, self.renames),
         };
-        self.act(group, of(Kind::Rename, body.encode_to_vec()))
+        self.act(group, SendOptions::of(Kind::Rename, body.encode_to_vec()))
             .await;
     }
 
@@ -349,16 +352,6 @@ impl Person {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.client.is_some() && self.local.unsettled() == 0
-    }
-}
-
-/// Something of this kind, with this body.
-#[must_use]
-pub fn of(kind: Kind, body: Vec<u8>) -> SendOptions {
-    SendOptions {
-        kind,
-        body: Some(body.into()),
-        ..SendOptions::default()
     }
 }
 

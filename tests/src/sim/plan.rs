@@ -20,6 +20,9 @@ pub struct Shape {
     pub follow_all: bool,
     /// A replica's log is cut so short that one that was away gets a snapshot.
     pub short_logs: bool,
+    /// What a node knows of who may see a group is good for so short a time that
+    /// it ends in a cut.
+    pub short_leases: bool,
     /// The last node of this region joins while the history runs.
     pub joins: Option<usize>,
 }
@@ -28,10 +31,10 @@ pub struct Shape {
 const SHAPES: [Shape; 8] = [
     shape([1, 1, 1], [1, 1, 1]).follow_all(),
     shape([3, 1, 1], [3, 1, 1]).short_logs(),
-    shape([1, 2, 1], [1, 1, 1]).follow_all(),
+    shape([1, 2, 1], [1, 1, 1]).follow_all().short_leases(),
     shape([3, 3, 1], [3, 3, 1]),
     shape([1, 1, 1], [1, 1, 1]).short_logs(),
-    shape([1, 3, 2], [1, 3, 1]).short_logs(),
+    shape([1, 3, 2], [1, 3, 1]).short_logs().short_leases(),
     shape([4, 1, 1], [3, 1, 1]).joined(0),
     shape([1, 4, 1], [1, 3, 1]).short_logs().joined(1),
 ];
@@ -42,6 +45,7 @@ const fn shape(nodes: [usize; 3], voters: [u32; 3]) -> Shape {
         voters,
         follow_all: false,
         short_logs: false,
+        short_leases: false,
         joins: None,
     }
 }
@@ -54,6 +58,11 @@ impl Shape {
 
     const fn short_logs(mut self) -> Self {
         self.short_logs = true;
+        self
+    }
+
+    const fn short_leases(mut self) -> Self {
+        self.short_leases = true;
         self
     }
 

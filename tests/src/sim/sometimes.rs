@@ -74,6 +74,10 @@ states! {
     Collected = "a row of something gone was deleted";
     /// A message was taken while its home could not be reached.
     Accepted = "accepted while the home was away";
+    /// The same of a join, a leave, or a change of a nick.
+    CameTentative = "a join or leave shown while the home was away";
+    /// A node heard nothing from a home for a whole lease.
+    LeaseEnded = "a lease ended: groups were not served";
     /// A node got to another through a third region.
     WentRound = "a cut was gone round through a third region";
     /// What was accepted was refused in the end.

@@ -37,6 +37,8 @@ pub struct Suffering<'a> {
     stale: BTreeMap<usize, u64>,
     /// Tunnels that it opened.
     tunnels: BTreeMap<usize, u64>,
+    /// Its leases that have ended.
+    leases: BTreeMap<usize, usize>,
 }
 
 impl<'a> Suffering<'a> {
@@ -51,6 +53,7 @@ impl<'a> Suffering<'a> {
             cut: BTreeSet::new(),
             stale: BTreeMap::new(),
             tunnels: BTreeMap::new(),
+            leases: BTreeMap::new(),
         }
     }
 
@@ -65,6 +68,7 @@ impl<'a> Suffering<'a> {
             bounds::check(self.world, &self.oracle.findings.under("bounds"));
             self.stale_appends();
             self.tunnels();
+            self.leases();
             let done = match begins {
                 true => self.begin(fault).await,
                 false => self.end(fault).await,
@@ -106,6 +110,17 @@ impl<'a> Suffering<'a> {
             let before = self.tunnels.insert(machine.index, all).unwrap_or(0);
             for _ in 0..all.saturating_sub(before) {
                 self.oracle.sometimes.saw(State::WentRound);
+            }
+        }
+    }
+
+    /// Counts leases that have ended since they were looked at last.
+    fn leases(&mut self) {
+        for (machine, node) in self.world.nodes() {
+            let ended = node.leases.ended();
+            let before = self.leases.insert(machine.index, ended).unwrap_or(0);
+            for _ in before..ended {
+                self.oracle.sometimes.saw(State::LeaseEnded);
             }
         }
     }

@@ -8,7 +8,7 @@ use folkmoot_client::Code;
 use folkmoot_transport::sim::{Delivered, Delivery};
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
-use folkmoot_wire::proto::{ClientFrame, ServerFrame};
+use folkmoot_wire::proto::{ClientFrame, EntryHeader, Kind, ServerFrame, Tentative};
 use parking_lot::Mutex;
 use prost::Message;
 
@@ -73,14 +73,27 @@ impl Talk {
                 _ => {}
             },
             Some(Body::Sent(sent)) if sent.accepted => self.sometimes.saw(State::Accepted),
-            Some(Body::Tentative(push)) if push.settled.iter().any(|s| s.error.is_some()) => {
-                self.sometimes.saw(State::AcceptedRefused);
-            }
+            Some(Body::Tentative(push)) => self.tentative(&push),
             Some(Body::AccessLost(_)) => self.sometimes.saw(State::AccessLost),
             Some(Body::Activated(activated)) if activated.error.is_none() && !activated.resumed => {
                 self.sometimes.saw(State::NotResumed);
             }
             _ => {}
+        }
+    }
+
+    fn tentative(&self, push: &Tentative) {
+        if push.settled.iter().any(|settled| settled.error.is_some()) {
+            self.sometimes.saw(State::AcceptedRefused);
+        }
+        let mut kinds = push
+            .entries
+            .iter()
+            .filter_map(|entry| entry.decode_header().ok());
+        let comes =
+            |header: EntryHeader| matches!(header.kind(), Kind::Join | Kind::Leave | Kind::Rename);
+        if kinds.any(comes) {
+            self.sometimes.saw(State::CameTentative);
         }
     }
 

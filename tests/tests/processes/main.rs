@@ -3,6 +3,7 @@
 mod bad_input;
 mod disks;
 mod failover;
+mod lease;
 mod leaving;
 mod log;
 mod moving;

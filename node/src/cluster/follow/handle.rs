@@ -188,6 +188,11 @@ impl Followers {
         of_shard.map(|(group, _)| *group).collect()
     }
 
+    /// The shards that have one here.
+    pub fn shards(&self) -> Vec<ShardId> {
+        self.handles.lock().keys().copied().collect()
+    }
+
     /// Takes one out.
     pub fn remove(&self, shard: ShardId) -> Option<FollowHandle> {
         self.handles.lock().remove(&shard)

@@ -79,7 +79,7 @@ impl Keeper {
 
     async fn tell(&self, to: NodeId, news: TentativeNews, within: Duration) -> Result<(), Fault> {
         let request = node_request::Request::Tentative(news);
-        let peers = &self.parts.peers;
+        let peers = &self.parts.copies.peers;
         match peers.call_living(to, Class::Live, request, within).await? {
             node_reply::Reply::Held(_) => Ok(()),
             _ => Err(Code::Internal.into()),

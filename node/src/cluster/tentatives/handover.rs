@@ -69,7 +69,7 @@ impl Keeper {
     async fn round(&self, rounds: &mut Rounds) {
         let mut shards: BTreeMap<ShardId, Vec<GroupId>> = BTreeMap::new();
         for group in self.known.lock().groups() {
-            if let Some(shard) = self.parts.view.home_of(&group) {
+            if let Some(shard) = self.parts.copies.view.home_of(&group) {
                 shards.entry(shard.id).or_default().push(group);
             }
         }
@@ -122,7 +122,7 @@ impl Keeper {
         let mut done = 0;
         loop {
             let kept = self.next(groups);
-            let placement = self.parts.view.placement();
+            let placement = self.parts.copies.view.placement();
             let Some(home) = placement.shard(shard).filter(|_| !kept.is_empty()) else {
                 break;
             };
@@ -163,7 +163,9 @@ impl Keeper {
             match later(&outcome) {
                 None => settled.push((group, settled_by(tentative, judged(outcome)))),
                 Some(Later::Fenced) => {}
-                Some(Later::Moved(moved)) => drop(self.parts.view.moved(&group, shard, moved)),
+                Some(Later::Moved(moved)) => {
+                    drop(self.parts.copies.view.moved(&group, shard, moved))
+                }
             }
         }
         let count = settled.len();

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use folkmoot_replication::apply::unplaced;
-use folkmoot_replication::tentative::Tentative;
+use folkmoot_replication::tentative::{Standing, Tentative};
 use folkmoot_wire::GroupId;
-use folkmoot_wire::proto::{EntryHeader, SealedEntry, Settled, row};
-use folkmoot_wire::row::RowKey;
+use folkmoot_wire::proto::{EntryHeader, SealedEntry, Settled};
 use prost::Message;
 
 use super::Keeper;
@@ -55,12 +54,20 @@ impl Keeper {
     }
 
     fn nick(&self, tentative: &Tentative) -> String {
-        let key = RowKey::Member(tentative.attempt().user);
-        let place = self.parts.view.place_of(&tentative.group);
-        let row = self.parts.reads.row(&place, &key);
-        match row.ok().flatten().and_then(|row| row.value) {
-            Some(row::Value::Member(member)) => member.self_.unwrap_or_default().nick,
-            _ => String::new(),
+        let waiting = match tentative.standing() {
+            Some(standing) => Some(standing),
+            None => {
+                let known = self.known.lock();
+                known.standing(&tentative.group, &tentative.attempt())
+            }
+        };
+        if let Some(Standing::Comes { nick }) = waiting {
+            return nick;
         }
+        let member = self.member(tentative).ok().flatten();
+        member
+            .and_then(|member| member.self_)
+            .unwrap_or_default()
+            .nick
     }
 }

@@ -63,7 +63,7 @@ impl Fanout {
     }
 
     /// The user's sessions here.
-    fn sessions_of(&self, user: &UserId) -> Vec<Arc<Link>> {
+    pub(super) fn sessions_of(&self, user: &UserId) -> Vec<Arc<Link>> {
         let users = self.users.lock();
         let sessions = users.get(user).into_iter();
         sessions.flat_map(|s| s.values().cloned()).collect()

@@ -247,15 +247,23 @@ impl Client {
     }
 
     pub(super) async fn activate(&mut self, group: GroupId, seq: u64, chain: Bytes) -> Activated {
+        let id = self.ask_to_activate(group, seq, chain).await;
+        self.activated(id).await
+    }
+
+    /// Does not wait for the answer: that is for [`Self::activated`].
+    pub(super) async fn ask_to_activate(&mut self, group: GroupId, seq: u64, chain: Bytes) -> u64 {
         let resume = Resume {
             group: group.to_bytes(),
             seq,
             chain,
         };
-        let request = Activate {
-            groups: vec![resume],
-        };
-        match self.call(Request::Activate(request)).await {
+        let groups = vec![resume];
+        self.ask(Request::Activate(Activate { groups })).await
+    }
+
+    pub(super) async fn activated(&mut self, id: u64) -> Activated {
+        match self.answer(id).await {
             Body::Activated(activated) => activated,
             other => panic!("not activated: {other:?}"),
         }

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use folkmoot_wire::Code;
-use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
-use folkmoot_wire::proto::{Activate, Resume};
 
 use super::client::Client;
 use super::world::World;
@@ -61,23 +59,14 @@ async fn who_was_put_out_in_a_gap_while_joining_never_is_live() {
     bob.join(group, "bob").await;
     // What bob's activation reads is 100 ms old when it arrives.
     *world.latency.lock() = Duration::from_millis(100);
-    let resume = Resume {
-        group: group.to_bytes(),
-        ..Resume::default()
-    };
-    let activate = Activate {
-        groups: vec![resume],
-    };
-    let id = bob.ask(Request::Activate(activate)).await;
+    let id = bob.ask_to_activate(group, 0, Bytes::new()).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     *world.latency.lock() = Duration::ZERO;
     world.hold_news.store(true, Ordering::SeqCst);
     ann.ban(group, bob.user()).await;
     forget_news(&world);
     ann.say(group, "not for bob").await;
-    let Body::Activated(activated) = bob.answer(id).await else {
-        panic!("not activated")
-    };
+    let activated = bob.activated(id).await;
     match activated.error {
         Some(error) => assert_eq!(error.code, Code::Banned as u32),
         None => assert_eq!(loses(&mut bob).await, Code::Banned as u32),

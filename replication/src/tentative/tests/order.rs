@@ -67,6 +67,7 @@ impl Region {
     fn new(skew: Vec<u64>) -> Self {
         let bounds = Bounds {
             messages: 1_000,
+            of_sender: 1_000,
             ..BOUNDS
         };
         Self {
