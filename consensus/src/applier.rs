@@ -18,7 +18,7 @@ use crate::install::{self, Marker};
 use crate::log::ShardLog;
 use crate::pages::to_wire;
 use crate::port::Range;
-use crate::stage::Staged;
+use crate::stage::{Form, Staged};
 use crate::types::{LogId, Outcome, Payload, SnapshotMeta, StoredMembership, Types};
 use crate::{ConsensusError, Machine, MachineError, Position};
 
@@ -169,6 +169,31 @@ impl Applier {
         Ok(())
     }
 
+    /// What is to be done for a snapshot to be the state here.
+    async fn marker(&mut self, meta: &SnapshotMeta, staged: &mut Staged) -> io::Result<Marker> {
+        // What is here and not there has to go as well.
+        let own = self.machine().ranges();
+        let (ranges, parts) = match &mut staged.form {
+            Form::Pages { ranges, parts } => {
+                let all = ranges.iter().cloned().chain(to_wire(&own));
+                (all.collect(), *parts)
+            }
+            Form::Manifest(compared) => {
+                let (store, applied) = (Arc::clone(&self.store), self.applied.last_log_id);
+                let page_bytes = self.max_bytes;
+                compared
+                    .put_back(self.shard, &*store, applied.as_ref(), page_bytes)
+                    .await?;
+                (to_wire(&compared.beside(own)), compared.staged)
+            }
+        };
+        Ok(Marker {
+            meta: meta.clone(),
+            ranges,
+            parts,
+        })
+    }
+
     fn view(&mut self) -> Option<(SnapshotMeta, SnapshotData)> {
         self.applied.last_log_id?;
         let view = self.store.snapshot();
@@ -229,24 +254,18 @@ impl RaftStateMachine<Types> for Applier {
         meta: &SnapshotMeta,
         snapshot: SnapshotData,
     ) -> Result<(), io::Error> {
-        let SnapshotData::Staged(staged) = snapshot else {
+        let SnapshotData::Staged(mut staged) = snapshot else {
             return Err(damaged("only a received snapshot can be installed"));
-        };
-        let mut ranges = staged.ranges.clone();
-        // What is here and not there has to go as well.
-        ranges.extend(to_wire(&self.machine().ranges()));
-        let marker = Marker {
-            meta: meta.clone(),
-            ranges,
-            parts: staged.parts,
         };
         let gate = Arc::clone(&self.gate).lock_owned().await;
         if *gate {
             return Err(closed());
         }
+        let marker = self.marker(meta, &mut staged).await?;
         install::begin(self.shard, &marker, &*self.commit).await?;
         install::finish(self.shard, &marker, &*self.store).await?;
         drop(gate);
+        staged.is_installed();
         let room = self.machine().room();
         room.await;
         self.applied = marker.meta;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use folkmoot_storage::Store;
 use folkmoot_wire::{NodeId, ShardId, proto, without};
 use openraft::Raft;
 use openraft::raft::{AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, VoteRequest};
@@ -13,8 +12,9 @@ use openraft::raft::{AppendEntriesResponse, SnapshotResponse, TransferLeaderRequ
 use crate::applier::{Applier, Snapshot, SnapshotData};
 use crate::codec::damaged;
 use crate::log::ShardLog;
-use crate::stage::Stage;
-use crate::types::{Types, Vote};
+use crate::manifest::{Step, decode_chunks, decode_part as decode_part_of_manifest};
+use crate::stage::{Stage, Staged};
+use crate::types::{SnapshotMeta, Types, Vote};
 use crate::wire::{Kind, decode, decode_append, decode_part, encode};
 use crate::{Mark, RaftLink};
 
@@ -45,14 +45,14 @@ impl Inbound {
     pub(crate) fn new(
         shard: ShardId,
         raft: Raft<Types, Applier>,
-        store: Arc<dyn Store>,
+        stage: Arc<Stage>,
         log: ShardLog,
         link: Arc<dyn RaftLink>,
     ) -> Self {
         Self {
             shard,
             raft,
-            stage: Stage::new(shard, store),
+            stage,
             stale: AtomicU64::new(0),
             link,
             log,
@@ -69,11 +69,16 @@ impl Inbound {
         from: NodeId,
         message: proto::RaftMessage,
     ) -> proto::RaftMessage {
+        let asked = Kind::from_number(message.kind);
         let (kind, payload) = match self.answer(from, message).await {
             Ok((kind, payload)) => (kind, payload),
             Err(error) => {
                 tracing::debug!(shard = %self.shard, %from, %error, "refused a raft message");
-                (Kind::Refused, Bytes::from(error.to_string()))
+                let kind = match asked {
+                    Some(Kind::Manifest | Kind::Chunks | Kind::Install) => Kind::Declined,
+                    _ => Kind::Refused,
+                };
+                (kind, Bytes::from(error.to_string()))
             }
         };
         proto::RaftMessage {
@@ -139,13 +144,29 @@ impl Inbound {
                 encode(&answer.map_err(io::Error::other)?)
             }
             Kind::Part => encode(&self.part(from, bytes).await?),
+            Kind::Manifest => {
+                let part = decode_part_of_manifest(&bytes)?;
+                check_sender(from, &part.step.vote)?;
+                encode(&self.stage.manifest(from, part).await?)
+            }
+            Kind::Chunks => {
+                let (step, chunks) = decode_chunks(bytes)?;
+                check_sender(from, &step.vote)?;
+                encode(&self.stage.chunks(from, &step, chunks).await?)
+            }
+            Kind::Install => {
+                let step: Step = decode(&bytes)?;
+                check_sender(from, &step.vote)?;
+                let (meta, staged) = self.stage.whole(from, &step).await?;
+                encode(&self.install(step.vote, meta, staged).await?)
+            }
             Kind::Transfer => {
                 let request: TransferLeaderRequest<Types> = decode(&bytes)?;
                 check_sender(from, request.from_leader())?;
                 let answer = raft.handle_transfer_leader(request).await;
                 encode(&answer.map_err(io::Error::other)?)
             }
-            Kind::Refused => Err(damaged("an answer came as a question")),
+            Kind::Refused | Kind::Declined => Err(damaged("an answer came as a question")),
         };
         answer.map(|answer| (kind, answer))
     }
@@ -153,15 +174,21 @@ impl Inbound {
     async fn part(&self, from: NodeId, bytes: Bytes) -> io::Result<SnapshotResponse<Types>> {
         let (header, page) = decode_part(bytes)?;
         check_sender(from, &header.vote)?;
-        let Some(staged) = self.stage.take(from, &header, page)? else {
+        let Some(staged) = self.stage.page(from, &header, page).await? else {
             return Ok(SnapshotResponse::new(header.vote));
         };
-        let snapshot = Snapshot {
-            meta: header.meta,
-            snapshot: SnapshotData::Staged(staged),
-        };
+        self.install(header.vote, header.meta, staged).await
+    }
+
+    async fn install(
+        &self,
+        vote: Vote,
+        meta: SnapshotMeta,
+        staged: Staged,
+    ) -> io::Result<SnapshotResponse<Types>> {
+        let snapshot = SnapshotData::Staged(staged);
         self.raft
-            .install_full_snapshot(header.vote, snapshot)
+            .install_full_snapshot(vote, Snapshot { meta, snapshot })
             .await
             .map_err(io::Error::other)
     }

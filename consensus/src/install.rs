@@ -1,14 +1,16 @@
 //! What a replica has applied, and the installation of a snapshot in its
 //! place.
 //!
-//! The parts of a snapshot lie on disk before installing begins, and a marker
+//! What came of a snapshot lies on disk before installing begins, and a marker
 //! tells that it began: a crash in the middle is finished at the next start
-//! (design decision D19). Installing twice is the same as once.
+//! (design decision D19). Installing twice is the same as once. Of a snapshot
+//! that came by manifest each part on disk is a chunk with the range that it
+//! replaces; all else stays.
 
 use std::io;
 
 use folkmoot_storage::keys::raft as keys;
-use folkmoot_storage::{Batch, Commit, Store, Table};
+use folkmoot_storage::{Batch, Commit, Read, Store, Table};
 use folkmoot_wire::ShardId;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +24,7 @@ use crate::wire::WireRange;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Marker {
     pub(crate) meta: SnapshotMeta,
-    /// Every key of these is replaced.
+    /// Every key of these is deleted first: what no part speaks of.
     pub(crate) ranges: Vec<WireRange>,
     /// Parts on disk.
     pub(crate) parts: u64,
@@ -39,7 +41,7 @@ pub(crate) fn put_applied(
 }
 
 /// What was applied.
-pub(crate) fn read_applied(shard: ShardId, store: &dyn Store) -> io::Result<Option<SnapshotMeta>> {
+pub(crate) fn read_applied(shard: ShardId, store: &dyn Read) -> io::Result<Option<SnapshotMeta>> {
     read(store, "the applied mark", &keys::snapshot(shard))
 }
 
@@ -50,7 +52,7 @@ pub(crate) fn read_marker(shard: ShardId, store: &dyn Store) -> io::Result<Optio
 }
 
 fn read<T: serde::de::DeserializeOwned>(
-    store: &dyn Store,
+    store: &dyn Read,
     what: &str,
     key: &[u8],
 ) -> io::Result<Option<T>> {
@@ -79,7 +81,7 @@ pub(crate) async fn begin(shard: ShardId, marker: &Marker, commit: &dyn Commit) 
     make_durable(commit, batch).await
 }
 
-/// Replaces the ranges by the parts on disk.
+/// Puts the parts on disk where they belong.
 pub(crate) async fn finish(shard: ShardId, marker: &Marker, store: &dyn Store) -> io::Result<()> {
     let mut batch = Batch::new();
     pages::delete(&marker.ranges, &mut batch)?;
@@ -89,7 +91,7 @@ pub(crate) async fn finish(shard: ShardId, marker: &Marker, store: &dyn Store) -
             .get(Table::Raft, &key)
             .map_err(io::Error::other)?
             .ok_or_else(|| damaged(format!("part {number} of the snapshot is gone")))?;
-        pages::put(page, &mut batch)?;
+        pages::put(page, store, &mut batch)?;
         write(store, std::mem::take(&mut batch))?;
         // A large snapshot must not keep this thread from its other tasks.
         tokio::task::yield_now().await;

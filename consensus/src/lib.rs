@@ -10,19 +10,26 @@
 mod applier;
 mod check;
 mod codec;
+mod compare;
+mod cut;
 mod inbound;
 mod install;
 mod log;
+mod manifest;
 mod membership;
 mod network;
 mod options;
+mod overlay;
 mod pages;
 mod port;
 mod promise;
+mod report;
 mod retired;
+mod sending;
 mod shard;
 mod stage;
 mod tail;
+mod tally;
 mod types;
 mod wire;
 
@@ -31,12 +38,13 @@ pub use codec::entry_author;
 pub use membership::Membership;
 pub use options::{ConsensusError, RaftOptions};
 pub use port::{
-    LinkError, Machine, MachineError, Mark, Position, ProposeError, Proposed, RaftLink, Range,
-    Room, Sequencer, Status,
+    Inspector, LinkError, Machine, MachineError, Mark, Position, ProposeError, Proposed, RaftLink,
+    Range, Room, Sequencer, Status, Unsound, Whose,
 };
 pub use promise::{LastEntry, Promise, promise, remember};
 pub use retired::{holds, retire};
 pub use shard::RaftShard;
+pub use tally::Snapshots;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,25 +22,27 @@ use serde::de::DeserializeOwned;
 use crate::applier::{Snapshot, SnapshotData};
 use crate::codec::damaged;
 use crate::log::ShardLog;
-use crate::pages::{PageReader, to_wire};
+use crate::tally::Tally;
 use crate::types::{LogId, Types, Vote};
-use crate::wire::{Kind, PartHeader, decode, encode, encode_append, encode_part};
-use crate::{LinkError, Mark, RaftLink, RaftOptions};
+use crate::wire::{Kind, decode, encode, encode_append};
+use crate::{Inspector, LinkError, Mark, RaftLink, RaftOptions};
 
 type RpcError = RPCError<Types>;
 
 /// Makes the ways to the other replicas of one shard.
 #[derive(Clone)]
 pub(crate) struct Network {
-    shard: ShardId,
+    pub(crate) shard: ShardId,
     me: NodeId,
     link: Arc<dyn RaftLink>,
     log: ShardLog,
-    call_deadline: Duration,
-    install_deadline: Duration,
-    part_bytes: usize,
+    pub(crate) inspector: Arc<dyn Inspector>,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) call_deadline: Duration,
+    pub(crate) install_deadline: Duration,
+    pub(crate) part_bytes: usize,
     /// Transfers of snapshots begun so far.
-    transfers: Arc<AtomicU64>,
+    pub(crate) transfers: Arc<AtomicU64>,
 }
 
 impl Network {
@@ -49,6 +51,8 @@ impl Network {
         me: NodeId,
         link: Arc<dyn RaftLink>,
         log: ShardLog,
+        inspector: Arc<dyn Inspector>,
+        tally: Arc<Tally>,
         options: &RaftOptions,
     ) -> Self {
         Self {
@@ -56,6 +60,8 @@ impl Network {
             me,
             link,
             log,
+            inspector,
+            tally,
             call_deadline: options.call_deadline,
             install_deadline: options.install_deadline,
             part_bytes: options.part_bytes,
@@ -77,8 +83,17 @@ impl RaftNetworkFactory<Types> for Network {
 
 /// The way to one replica.
 pub(crate) struct Way {
-    network: Network,
-    to: NodeId,
+    pub(crate) network: Network,
+    pub(crate) to: NodeId,
+}
+
+/// What another replica said.
+pub(crate) enum Answer {
+    Done(Bytes),
+    /// Why not. Who says so of a manifest does not know what that is.
+    Refused(String),
+    /// Why not, of a snapshot that goes by manifest.
+    Declined(String),
 }
 
 /// The last entry of a log that took these.
@@ -97,14 +112,14 @@ impl Way {
         self.network.link.saw(to, shard, Mark { term, index });
     }
 
-    async fn call(
+    pub(crate) async fn exchange(
         &self,
         kind: Kind,
         action: RPCTypes,
         payload: Bytes,
         held: u64,
         deadline: Duration,
-    ) -> Result<Bytes, RpcError> {
+    ) -> Result<Answer, RpcError> {
         let timed_out = || {
             RpcError::Timeout(Timeout {
                 action,
@@ -129,19 +144,18 @@ impl Way {
             Ok(Err(error @ LinkError::Broken(_))) => return Err(NetworkError::new(&error).into()),
             Ok(Ok(answer)) => answer,
         };
-        if answer.shard == self.network.shard.0 && answer.kind == kind as u32 {
-            return Ok(answer.payload);
+        let why = || String::from_utf8_lossy(&answer.payload).into_owned();
+        match Kind::from_number(answer.kind) {
+            Some(Kind::Refused) => Ok(Answer::Refused(why())),
+            Some(Kind::Declined) => Ok(Answer::Declined(why())),
+            Some(of) if of == kind && answer.shard == self.network.shard.0 => {
+                Ok(Answer::Done(answer.payload))
+            }
+            _ => Err(broken(&damaged("the answer is to another question"))),
         }
-        if answer.kind == Kind::Refused as u32 {
-            // It is there and cannot answer (not started, stopped, busy): a
-            // pause before the next try is due.
-            let why = String::from_utf8_lossy(&answer.payload).into_owned();
-            return Err(Unreachable::from_string(why).into());
-        }
-        Err(broken(&damaged("the answer is to another question")))
     }
 
-    async fn ask<T: DeserializeOwned>(
+    pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         kind: Kind,
         action: RPCTypes,
@@ -160,48 +174,14 @@ impl Way {
         deadline: Duration,
     ) -> Result<T, RpcError> {
         let payload = payload.map_err(|error| broken(&error))?;
-        let answer = self.call(kind, action, payload, held, deadline).await?;
-        decode(&answer).map_err(|error| broken(&error))
-    }
-
-    async fn send_parts(
-        &self,
-        vote: Vote,
-        snapshot: Snapshot,
-    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        let failed = |error: io::Error| StreamingError::from(NetworkError::new(&error));
-        let SnapshotData::View { view, ranges } = snapshot.snapshot else {
-            return Err(failed(damaged("only this replica's own state can be sent")));
-        };
-        let mut header = PartHeader {
-            vote,
-            transfer: self.network.transfers.fetch_add(1, Ordering::Relaxed),
-            number: 0,
-            last: false,
-            meta: snapshot.meta,
-            ranges: to_wire(&ranges),
-        };
-        let mut pages = PageReader::new(view, ranges, self.network.part_bytes);
-        let mut page = pages.next().map_err(failed)?;
-        loop {
-            let next = pages.next().map_err(failed)?;
-            header.last = next.is_none();
-            let deadline = if header.last {
-                self.network.install_deadline
-            } else {
-                self.network.call_deadline
-            };
-            let part = encode_part(&header, page.as_deref().unwrap_or_default());
-            let answer: SnapshotResponse<Types> = self
-                .ask(Kind::Part, RPCTypes::InstallSnapshot, part, deadline)
-                .await?;
-            let superseded = answer.vote.leader_id.term > vote.leader_id.term;
-            if header.last || superseded {
-                return Ok(answer);
+        let answer = self.exchange(kind, action, payload, held, deadline).await?;
+        match answer {
+            Answer::Done(answer) => decode(&answer).map_err(|error| broken(&error)),
+            // It is there and cannot answer (not started, stopped, busy): a
+            // pause before the next try is due.
+            Answer::Refused(why) | Answer::Declined(why) => {
+                Err(Unreachable::from_string(why).into())
             }
-            header.number += 1;
-            header.ranges.clear();
-            page = next;
         }
     }
 }
@@ -273,7 +253,7 @@ impl RaftNetworkV2<Types> for Way {
         tokio::select! {
             biased;
             closed = cancel => Err(closed.into()),
-            sent = self.send_parts(vote, snapshot) => sent,
+            sent = self.send_snapshot(vote, snapshot) => sent,
         }
     }
 

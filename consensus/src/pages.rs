@@ -2,14 +2,17 @@
 //! consistent view of the store.
 //!
 //! Page: pairs of table (1) | key length (4) | key | value length (4) | value.
+//! On disk a chunk's page has in front the range that it replaces: table and
+//! [`CLEAR`] (1) | length (4) | first key | length (4) | key after the last.
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use folkmoot_storage::{Batch, Direction, Read, Table, keys};
+use folkmoot_storage::{Batch, Direction, Pair, Read, Table, keys};
 
 use crate::codec::damaged;
+use crate::cut::{Chunk, Sum, Walk};
 use crate::port::Range;
 use crate::wire::{WireRange, put_sized, take_sized};
 
@@ -17,6 +20,8 @@ use crate::wire::{WireRange, put_sized, take_sized};
 const SCAN: usize = 128;
 /// Most ranges of one shard.
 const RANGES: usize = 4_096;
+/// With a table's number: a range that is replaced.
+const CLEAR: u8 = 0x80;
 
 /// The stored and sent number of a table. Never renumber.
 fn table_code(table: Table) -> u8 {
@@ -51,11 +56,44 @@ pub(crate) fn to_wire(ranges: &[Range]) -> Vec<WireRange> {
         .collect()
 }
 
-/// Adds the deletion of all ranges to `batch`.
-pub(crate) fn delete(ranges: &[WireRange], batch: &mut Batch) -> io::Result<()> {
+/// A range as it came.
+pub(crate) fn range_of((code, from, to): WireRange) -> io::Result<Range> {
+    Ok((table_of(code)?, from, to))
+}
+
+/// Refuses more ranges than a shard has.
+pub(crate) fn check_ranges(ranges: &[WireRange]) -> io::Result<()> {
     if ranges.len() > RANGES {
         return Err(damaged(format!("{} ranges are too many", ranges.len())));
     }
+    Ok(())
+}
+
+/// What of `ranges` lies in none of `others`.
+pub(crate) fn outside(ranges: Vec<Range>, others: &[Range]) -> Vec<Range> {
+    let mut rest = ranges;
+    for (table, from, to) in others {
+        let mut left = Vec::with_capacity(rest.len());
+        for range in rest {
+            if range.0 != *table || range.2 <= *from || *to <= range.1 {
+                left.push(range);
+                continue;
+            }
+            if range.1 < *from {
+                left.push((*table, range.1, from.clone()));
+            }
+            if *to < range.2 {
+                left.push((*table, to.clone(), range.2));
+            }
+        }
+        rest = left;
+    }
+    rest
+}
+
+/// Adds the deletion of all ranges to `batch`.
+pub(crate) fn delete(ranges: &[WireRange], batch: &mut Batch) -> io::Result<()> {
+    check_ranges(ranges)?;
     for (code, from, to) in ranges {
         batch.delete_range(table_of(*code)?, from.clone(), to.clone());
     }
@@ -64,21 +102,120 @@ pub(crate) fn delete(ranges: &[WireRange], batch: &mut Batch) -> io::Result<()> 
 
 /// Checks a page that came from outside.
 pub(crate) fn check(page: &Bytes) -> io::Result<()> {
-    put(page.clone(), &mut Batch::new())
+    let mut page = page.clone();
+    while page.has_remaining() {
+        take_pair(&mut page)?;
+    }
+    Ok(())
 }
 
-/// Adds the pairs of a page to `batch`.
-pub(crate) fn put(mut page: Bytes, batch: &mut Batch) -> io::Result<()> {
+/// Adds the pairs of a page to `batch`, and before them the deletion of what
+/// `store` has where the page is to be.
+pub(crate) fn put(mut page: Bytes, store: &dyn Read, batch: &mut Batch) -> io::Result<()> {
+    if let Some((table, from, to)) = take_clear(&mut page)? {
+        // A deletion of nothing would be in the way of reads all the same.
+        let here = store.scan(table, &from, &to, 1, Direction::Forward);
+        if !here.map_err(io::Error::other)?.is_empty() {
+            batch.delete_range(table, from, to);
+        }
+    }
     while page.has_remaining() {
-        let table = table_of(page.get_u8())?;
-        let key = take_sized(&mut page)?;
-        let value = take_sized(&mut page)?;
+        let (table, (key, value)) = take_pair(&mut page)?;
         batch.put(table, key, value);
     }
     Ok(())
 }
 
-/// Reads the ranges page by page.
+/// Bytes of one pair of a page.
+pub(crate) fn pair_len(key: &[u8], value: &[u8]) -> usize {
+    9 + key.len() + value.len()
+}
+
+pub(crate) fn put_pair(
+    page: &mut BytesMut,
+    table: Table,
+    key: &[u8],
+    value: &[u8],
+) -> io::Result<()> {
+    page.put_u8(table_code(table));
+    put_sized(page, key)?;
+    put_sized(page, value)
+}
+
+fn take_pair(page: &mut Bytes) -> io::Result<(Table, Pair)> {
+    let table = table_of(page.get_u8())?;
+    Ok((table, (take_sized(page)?, take_sized(page)?)))
+}
+
+fn take_clear(page: &mut Bytes) -> io::Result<Option<Range>> {
+    let Some(code) = page.first().filter(|first| **first & CLEAR != 0) else {
+        return Ok(None);
+    };
+    let table = table_of(code & !CLEAR)?;
+    page.advance(1);
+    let (from, to) = (take_sized(page)?, take_sized(page)?);
+    Ok(Some((table, from, to)))
+}
+
+/// The page of a range.
+pub(crate) fn read(read: &dyn Read, range: &Range) -> io::Result<Bytes> {
+    let mut page = BytesMut::new();
+    let mut walk = Walk::new(read, range);
+    while let Some((key, value)) = walk.next()? {
+        put_pair(&mut page, range.0, &key, &value)?;
+    }
+    Ok(page.freeze())
+}
+
+/// Checks that a page which came from outside is that of a chunk.
+pub(crate) fn check_chunk(page: &Bytes, chunk: &Chunk) -> io::Result<()> {
+    let (table, from, to) = &chunk.range;
+    let wrong = |what: &str| {
+        let (from, to) = (hex(from), hex(to));
+        damaged(format!(
+            "the chunk of table {table} from {from} to {to} {what}"
+        ))
+    };
+    let (mut rest, mut pairs, mut least) = (page.clone(), 0, from.clone());
+    while rest.has_remaining() {
+        let (of, (key, _)) = take_pair(&mut rest)?;
+        if of != *table || key < least || key >= *to {
+            return Err(wrong("has keys of another place"));
+        }
+        least = keys::successor(&key);
+        pairs += 1;
+    }
+    if Sum::of(page, pairs) != chunk.sum {
+        return Err(wrong("is not what the manifest says of it"));
+    }
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A chunk as it is kept on disk until it is installed.
+pub(crate) fn to_stage((table, from, to): &Range, page: &[u8]) -> io::Result<Bytes> {
+    let mut staged = BytesMut::with_capacity(9 + from.len() + to.len() + page.len());
+    staged.put_u8(table_code(*table) | CLEAR);
+    put_sized(&mut staged, from)?;
+    put_sized(&mut staged, to)?;
+    staged.put_slice(page);
+    Ok(staged.freeze())
+}
+
+/// The pairs of such a chunk.
+pub(crate) fn staged_pairs(mut staged: Bytes) -> io::Result<Vec<Pair>> {
+    take_clear(&mut staged)?;
+    let mut pairs = Vec::new();
+    while staged.has_remaining() {
+        pairs.push(take_pair(&mut staged)?.1);
+    }
+    Ok(pairs)
+}
+
+/// Reads the ranges page by page, for nodes of versions without manifests.
 pub(crate) struct PageReader {
     view: Arc<dyn Read>,
     ranges: std::vec::IntoIter<Range>,
@@ -117,9 +254,7 @@ impl PageReader {
                     full = true;
                     break;
                 }
-                page.put_u8(table_code(*table));
-                put_sized(&mut page, &key)?;
-                put_sized(&mut page, &value)?;
+                put_pair(&mut page, *table, &key, &value)?;
                 *from = keys::successor(&key);
             }
             if !more && !full {

@@ -3,11 +3,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use folkmoot_storage::{Batch, Table};
+use folkmoot_storage::{Batch, Read, Table};
 use folkmoot_wire::{NodeId, ShardId, proto};
 use tokio::sync::watch;
 
@@ -38,6 +39,42 @@ impl MachineError {
     /// An error with the text of `cause`.
     pub fn new(cause: impl ToString) -> Self {
         Self(cause.to_string())
+    }
+}
+
+/// Why a state is not to be taken or given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unsound(pub String);
+
+/// Whose state is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// This replica's, before a part of it is given to another.
+    Own,
+    /// Another one's that is about to take the place of this one's.
+    Sent,
+}
+
+/// Looks at a shard's state where it goes from one replica to another: what
+/// proves itself has to, before anything is changed by it.
+pub trait Inspector: Send + Sync {
+    /// Whether what lies in `part` of `state` follows from each other and from
+    /// what lies beside it. The rest of `state` may be read, and is looked at
+    /// in other calls as far as it was sent.
+    ///
+    /// # Errors
+    /// With what does not hold, where. The snapshot is not sent or installed
+    /// then, and is tried again.
+    fn inspect(&self, state: &dyn Read, part: &Range, whose: Whose) -> Result<(), Unsound>;
+}
+
+/// For a state in which nothing proves itself.
+struct Trusting;
+
+impl Inspector for Trusting {
+    fn inspect(&self, _: &dyn Read, _: &Range, _: Whose) -> Result<(), Unsound> {
+        Ok(())
     }
 }
 
@@ -76,6 +113,11 @@ pub trait Machine: Send + 'static {
 
     /// The key ranges that make up this shard's state, for snapshots.
     fn ranges(&self) -> Vec<Range>;
+
+    /// What looks at states of this kind on their way.
+    fn inspector(&self) -> Arc<dyn Inspector> {
+        Arc::new(Trusting)
+    }
 
     /// The ranges were replaced by a snapshot: reload caches.
     ///

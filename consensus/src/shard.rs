@@ -13,17 +13,20 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{
     ClientWriteError, Fatal, ForwardToLeader, InitializeError, LinearizableReadError, RaftError,
 };
-use openraft::{Instant, Raft, RaftMetrics, ReadPolicy};
+use openraft::{Raft, ReadPolicy};
 use tokio::sync::{Semaphore, watch};
 
 use crate::applier::{Applier, Gate};
 use crate::inbound::Inbound;
 use crate::log::ShardLog;
 use crate::network::Network;
+use crate::report::{report, status_of};
+use crate::stage::Stage;
+use crate::tally::Tally;
 use crate::types::{Command, Runtime, Types};
 use crate::{
     ConsensusError, Machine, Promise, ProposeError, Proposed, RaftLink, RaftOptions, Sequencer,
-    Status,
+    Snapshots, Status,
 };
 
 /// One replica of one shard, on openraft.
@@ -32,6 +35,7 @@ pub struct RaftShard {
     me: NodeId,
     pub(crate) raft: Raft<Types, Applier>,
     inbound: Inbound,
+    tally: Arc<Tally>,
     status: watch::Receiver<Status>,
     failed: watch::Receiver<Option<String>>,
     stopped: AtomicBool,
@@ -63,10 +67,18 @@ impl RaftShard {
     ) -> Result<Arc<Self>, ConsensusError> {
         let log = ShardLog::open(shard, Arc::clone(&store), Arc::clone(&commit), &options)?;
         let config = options.config(!log.lacks_retired())?;
+        let (inspector, tally) = (machine.inspector(), Arc::new(Tally::default()));
+        let stage = Stage::new(
+            shard,
+            Arc::clone(&store),
+            Arc::clone(&inspector),
+            Arc::clone(&tally),
+            options.install_deadline,
+        );
         let applier = Applier::open(
             shard,
             log.clone(),
-            Arc::clone(&store),
+            store,
             commit,
             machine,
             options.apply_bytes,
@@ -74,7 +86,15 @@ impl RaftShard {
         .await?;
         let pristine = log.is_pristine() && applier.is_pristine();
         let (kept, gate) = (log.clone(), applier.gate());
-        let network = Network::new(shard, me, Arc::clone(&link), log.clone(), &options);
+        let network = Network::new(
+            shard,
+            me,
+            Arc::clone(&link),
+            log.clone(),
+            inspector,
+            Arc::clone(&tally),
+            &options,
+        );
         // Every node and shard draws its own election timeouts, the same ones
         // in every run with the same seed.
         let seed = options.seed ^ (u64::from(me.0) << 32) ^ u64::from(shard.0);
@@ -102,7 +122,8 @@ impl RaftShard {
         let this = Arc::new(Self {
             shard,
             me,
-            inbound: Inbound::new(shard, raft.clone(), store, kept, link),
+            inbound: Inbound::new(shard, raft.clone(), stage, kept, link),
+            tally,
             raft,
             status,
             failed,
@@ -169,6 +190,11 @@ impl RaftShard {
         let log = &self.inbound.log;
         let lacks = log.lacks_retired();
         lacks.then(|| log.promise().last.index)
+    }
+
+    /// Snapshots sent and received here since the start.
+    pub fn snapshots(&self) -> Snapshots {
+        self.tally.read()
     }
 
     /// Appends of older terms that were refused here since the start.
@@ -325,73 +351,5 @@ impl Sequencer for RaftShard {
             tracing::warn!(shard = %self.shard, %error, "the replica did not end in order");
         }
         *self.gate.lock().await = true;
-    }
-}
-
-fn status_of(shard: ShardId, raft: &Raft<Types, Applier>, lease: Duration) -> Status {
-    let metrics = raft.metrics();
-    let metrics = metrics.borrow_watched();
-    let voters: Vec<NodeId> = metrics.membership_config.voter_ids().map(NodeId).collect();
-    Status {
-        shard,
-        leader: metrics.current_leader.map(NodeId),
-        term: metrics.current_term,
-        is_leader: leads(&metrics, voters.len(), lease),
-        last_log: metrics.last_log_index.unwrap_or(0),
-        last_applied: metrics.last_applied.map_or(0, |applied| applied.index),
-        voters,
-    }
-}
-
-/// A leader that heard from no quorum for `lease` has probably been replaced
-/// and does not know it.
-fn leads(metrics: &RaftMetrics<Types>, voters: usize, lease: Duration) -> bool {
-    metrics.running_state.is_ok()
-        && metrics.state.is_leader()
-        && (voters <= 1
-            || metrics
-                .last_quorum_acked
-                .as_ref()
-                .is_some_and(|acked| acked.elapsed() < lease))
-}
-
-/// Keeps the watched status up to date until the replica stops.
-async fn report(
-    shard: ShardId,
-    raft: Raft<Types, Applier>,
-    log: ShardLog,
-    tick: Duration,
-    lease: Duration,
-    status: watch::Sender<Status>,
-    failed: watch::Sender<Option<String>>,
-) {
-    let mut metrics = raft.metrics();
-    loop {
-        let state = metrics.borrow_and_update().running_state.clone();
-        raft.runtime_config().elect(!log.lacks_retired());
-        let now = status_of(shard, &raft, lease);
-        let leads = now.is_leader;
-        status.send_if_modified(|last| {
-            let changed = *last != now;
-            *last = now;
-            changed
-        });
-        match state {
-            Ok(()) => {}
-            Err(Fatal::Stopped) => return,
-            Err(fault) => {
-                tracing::error!(%shard, error = %fault, "the replica stopped after a fault");
-                failed.send_replace(Some(fault.to_string()));
-                return;
-            }
-        }
-        tokio::select! {
-            biased;
-            changed = metrics.changed() => if changed.is_err() {
-                return;
-            },
-            // The lease of a leader ends without an event.
-            () = tokio::time::sleep(tick), if leads => {}
-        }
     }
 }

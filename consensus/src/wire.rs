@@ -22,11 +22,23 @@ pub(crate) enum Kind {
     Vote = 2,
     /// Somebody asks whether it would get one.
     PreVote = 3,
-    /// A part of a snapshot; the answer to the last one tells that it is
+    /// A page of a snapshot of which everything is sent, as versions without
+    /// manifests do and want it; the answer to the last one tells that it is
     /// installed.
     Part = 4,
     /// A leader hands over.
     Transfer = 5,
+    /// A part of a snapshot's manifest; the answer tells which of its chunks
+    /// are lacking.
+    Manifest = 6,
+    /// Such chunks.
+    Chunks = 7,
+    /// All is there; the answer tells that it is installed.
+    Install = 8,
+    /// Not done, of the three before this; the payload is the reason as text.
+    /// Another number than [`Refused`](Self::Refused), by which a version
+    /// without manifests answers them.
+    Declined = 14,
     /// Not done; the payload is the reason as text.
     Refused = 15,
 }
@@ -39,6 +51,10 @@ impl Kind {
             3 => Self::PreVote,
             4 => Self::Part,
             5 => Self::Transfer,
+            6 => Self::Manifest,
+            7 => Self::Chunks,
+            8 => Self::Install,
+            14 => Self::Declined,
             15 => Self::Refused,
             _ => return None,
         })
@@ -106,7 +122,7 @@ pub(crate) fn decode_append(mut bytes: Bytes) -> io::Result<AppendEntriesRequest
     })
 }
 
-/// What a part of a snapshot is about.
+/// What a page of a snapshot is about.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PartHeader {
     /// The leader that sends it.

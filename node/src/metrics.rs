@@ -1,5 +1,6 @@
 //! Every metric's name, in one place, and how it is observed.
 
+use folkmoot_consensus::Snapshots;
 use folkmoot_wire::ShardId;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
@@ -29,6 +30,8 @@ const GOSSIP_PACKETS: &str = "folkmoot_gossip_packets_total";
 const GOSSIP_REFUSED: &str = "folkmoot_gossip_refused_total";
 const CLOCK_OFF: &str = "folkmoot_clock_off_seconds";
 const LEASES_ENDED: &str = "folkmoot_shards_not_served";
+const SNAPSHOTS: &str = "folkmoot_snapshots_total";
+const SNAPSHOT_BYTES: &str = "folkmoot_snapshot_bytes_total";
 const TENTATIVE: &str = "folkmoot_tentative_messages";
 const TENTATIVE_DONE: &str = "folkmoot_tentative_messages_total";
 const TUNNELS: &str = "folkmoot_tunnels";
@@ -94,6 +97,14 @@ pub fn describe() {
     describe_counter!(
         GROUPS_MOVED,
         "groups that left a shard led here for another, and moves that were given up, by kind"
+    );
+    describe_counter!(
+        SNAPSHOTS,
+        "snapshots of a shard voted on here: sent, installed, and refused since what was in them did not hold, by kind"
+    );
+    describe_counter!(
+        SNAPSHOT_BYTES,
+        "bytes of snapshots sent, received, and spared since they were here already, by kind"
     );
     describe_gauge!(MEMBERS, "nodes known by gossip, by state");
     describe_counter!(GOSSIP_PACKETS, "gossip packets, by direction");
@@ -168,9 +179,27 @@ fn observe_voter(node: &Node, shard: ShardId, label: &str) {
         counter!(GROUPS_MOVED, "shard" => label(), "kind" => kind).absolute(count);
     }
     counter!(STALE_APPENDS, "shard" => label()).absolute(voter.raft.stale_appends());
+    observe_snapshots(&voter.raft.snapshots(), label);
     for (node, behind) in voter.behind() {
         let voter = node.0.to_string();
         gauge!(VOTER_LAG, "shard" => label(), "voter" => voter).set(behind as f64);
+    }
+}
+
+fn observe_snapshots(of: &Snapshots, label: impl Fn() -> String) {
+    for (kind, count) in [
+        ("sent", of.sent),
+        ("installed", of.installed),
+        ("refused", of.refused),
+    ] {
+        counter!(SNAPSHOTS, "shard" => label(), "kind" => kind).absolute(count);
+    }
+    for (kind, bytes) in [
+        ("sent", of.bytes_sent),
+        ("received", of.bytes_received),
+        ("spared", of.bytes_spared),
+    ] {
+        counter!(SNAPSHOT_BYTES, "shard" => label(), "kind" => kind).absolute(bytes);
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) struct Hub {
     cut: Mutex<BTreeSet<(NodeId, NodeId)>>,
     trace: Mutex<Vec<Traced>>,
     marks: Mutex<Vec<(NodeId, Mark)>>,
+    older: Mutex<BTreeSet<NodeId>>,
 }
 
 struct Link {
@@ -37,6 +38,7 @@ impl Hub {
             cut: Mutex::default(),
             trace: Mutex::default(),
             marks: Mutex::default(),
+            older: Mutex::default(),
         })
     }
 
@@ -77,6 +79,18 @@ impl Hub {
             cut.insert((NodeId(here), NodeId(there)));
             cut.insert((NodeId(there), NodeId(here)));
         }
+    }
+
+    /// A node runs a version that knows no manifests, and is sent none.
+    pub(super) fn is_older(&self, node: u32) {
+        self.older.lock().unwrap().insert(NodeId(node));
+    }
+
+    /// How a version without manifests answers them, and what it does in place
+    /// of sending some.
+    fn as_before(&self, from: NodeId, to: NodeId, kind: u32) -> bool {
+        let older = self.older.lock().unwrap();
+        (older.contains(&from) || older.contains(&to)) && (6..15).contains(&kind)
     }
 
     pub(super) fn heal(&self) {
@@ -132,6 +146,13 @@ impl RaftLink for Link {
             let Some(shard) = hub.node(to) else {
                 return Err(LinkError::Unreachable(to));
             };
+            if hub.as_before(self.me, to, message.kind) {
+                return Ok(proto::RaftMessage {
+                    kind: 15,
+                    payload: format!("unknown kind of message {}", message.kind).into(),
+                    ..message
+                });
+            }
             let answer = shard.handle(self.me, message).await;
             drop(shard);
             tokio::time::sleep(LATENCY).await;

@@ -1,6 +1,7 @@
 //! Installing a snapshot, with crashes in the middle.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use folkmoot_storage::{
@@ -13,7 +14,8 @@ use super::ledger::Counters;
 use super::{Cluster, FSYNC, SHARD};
 use crate::install::{self, Marker};
 use crate::pages::{self, PageReader, to_wire};
-use crate::stage::Stage;
+use crate::stage::{Form, Stage};
+use crate::tally::Tally;
 use crate::types::{LogId, Membership, SnapshotMeta, Vote};
 use crate::wire::PartHeader;
 use crate::{Machine, RaftOptions, Sequencer};
@@ -35,6 +37,18 @@ fn header(number: u64, last: bool) -> PartHeader {
         meta: meta(),
         ranges: Vec::new(),
     }
+}
+
+fn stage(store: Arc<dyn Store>) -> Arc<Stage> {
+    let ledger = super::Ledger::open(SHARD, Arc::clone(&store), Arc::default());
+    let patience = Duration::from_secs(300);
+    Stage::new(
+        SHARD,
+        store,
+        ledger.inspector(),
+        Arc::new(Tally::default()),
+        patience,
+    )
 }
 
 /// What a ledger of 40 payloads looks like, in pages.
@@ -69,15 +83,18 @@ async fn an_interrupted_installation_is_finished_at_the_next_start() {
             old.put(Table::Outbox, keys::outbox::key(SHARD, 999), "old");
             store.write(old).unwrap();
             let dyn_store = Arc::clone(&store) as Arc<dyn Store>;
-            let stage = Stage::new(SHARD, Arc::clone(&dyn_store));
+            let stage = stage(Arc::clone(&dyn_store));
             let mut staged = None;
             for (number, page) in (0..).zip(&pages) {
                 let last = number + 1 == pages.len() as u64;
                 let part = header(number, last);
                 assert!(staged.is_none());
-                staged = stage.take(NodeId(2), &part, page.clone()).unwrap();
+                staged = stage.page(NodeId(2), &part, page.clone()).await.unwrap();
             }
             let staged = staged.unwrap();
+            let Form::Pages { parts, .. } = staged.form else {
+                panic!("it came in pages");
+            };
             let commit: Arc<dyn Commit> = Arc::new(TaskCommit::start(
                 dyn_store,
                 CommitOptions::default(),
@@ -86,13 +103,13 @@ async fn an_interrupted_installation_is_finished_at_the_next_start() {
             let marker = Marker {
                 meta: meta(),
                 ranges: ranges.clone(),
-                parts: staged.parts,
+                parts,
             };
             install::begin(SHARD, &marker, &*commit).await.unwrap();
             for page in pages.iter().take(done) {
                 let mut batch = Batch::new();
                 pages::delete(&ranges, &mut batch).unwrap();
-                pages::put(page.clone(), &mut batch).unwrap();
+                pages::put(page.clone(), &*store, &mut batch).unwrap();
                 store.write(batch).unwrap();
             }
 
@@ -117,44 +134,49 @@ async fn an_interrupted_installation_is_finished_at_the_next_start() {
 #[tokio::test]
 async fn parts_are_taken_in_order_and_once() {
     let (pages, _) = pages();
-    let store: Arc<dyn Store> = Arc::new(MemStore::new());
-    let stage = Stage::new(SHARD, store);
-    let take = |from, header: &PartHeader| stage.take(NodeId(from), header, pages[0].clone());
+    let stage = stage(Arc::new(MemStore::new()));
+    let take = async |from, header: &PartHeader| {
+        let page = pages[0].clone();
+        stage.page(NodeId(from), header, page).await
+    };
 
-    assert!(take(2, &header(1, false)).is_err(), "nothing began");
-    assert!(take(2, &header(0, false)).unwrap().is_none());
-    assert!(take(2, &header(0, false)).unwrap().is_none(), "anew");
-    assert!(take(2, &header(1, false)).unwrap().is_none());
-    assert!(take(2, &header(1, false)).unwrap().is_none(), "twice");
-    assert!(take(2, &header(3, false)).is_err(), "a gap");
-    assert!(take(3, &header(2, false)).is_err(), "another sender");
+    assert!(take(2, &header(1, false)).await.is_err(), "nothing began");
+    assert!(take(2, &header(0, false)).await.unwrap().is_none());
+    let anew = take(2, &header(0, false)).await;
+    assert!(anew.unwrap().is_none());
+    assert!(take(2, &header(1, false)).await.unwrap().is_none());
+    let twice = take(2, &header(1, false)).await;
+    assert!(twice.unwrap().is_none());
+    assert!(take(2, &header(3, false)).await.is_err(), "a gap");
+    assert!(take(3, &header(2, false)).await.is_err(), "another sender");
     let older = PartHeader {
         vote: Vote::new_committed(2, 3),
         ..header(0, false)
     };
-    assert!(take(3, &older).is_err(), "an older leader");
+    assert!(take(3, &older).await.is_err(), "an older leader");
 
-    let staged = take(2, &header(2, true)).unwrap().unwrap();
-    assert_eq!(staged.parts, 3);
-    assert!(take(2, &header(0, false)).is_err(), "being installed");
+    let staged = take(2, &header(2, true)).await.unwrap().unwrap();
+    assert!(matches!(staged.form, Form::Pages { parts: 3, .. }));
+    let busy = take(2, &header(0, false)).await;
+    assert!(busy.is_err(), "being installed");
     drop(staged);
-    assert!(take(2, &header(0, false)).unwrap().is_none());
+    assert!(take(2, &header(0, false)).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn foreign_tables_are_refused() {
-    let store: Arc<dyn Store> = Arc::new(MemStore::new());
-    let stage = Stage::new(SHARD, store);
-    for table in [0u8, 1, 10, 99] {
+    let stage = stage(Arc::new(MemStore::new()));
+    for table in [0u8, 1, 10, 99, 0x84] {
         let mut page = vec![table];
         page.extend_from_slice(&[0, 0, 0, 1, b'k', 0, 0, 0, 0]);
-        let taken = stage.take(NodeId(2), &header(0, false), page.into());
+        let taken = stage.page(NodeId(2), &header(0, false), page.into()).await;
         assert!(taken.is_err(), "table {table}");
         let ranges = vec![(table, Bytes::from_static(b"a"), Bytes::from_static(b"b"))];
         let part = PartHeader {
             ranges,
             ..header(0, false)
         };
-        assert!(stage.take(NodeId(2), &part, Bytes::new()).is_err());
+        let taken = stage.page(NodeId(2), &part, Bytes::new()).await;
+        assert!(taken.is_err(), "table {table}");
     }
 }

@@ -7,12 +7,16 @@ use bytes::Bytes;
 use folkmoot_storage::{Batch, Direction, Read, Store, Table, keys};
 use folkmoot_wire::ShardId;
 
-use crate::{Machine, MachineError, Position, Range};
+use crate::{Inspector, Machine, MachineError, Position, Range, Unsound, Whose};
 
 /// Deletes all payloads so far.
 pub(super) const FORGET: &str = "forget";
 /// Makes the machine fail.
 pub(super) const POISON: &str = "poison";
+/// Where it lies in a state, that is neither given nor taken.
+pub(super) const UNSOUND: &str = "unsound";
+/// Where it lies in a state, that is given and not taken.
+pub(super) const UNSOUND_THERE: &str = "unsound there";
 /// Makes the machine panic.
 pub(super) const PANIC: &str = "panic";
 
@@ -107,10 +111,34 @@ impl Machine for Ledger {
         vec![(Table::Outbox, from, to), (Table::Shards, first, end)]
     }
 
+    fn inspector(&self) -> Arc<dyn Inspector> {
+        Arc::new(Auditor)
+    }
+
     fn restored(&mut self) -> Result<(), MachineError> {
         self.count = count(self.shard, &*self.store);
         self.last = None;
         self.counters.restored.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+struct Auditor;
+
+impl Inspector for Auditor {
+    fn inspect(
+        &self,
+        state: &dyn Read,
+        (table, from, to): &Range,
+        whose: Whose,
+    ) -> Result<(), Unsound> {
+        let pairs = state.scan(*table, from, to, usize::MAX, Direction::Forward);
+        for (_, value) in pairs.unwrap() {
+            let there = whose == Whose::Sent && value == UNSOUND_THERE;
+            if value == UNSOUND || there {
+                return Err(Unsound("a payload does not hold".into()));
+            }
+        }
         Ok(())
     }
 }

@@ -7,11 +7,13 @@ mod group;
 mod hub;
 mod install;
 mod ledger;
+mod manifest;
 mod older;
 mod protocol;
 mod restart;
 mod single;
 mod snapshot;
+mod spared;
 mod trace;
 mod voters;
 

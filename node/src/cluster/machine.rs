@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use folkmoot_consensus::{Machine, MachineError, Position, Range, Room};
+use folkmoot_consensus::{Inspector, Machine, MachineError, Position, Range, Room};
 use folkmoot_replication::apply::{At, ShardApply, encode_outcomes};
 use folkmoot_replication::{meta, placement::Shard};
 use folkmoot_storage::{Batch, Read, Store, Table, keys, value};
@@ -12,6 +12,7 @@ use folkmoot_wire::proto::{DirectoryRange, GroupPush, MetaCommand, MetaState};
 use prost::Message;
 use tokio::sync::mpsc;
 
+use super::chains::Chains;
 use super::view::ClusterView;
 
 /// What apply did, on its way to the shard's feed.
@@ -31,6 +32,7 @@ pub struct ShardMachine {
     shard: Shard,
     directory: Vec<DirectoryRange>,
     staged: Vec<GroupPush>,
+    chains: Arc<Chains>,
     /// Full: apply waits for its feed. This machine is the only sender, so a
     /// place that `room` saw is still there when `applied` takes it.
     feed: mpsc::Sender<Applied>,
@@ -43,6 +45,7 @@ impl ShardMachine {
         apply: ShardApply,
         shard: Shard,
         directory: Vec<DirectoryRange>,
+        chains: Arc<Chains>,
         feed: mpsc::Sender<Applied>,
     ) -> Self {
         Self {
@@ -50,6 +53,7 @@ impl ShardMachine {
             shard,
             directory,
             staged: Vec::new(),
+            chains,
             feed,
         }
     }
@@ -92,6 +96,10 @@ impl Machine for ShardMachine {
 
     fn ranges(&self) -> Vec<(Table, Bytes, Bytes)> {
         state_ranges(&self.shard, &self.directory)
+    }
+
+    fn inspector(&self) -> Arc<dyn Inspector> {
+        Arc::clone(&self.chains) as _
     }
 
     fn restored(&mut self) -> Result<(), MachineError> {

@@ -2,6 +2,7 @@
 
 mod again;
 pub mod backend;
+pub mod chains;
 pub mod clocks;
 mod collector;
 pub mod commands;

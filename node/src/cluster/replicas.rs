@@ -9,6 +9,7 @@ use folkmoot_replication::placement::Shard;
 use folkmoot_storage::{Batch, StoreError, Table, keys};
 use folkmoot_wire::proto::DirectoryRange;
 
+use super::chains::Chains;
 use super::collector::Collector;
 use super::machine::{Applied, ShardMachine, state_ranges};
 use super::movers::Mover;
@@ -128,8 +129,12 @@ impl Node {
         if known {
             self.feed_begins_anew(shard).await;
         }
-        let machine =
-            ShardMachine::new(apply, shard.clone(), self.directory_of(shard), feed.sink());
+        let chains = Arc::new(Chains {
+            cluster: self.cluster,
+            suspects: Arc::clone(&self.reads.suspects),
+        });
+        let directory = self.directory_of(shard);
+        let machine = ShardMachine::new(apply, shard.clone(), directory, chains, feed.sink());
         let mut options = self.raft_options(shard.id);
         // Only the first voters found a group.
         options.bootstrap &= shard.change == 0;

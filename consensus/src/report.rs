@@ -1,0 +1,82 @@
+//! What a replica tells of itself, whenever it changes.
+
+use std::time::Duration;
+
+use folkmoot_wire::{NodeId, ShardId};
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::Fatal;
+use openraft::{Instant, Raft, RaftMetrics};
+use tokio::sync::watch;
+
+use crate::Status;
+use crate::applier::Applier;
+use crate::log::ShardLog;
+use crate::types::Types;
+
+pub(crate) fn status_of(shard: ShardId, raft: &Raft<Types, Applier>, lease: Duration) -> Status {
+    let metrics = raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let voters: Vec<NodeId> = metrics.membership_config.voter_ids().map(NodeId).collect();
+    Status {
+        shard,
+        leader: metrics.current_leader.map(NodeId),
+        term: metrics.current_term,
+        is_leader: leads(&metrics, voters.len(), lease),
+        last_log: metrics.last_log_index.unwrap_or(0),
+        last_applied: metrics.last_applied.map_or(0, |applied| applied.index),
+        voters,
+    }
+}
+
+/// A leader that heard from no quorum for `lease` has probably been replaced
+/// and does not know it.
+fn leads(metrics: &RaftMetrics<Types>, voters: usize, lease: Duration) -> bool {
+    metrics.running_state.is_ok()
+        && metrics.state.is_leader()
+        && (voters <= 1
+            || metrics
+                .last_quorum_acked
+                .as_ref()
+                .is_some_and(|acked| acked.elapsed() < lease))
+}
+
+/// Keeps the watched status up to date until the replica stops.
+pub(crate) async fn report(
+    shard: ShardId,
+    raft: Raft<Types, Applier>,
+    log: ShardLog,
+    tick: Duration,
+    lease: Duration,
+    status: watch::Sender<Status>,
+    failed: watch::Sender<Option<String>>,
+) {
+    let mut metrics = raft.metrics();
+    loop {
+        let state = metrics.borrow_and_update().running_state.clone();
+        raft.runtime_config().elect(!log.lacks_retired());
+        let now = status_of(shard, &raft, lease);
+        let leads = now.is_leader;
+        status.send_if_modified(|last| {
+            let changed = *last != now;
+            *last = now;
+            changed
+        });
+        match state {
+            Ok(()) => {}
+            Err(Fatal::Stopped) => return,
+            Err(fault) => {
+                tracing::error!(%shard, error = %fault, "the replica stopped after a fault");
+                failed.send_replace(Some(fault.to_string()));
+                return;
+            }
+        }
+        tokio::select! {
+            biased;
+            changed = metrics.changed() => if changed.is_err() {
+                return;
+            },
+            // The lease of a leader ends without an event.
+            () = tokio::time::sleep(tick), if leads => {}
+        }
+    }
+}
