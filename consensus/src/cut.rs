@@ -72,13 +72,9 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    /// The sum of a page of so many pairs.
-    pub(crate) fn of(page: &[u8], pairs: u64) -> Self {
-        Self {
-            pairs,
-            bytes: page.len() as u64,
-            digest: *blake3::hash(page).as_bytes(),
-        }
+    /// Whether it is that of a page, leaving aside how many pairs that has.
+    pub(crate) fn is_of(&self, page: &[u8]) -> bool {
+        self.bytes == page.len() as u64 && self.digest == *blake3::hash(page).as_bytes()
     }
 }
 

@@ -280,9 +280,8 @@ async fn a_flipped_byte_is_refused_and_nothing_is_installed() {
         let step = sending.step();
         let taken = stage.chunks(NodeId(2), &step, vec![(number as u32, page.into())]);
         let why = taken.await.unwrap_err().to_string();
-        // Damage in a length or a table's number shows as such.
         let from = keys_hex(&chunks[number].range.1);
-        assert!(at < 20 || why.contains(&from), "{why}");
+        assert!(why.contains(&from), "{why}");
         // The transfer is over: it begins anew.
         let whole = stage.whole(NodeId(2), &sending.step()).await;
         assert!(whole.is_err());
@@ -319,7 +318,7 @@ async fn messages_come_in_order_and_all_of_them() {
         "only what it says of itself tells where it begins"
     );
     let first = step(1);
-    let wrong = stage.chunks(NodeId(2), &first, vec![(0, sending.page(&chunks[1]))]);
+    let wrong = stage.chunks(NodeId(2), &first, vec![(0, sending.page(&chunks[2]))]);
     assert!(wrong.await.is_err(), "and so does what lies in it");
 
     let mut sending = Sender::new(&sender, PART);
@@ -408,14 +407,14 @@ async fn a_crash_at_any_write_of_an_installation_is_survived() {
     assert!(finished > 10, "{finished} were interrupted");
 }
 
-/// What differences cost, of a state of 14 MB: a chunk each, and a manifest of
+/// What differences cost, of a state of 11 MB: a chunk each, and a manifest of
 /// a thousandth.
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_costs_what_differs() {
     const PAIRS: u64 = 100_000;
     let sender = ledger(PAIRS, 90);
     let part_bytes = RaftOptions::default().part_bytes;
-    for (differ, most) in [(0, 0), (1, 200_000), (10, 1_500_000), (PAIRS, u64::MAX)] {
+    for (differ, most) in [(0, 0), (1, 200_000), (10, 1_600_000), (PAIRS, u64::MAX)] {
         let receiver = copy(&sender, 50);
         let every = PAIRS / u64::max(differ, 1);
         change(&receiver, (1..=differ).map(|n| n * every));

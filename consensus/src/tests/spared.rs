@@ -44,6 +44,8 @@ async fn a_voter_that_lacks_a_hundredth_is_sent_a_hundredth() {
     let (cluster, leader, lagging) = with_one_behind(5_000, 50).await;
     cluster.hub.heal();
     assert_eq!(cluster.converged().await.len(), 5_000);
+    // The leader hears of it a moment later.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let (sent, got) = (
         cluster.shard(leader).snapshots(),
         cluster.shard(lagging).snapshots(),
