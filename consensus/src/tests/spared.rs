@@ -8,6 +8,7 @@ use folkmoot_storage::{Batch, MemStore, Read, Store, Table, keys};
 use folkmoot_wire::NodeId;
 
 use super::ledger::{UNSOUND, UNSOUND_THERE};
+use super::manifest::{Sender, change, copy, install, ledger, stage, state};
 use super::snapshot::small;
 use super::{Cluster, SHARD, number};
 use crate::{RaftOptions, Sequencer};
@@ -141,4 +142,41 @@ async fn nodes_of_the_version_before_send_and_get_everything() {
         number(cluster.propose(leader, "p").await);
         cluster.converged().await;
     }
+}
+
+/// What differences cost, of a state of 11 MB: a chunk each, and a manifest of
+/// a thousandth.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_costs_what_differs() {
+    const PAIRS: u64 = 100_000;
+    let sender = ledger(PAIRS, 90);
+    let part_bytes = RaftOptions::default().part_bytes;
+    for (differ, most) in [(0, 0), (1, 200_000), (10, 1_600_000), (PAIRS, u64::MAX)] {
+        let receiver = copy(&sender, 50);
+        let every = PAIRS / u64::max(differ, 1);
+        change(&receiver, (1..=differ).map(|n| n * every));
+        let mut sending = Sender::new(&sender, part_bytes);
+        let staged = sending.send(&stage(&receiver), 256).await;
+        staged.unwrap();
+        let all: u64 = sending.chunks.iter().map(|chunk| chunk.sum.bytes).sum();
+        println!(
+            "{differ} of {PAIRS} pairs differ: {} bytes of {} chunks, {} of the manifest, of {all}",
+            sending.sent,
+            sending.chunks.len(),
+            sending.named
+        );
+        assert!(sending.sent <= most, "{differ} differ: {}", sending.sent);
+        assert!(sending.named * 400 < all, "{}", sending.named);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_goes_where_the_sender_has_nothing() {
+    let (sender, receiver) = (std::sync::Arc::new(MemStore::new()), ledger(300, 50));
+    let mut staged = Sender::new(&sender, 8 * 1024)
+        .send(&stage(&receiver), 256)
+        .await
+        .unwrap();
+    install(&receiver, &mut staged).await;
+    assert!(state(&*receiver).is_empty());
 }
