@@ -174,6 +174,30 @@ impl Copies {
         self.reach(shard, group, |head| head.seq >= seq).await
     }
 
+    /// The same with all that the entry did: a copy may have its entries before
+    /// its rows.
+    ///
+    /// # Errors
+    /// When the store fails, or the home cannot be asked.
+    pub async fn reach_effect(
+        &self,
+        shard: &Shard,
+        group: &GroupId,
+        seq: u64,
+    ) -> Result<(), Fault> {
+        self.reach_seq(shard, group, seq).await?;
+        if self.votes(shard.id) || !self.follows(shard.id, group) {
+            return Ok(());
+        }
+        match self.home_head(shard, *group).await? {
+            Some(there) => {
+                let far = |here: &Head| here.version >= there.version;
+                self.reach(shard, group, far).await
+            }
+            None => Ok(()),
+        }
+    }
+
     async fn reach(
         &self,
         shard: &Shard,

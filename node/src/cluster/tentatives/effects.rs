@@ -48,7 +48,7 @@ impl Keeper {
         // 0: there was nothing to change.
         if settled.seq > 0
             && let Some(shard) = copies.view.home_of(&group)
-            && let Err(fault) = copies.reach_seq(&shard, &group, settled.seq).await
+            && let Err(fault) = copies.reach_effect(&shard, &group, settled.seq).await
         {
             tracing::warn!(%group, %fault, "the copy here is behind what was committed");
         }
