@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use folkmoot_storage::keys::raft as keys;
+use folkmoot_storage::keys::{raft as keys, successor};
 use folkmoot_storage::{Direction, Pair, Read, Store, StoreError, Table};
 use folkmoot_wire::ShardId;
 
@@ -45,13 +45,8 @@ impl Fetched {
     /// The first that begins behind `key`.
     fn behind(&self, table: Table, key: &[u8]) -> Option<Part> {
         let of = self.0.get(&table)?;
-        let key = keys_after(key);
-        of.range(key..).next().map(part)
+        of.range(successor(key)..).next().map(part)
     }
-}
-
-fn keys_after(key: &[u8]) -> Bytes {
-    folkmoot_storage::keys::successor(key)
 }
 
 struct Part {
