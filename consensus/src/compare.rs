@@ -46,7 +46,7 @@ pub(crate) struct Compared {
     cover: Cover,
     /// Of the last part of the manifest, and not here yet.
     lacking: BTreeMap<u32, Chunk>,
-    pub(crate) fetched: Fetched,
+    pub(crate) fetched: Arc<Fetched>,
     /// What was here, joined where one chunk follows the other.
     kept: Vec<Range>,
     /// Chunks on disk.
@@ -68,7 +68,7 @@ impl Compared {
             ranges: ranges.collect::<io::Result<_>>()?,
             cover: Cover::new(begin.ranges)?,
             lacking: BTreeMap::new(),
-            fetched: Fetched::default(),
+            fetched: Arc::default(),
             kept: Vec::new(),
             staged: 0,
             all: Amount::default(),
@@ -119,7 +119,7 @@ impl Compared {
             let key = keys::key(shard, keys::Kind::Stage, self.staged);
             batch.put(Table::Raft, key, pages::to_stage(&chunk.range, &page)?);
             self.came.add(page.len() as u64);
-            self.fetched.insert(chunk.range, self.staged);
+            Arc::make_mut(&mut self.fetched).insert(chunk.range, self.staged);
             self.staged += 1;
         }
         store.write(batch).map_err(io::Error::other)

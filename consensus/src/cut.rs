@@ -37,10 +37,10 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// For messages of `part_bytes`: a sixteenth of one is what a single
-    /// difference costs, and a manifest is a thousandth of the state.
+    /// For messages of `part_bytes`: of 1 MiB about a sixty-fourth is what a
+    /// single difference costs, and a manifest is 3 thousandths of the state.
     pub(crate) fn of(part_bytes: usize) -> Self {
-        let target = (part_bytes / 16).max(1);
+        let target = (part_bytes / 64).max(1);
         Self {
             min: target / 4,
             target,

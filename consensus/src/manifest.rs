@@ -15,7 +15,7 @@ use crate::wire::{WireRange, cut_off, decode, encode, put_sized, take_sized};
 
 /// Chunks named in one message: about 16 MiB of state, which a receiver
 /// compares within a call's deadline.
-pub(crate) const PART_CHUNKS: usize = 256;
+pub(crate) const PART_CHUNKS: usize = 1_024;
 /// More in one message are refused.
 const PART_CHUNKS_MAX: usize = 4_096;
 

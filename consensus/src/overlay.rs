@@ -12,7 +12,8 @@ use folkmoot_wire::ShardId;
 use crate::pages::staged_pairs;
 use crate::port::Range;
 
-/// The ranges that came, each with the number under which it lies on disk.
+/// The ranges that came, each with the number under which it lies on disk. In
+/// memory a hundredth of what they are on disk.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Fetched(BTreeMap<Table, BTreeMap<Bytes, (Bytes, u64)>>);
 
@@ -70,7 +71,7 @@ pub(crate) struct Overlay {
     pub(crate) view: Arc<dyn Read>,
     /// Where the chunks lie.
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) fetched: Fetched,
+    pub(crate) fetched: Arc<Fetched>,
     /// The chunk read last of each table.
     last: Mutex<BTreeMap<Table, Held>>,
 }
@@ -82,7 +83,7 @@ impl Overlay {
         shard: ShardId,
         view: Arc<dyn Read>,
         store: Arc<dyn Store>,
-        fetched: Fetched,
+        fetched: Arc<Fetched>,
     ) -> Self {
         Self {
             shard,

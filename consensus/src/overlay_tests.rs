@@ -56,7 +56,7 @@ proptest! {
             from = to;
         }
         let dyn_store = Arc::clone(&store) as Arc<dyn Store>;
-        let overlay = Overlay::new(SHARD, view, dyn_store, fetched);
+        let overlay = Overlay::new(SHARD, view, dyn_store, Arc::new(fetched));
         store.write(install).unwrap();
 
         for key in 0..42u8 {

@@ -218,7 +218,7 @@ impl Stage {
 
     async fn inspect(&self, compared: &Compared) -> io::Result<()> {
         let (view, store) = (Arc::clone(&compared.view), Arc::clone(&self.store));
-        let state = Overlay::new(self.shard, view, store, compared.fetched.clone());
+        let state = Overlay::new(self.shard, view, store, Arc::clone(&compared.fetched));
         for range in compared.fetched.ranges() {
             let sound = self.inspector.inspect(&state, &range, Whose::Sent);
             sound.map_err(|unsound| damaged(unsound.to_string()))?;

@@ -86,6 +86,7 @@ mod on {
         ChainCheck = "chain check of a follower";
         TombstoneWatermark = "watermark of tombstones at a copy";
         ResumeCheck = "check of (seq, chain) on resume";
+        AuthorityLease = "lease on what is at home elsewhere";
         LiveOverlap = "overlap of history and live on resume";
     }
 

@@ -140,7 +140,7 @@ pub fn observe(node: &Node) {
     gauge!(SESSIONS, "transport" => "quic").set(status.sessions_quic as f64);
     gauge!(SESSIONS, "transport" => "websocket").set(status.sessions_ws as f64);
     gauge!(STORE_BYTES).set(node.store.approximate_bytes() as f64);
-    gauge!(LEASES_ENDED).set(node.leases.ended() as f64);
+    gauge!(LEASES_ENDED).set(node.leases.not_served() as f64);
     gauge!(TENTATIVE).set(node.keeper.waiting() as f64);
     for (what, count) in node.keeper.counts() {
         counter!(TENTATIVE_DONE, "what" => what).absolute(count);

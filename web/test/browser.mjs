@@ -97,7 +97,9 @@ export class Browser {
   }
 
   async close() {
-    const ended = new Promise((resolve) => this.process.once("exit", resolve));
+    // Its children hold the pipe: they write to the profile until they end too.
+    const ended = new Promise((resolve) => this.process.once("close", resolve));
+    this.process.stderr.resume();
     this.process.kill();
     await ended;
     rmSync(this.profile, { recursive: true, force: true, maxRetries: 5 });

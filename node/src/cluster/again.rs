@@ -53,10 +53,7 @@ impl Again {
                     Some(others) => edge.publish(&others),
                     None => edge.publish(pushes),
                 },
-                News::Replaced => {
-                    let home = |group: &GroupId| again.view.home_of(group).map(|home| home.id);
-                    edge.replaced(|group| home(group) == Some(shard));
-                }
+                News::Replaced => edge.replaced(|group| again.view.is_home(group, shard)),
             }
         })
     }

@@ -56,6 +56,14 @@ impl ClusterView {
         self.homes.shard(group, &self.placement()).cloned()
     }
 
+    /// Whether that is this one.
+    #[must_use]
+    pub fn is_home(&self, group: &GroupId, shard: ShardId) -> bool {
+        let placement = self.placement();
+        let home = self.homes.shard(group, &placement);
+        home.is_some_and(|home| home.id == shard)
+    }
+
     /// Where the shards of its home's region keep a group.
     #[must_use]
     pub fn place_of(&self, group: &GroupId) -> Place {

@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use folkmoot_storage::{Batch, Commit, Direction, Store, StoreError, Table, keys};
-use folkmoot_wire::{Code, Fault, ShardId};
+use folkmoot_wire::{Code, Fault, ShardId, safeguard};
 use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
@@ -42,6 +43,7 @@ pub struct Leases {
     /// with the first lease of this start.
     ends: Mutex<BTreeMap<ShardId, Instant>>,
     unknown: Instant,
+    not_served: AtomicUsize,
     commit: Arc<dyn Commit>,
     clock: Arc<dyn Clock>,
 }
@@ -85,6 +87,7 @@ impl Leases {
             time,
             ends: Mutex::new(ends),
             unknown: now + time,
+            not_served: AtomicUsize::new(0),
             commit,
             clock,
         })
@@ -108,20 +111,23 @@ impl Leases {
         }
     }
 
-    /// How many have run out.
-    pub fn ended(&self) -> usize {
-        let now = Instant::now();
-        self.ends.lock().values().filter(|end| **end <= now).count()
+    /// Shards of which something is kept here and that are not served, as of
+    /// the last look.
+    pub fn not_served(&self) -> usize {
+        self.not_served.load(Ordering::Relaxed)
     }
 
     fn has_ended(&self, shard: ShardId) -> bool {
         let end = self.ends.lock().get(&shard).copied();
-        end.unwrap_or(self.unknown) <= Instant::now()
+        safeguard!(
+            AuthorityLease,
+            end.unwrap_or(self.unknown) <= Instant::now()
+        )
     }
 
-    /// The home was heard from.
-    fn renew(&self, shard: ShardId) {
-        self.ends.lock().insert(shard, Instant::now() + self.time);
+    /// The home was heard from: it answered what it was `asked`.
+    fn renew(&self, shard: ShardId, asked: Instant) {
+        self.ends.lock().insert(shard, asked + self.time);
         let mut batch = Batch::default();
         let heard = Bytes::copy_from_slice(&self.clock.wall_ms().to_be_bytes());
         batch.put(Table::Node, keys::node::lease(shard), heard);
@@ -148,9 +154,11 @@ impl Renewal {
             stream::iter(&shards)
                 .for_each_concurrent(AT_ONCE, |shard| self.renew(*shard))
                 .await;
+            ended.retain(|shard| shards.contains(shard));
             for shard in shards {
                 self.look(shard, &mut ended);
             }
+            leases.not_served.store(ended.len(), Ordering::Relaxed);
             let pause = leases.pause();
             let short = if ended.is_empty() {
                 pause
@@ -172,8 +180,10 @@ impl Renewal {
         let Some(home) = placement.shard(shard) else {
             return;
         };
+        // It led when it answered, at the earliest right after it was asked.
+        let asked = Instant::now();
         if self.router.propose(home, Vec::new()).await.is_ok() {
-            self.leases.renew(shard);
+            self.leases.renew(shard, asked);
         }
     }
 
@@ -197,8 +207,7 @@ impl Renewal {
         );
         // Those who look on see nothing more until it is known whether they may;
         // who comes now is refused.
-        let home = |group: &_| self.view.home_of(group).map(|home| home.id);
-        self.edge.replaced(|group| home(group) == Some(shard));
+        self.edge.replaced(|group| self.view.is_home(group, shard));
     }
 }
 

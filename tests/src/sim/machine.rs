@@ -46,7 +46,7 @@ const SHARDS: u32 = 2;
 /// A voter that is gone for longer is replaced, where there is another node.
 const REPLACE_AFTER: Duration = Duration::from_secs(4);
 /// A lease that ends in many a cut.
-const SHORT_LEASE: Duration = Duration::from_secs(6);
+pub const SHORT_LEASE: Duration = Duration::from_secs(6);
 /// Milliseconds that a crash waits for its moment.
 const MOMENTS: u64 = 2_000;
 /// Key id and gossip key.

@@ -93,7 +93,12 @@ fn latency(from: IpAddr, to: IpAddr) -> Duration {
 /// A network that the oracle looks on at.
 #[must_use]
 pub fn network(oracle: &Oracle, weather: Arc<Weather>) -> SimNet {
-    let Oracle { trace, book, .. } = oracle.clone();
+    let Oracle {
+        trace,
+        book,
+        leases,
+        ..
+    } = oracle.clone();
     let talk = Talk::new(oracle.findings.under("clocks"), oracle.sometimes.clone());
     let observe = move |delivery: &Delivery<'_>| {
         trace.delivery(delivery);
@@ -101,9 +106,10 @@ pub fn network(oracle: &Oracle, weather: Arc<Weather>) -> SimNet {
             (Some(client), _) => {
                 book.crossed(client, delivery);
                 talk.heard(delivery);
+                leases.to_client(delivery);
             }
             (None, Some(_)) => talk.said(delivery),
-            (None, None) => {}
+            (None, None) => leases.between_nodes(delivery),
         }
     };
     let late = move |from: IpAddr, to: IpAddr| {

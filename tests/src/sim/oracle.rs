@@ -6,6 +6,7 @@ use super::book::Book;
 use super::findings::Findings;
 use super::invariants::appenders::Appenders;
 use super::invariants::cursors::Cursors;
+use super::invariants::leases::Leases;
 use super::plan::Plan;
 use super::sometimes::Sometimes;
 use super::trace::Trace;
@@ -19,6 +20,7 @@ pub struct Oracle {
     pub sometimes: Sometimes,
     pub appenders: Arc<Appenders>,
     pub cursors: Arc<Cursors>,
+    pub leases: Arc<Leases>,
 }
 
 impl Oracle {
@@ -37,6 +39,11 @@ impl Oracle {
                 Arc::clone(&book),
             )),
             cursors: Arc::new(Cursors::new(findings.under("cursors"))),
+            leases: Arc::new(Leases::new(
+                plan,
+                findings.under("leases"),
+                sometimes.clone(),
+            )),
             book,
             findings,
             sometimes,

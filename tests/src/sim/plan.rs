@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::draw::Draw;
-use super::faults::Planned;
+use super::faults::{Fault, Planned};
 use super::net::REGIONS;
 use super::schedule;
 
@@ -160,6 +160,13 @@ impl Plan {
     #[must_use]
     pub fn everybody(&self) -> usize {
         self.people * REGIONS.len()
+    }
+
+    /// Whether a group is moved to another region.
+    #[must_use]
+    pub fn moves(&self, number: usize) -> bool {
+        let moves = |planned: &Planned| matches!(planned.fault, Fault::Rehome { group, .. } if group == number);
+        self.faults.iter().any(moves)
     }
 
     /// How long the history takes, at the very most, before something hangs.

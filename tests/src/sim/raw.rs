@@ -1,5 +1,6 @@
 //! A device without the SDK's manners: it sends one `client_msg_id` several
-//! times, through several edges, and now and then with other content.
+//! times, through several edges, and now and then with other content; and it
+//! goes on from places that are in no history.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +11,9 @@ use folkmoot_transport::{Connection, FramedStream};
 use folkmoot_wire::ClientMsgId;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
-use folkmoot_wire::proto::{ClientFrame, Content, Hello, Kind, Send, ServerFrame};
+use folkmoot_wire::proto::{
+    Activate, Activated, ClientFrame, Content, Hello, Kind, Resume, Send, ServerFrame,
+};
 use prost::Message;
 use std::sync::Arc;
 use tokio::time::timeout;
@@ -76,6 +79,20 @@ impl Raw {
             }
         }
     }
+
+    /// Looks on at a group from a place; none when that is refused.
+    async fn activate(&mut self, group: GroupId, seq: u64, chain: Vec<u8>) -> Option<Activated> {
+        let resume = Resume {
+            group: group.to_bytes(),
+            seq,
+            chain: chain.into(),
+        };
+        let groups = vec![resume];
+        match self.ask(Request::Activate(Activate { groups })).await? {
+            Body::Activated(told) if told.error.is_none() => Some(told),
+            _ => None,
+        }
+    }
 }
 
 /// Sends a message and sends it again; `other`: once with other content.
@@ -99,6 +116,32 @@ pub async fn again_and_again(person: &mut Person, group: GroupId) {
             _ => message,
         };
         one(person, &mut raw, group, id, text).await;
+    }
+}
+
+/// Comes with a place that is in no history of the group, as a device does whose
+/// folder was put back from elsewhere: it has to be told so.
+pub async fn from_elsewhere(person: &mut Person, group: GroupId) {
+    let edges = person.edges().to_vec();
+    let Some(edge) = person.draw.pick(&edges) else {
+        return;
+    };
+    let (at, other) = (person.draw.number(), person.draw.number());
+    let comes = async {
+        let mut raw = Raw::hello(person, edge).await?;
+        let head = raw.activate(group, 0, Vec::new()).await?.head?.seq;
+        // Sometimes the head itself.
+        let seq = head - at % head.max(1) % 8;
+        let chain = blake3::hash(&other.to_be_bytes()).as_bytes().to_vec();
+        let mut raw = Raw::hello(person, edge).await?;
+        Some((seq, raw.activate(group, seq, chain).await?))
+    };
+    if let Ok(Some((seq, told))) = timeout(PATIENCE, comes).await
+        && seq > 0
+    {
+        person.findings.under("timelines").check(!told.resumed, || {
+            format!("a place that is in no history of {group} was taken for one, at seq {seq}")
+        });
     }
 }
 

@@ -78,6 +78,8 @@ states! {
     CameTentative = "a join or leave shown while the home was away";
     /// A node heard nothing from a home for a whole lease.
     LeaseEnded = "a lease ended: groups were not served";
+    /// A region heard nothing for so long, and its people ask.
+    LeaseOver = "a cut region's nodes answer their clients behind their lease";
     /// A node got to another through a third region.
     WentRound = "a cut was gone round through a third region";
     /// What was accepted was refused in the end.

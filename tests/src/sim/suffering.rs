@@ -117,7 +117,7 @@ impl<'a> Suffering<'a> {
     /// Counts leases that have ended since they were looked at last.
     fn leases(&mut self) {
         for (machine, node) in self.world.nodes() {
-            let ended = node.leases.ended();
+            let ended = node.leases.not_served();
             let before = self.leases.insert(machine.index, ended).unwrap_or(0);
             for _ in before..ended {
                 self.oracle.sometimes.saw(State::LeaseEnded);

@@ -59,6 +59,9 @@ pub async fn gather(plan: &Plan, world: &World, oracle: &Oracle) -> anyhow::Resu
         let id = make(&mut people, number, group)
             .await
             .with_context(|| format!("group {number}"))?;
+        if !plan.moves(number) {
+            oracle.leases.stays(id, group.home);
+        }
         groups.push(Made {
             number,
             plan: group.clone(),
@@ -190,7 +193,10 @@ async fn one(person: &mut Person, groups: &[Made], what: usize) {
         21 => moderation::amend(person, group, false).await,
         22 => moderation::amend(person, group, true).await,
         23 => moderation::settings(person, group).await,
-        24 => raw::again_and_again(person, group).await,
+        24 => match person.draw.one_in(3) {
+            true => raw::from_elsewhere(person, group).await,
+            false => raw::again_and_again(person, group).await,
+        },
         _ => {
             let own = |made: &&Made| made.plan.owner == person.id;
             let owned: Vec<&Made> = groups.iter().filter(own).collect();

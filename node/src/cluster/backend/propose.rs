@@ -33,7 +33,7 @@ impl NodeBackend {
             })
             .max();
         if let Some(seq) = reached
-            && let Err(fault) = self.copies.reach_seq(&shard, &group, seq).await
+            && let Err(fault) = self.copies.reach_effect(&shard, &group, seq).await
         {
             tracing::warn!(%group, %fault, "the copy here is behind what was committed");
         }

@@ -6,6 +6,7 @@ pub mod bounds;
 pub mod clocks;
 pub mod committed;
 pub mod cursors;
+pub mod leases;
 pub mod members;
 pub mod once;
 pub mod order;
