@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{failover, parts, path, process};
+use crate::crowd::{FloorOptions, serve_floor};
+use crate::{failover, fanout, idle, parts, path, process};
 
 /// Measures Folkmoot, beside its peers where there are any.
 #[derive(Debug, Parser)]
@@ -23,6 +24,11 @@ enum What {
     /// The pause of a group when its leader is killed under load, and what is
     /// lost or doubled by it; beside JetStream
     Failover(failover::Options),
+    /// What it costs to bring one person's messages to many; beside Redis, NATS
+    /// and Mosquitto, and beside bare loops that write the same bytes
+    Fanout(fanout::Options),
+    /// The memory of connections that do nothing; beside the same
+    Connections(idle::Options),
     /// One part alone: records per second that the store's group commit makes
     /// durable on this disk
     Commit(parts::commit::Options),
@@ -31,6 +37,9 @@ enum What {
     /// Rows that differ between two copies: bytes, round trips and time to find
     /// and bring them
     Reconcile(parts::reconcile::Options),
+    /// This process becomes the bare loop that others are compared with
+    #[command(hide = true)]
+    AsFloor(FloorOptions),
     /// This process pins itself and becomes a server that ends with its parent
     #[command(hide = true)]
     AsServer {
@@ -51,6 +60,9 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Path(options) => path::run(options),
         What::Failover(options) => failover::run(&options),
+        What::Fanout(options) => fanout::run(&options),
+        What::Connections(options) => idle::run(&options),
+        What::AsFloor(options) => serve_floor(&options),
         What::Commit(options) => parts::commit::run(&options),
         What::Propose(options) => parts::propose::run(&options),
         What::Reconcile(options) => parts::reconcile::run(&options),

@@ -2,13 +2,18 @@
 //! what it does, on the same machine and in the same run.
 //!
 //! [`path`] is the way of a message: sent, committed, delivered; [`failover`]
-//! is what happens to it when a leader is killed. [`peer`] is
+//! is what happens to it when a leader is killed; [`fanout`] is its way to many
+//! at once, through [`crowd`], the port for what fans out, and
+//! [`idle`] what its connections cost that do nothing. [`peer`] is
 //! the port behind which Folkmoot, JetStream and Redis are alike, [`load`]
 //! makes the load, [`machine`] says what it cost. [`parts`] measures what
 //! single parts of a node can do.
 
 pub mod cli;
+mod crowd;
 mod failover;
+mod fanout;
+mod idle;
 mod load;
 mod machine;
 mod parts;
@@ -18,3 +23,4 @@ mod process;
 mod progress;
 mod run;
 mod stats;
+mod table;

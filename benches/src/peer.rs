@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub(crate) use folkmoot::Folkmoot;
-pub(crate) use jetstream::JetStream;
-pub(crate) use redis::Redis;
+pub(crate) use folkmoot::{Cluster, Folkmoot, publisher};
+pub(crate) use jetstream::{JetStream, prepare as prepare_nats};
+pub(crate) use redis::{Redis, version as redis_version};
 pub(crate) use replicated::Replicated;
 
 /// The number of a message, unique from its servers' start on.

@@ -40,6 +40,13 @@ fn leads(metrics: &RaftMetrics<Types>, voters: usize, lease: Duration) -> bool {
                 .is_some_and(|acked| acked.elapsed() < lease))
 }
 
+/// A leader that is the group's only member has nobody to show itself to, and
+/// nobody to miss: without its ticks a node of many such shards is quiet.
+fn is_alone(metrics: &RaftMetrics<Types>) -> bool {
+    let members = metrics.membership_config.nodes().take(2).count();
+    metrics.state.is_leader() && members == 1
+}
+
 /// Keeps the watched status up to date until the replica stops.
 pub(crate) async fn report(
     shard: ShardId,
@@ -52,10 +59,14 @@ pub(crate) async fn report(
 ) {
     let mut metrics = raft.metrics();
     loop {
-        let state = metrics.borrow_and_update().running_state.clone();
+        let (state, alone) = {
+            let metrics = metrics.borrow_and_update();
+            (metrics.running_state.clone(), is_alone(&metrics))
+        };
         raft.runtime_config().elect(!log.lacks_retired());
+        raft.runtime_config().tick(!alone);
         let now = status_of(shard, &raft, lease);
-        let leads = now.is_leader;
+        let leads = now.is_leader && !alone;
         status.send_if_modified(|last| {
             let changed = *last != now;
             *last = now;

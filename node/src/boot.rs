@@ -181,6 +181,7 @@ async fn open(
             auth,
             edge: EdgeOptions {
                 sends: config.sends()?,
+                window: config.window()?,
                 ..EdgeOptions::default()
             },
         },

@@ -11,9 +11,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::edge::WindowOptions;
 
 pub use error::ConfigError;
 pub use keys::{KEYS, Key};
+
+/// What is new in a group waits no longer for more, in milliseconds.
+const WINDOW_MS_MAX: u32 = 1_000;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +156,7 @@ impl Config {
         self.number("authority_lease")?;
         self.one_of("follow_people", &["on", "off"], "`on` or `off`")?;
         self.sends()?;
+        self.window()?;
         Ok(())
     }
 
@@ -215,11 +222,33 @@ impl Config {
     /// # Errors
     /// When one of them is no number above 0.
     pub fn sends(&self) -> Result<(u32, u32), ConfigError> {
-        let above_zero = |name| match self.number(name)? {
+        Ok((
+            self.above_zero("sends_per_second")?,
+            self.above_zero("sends_burst")?,
+        ))
+    }
+
+    /// How what is new in a group is gathered before it is delivered.
+    ///
+    /// # Errors
+    /// When the time is more than a second, or nothing fits in.
+    pub fn window(&self) -> Result<WindowOptions, ConfigError> {
+        let time = self.number("window_ms")?;
+        if time > WINDOW_MS_MAX {
+            return Err(self.wrong("window_ms", "a whole number of at most 1000"));
+        }
+        Ok(WindowOptions {
+            time: Duration::from_millis(time.into()),
+            entries: self.above_zero("window_entries")? as usize,
+            bytes: self.above_zero("window_bytes")? as usize,
+        })
+    }
+
+    fn above_zero(&self, name: &'static str) -> Result<u32, ConfigError> {
+        match self.number(name)? {
             0 => Err(self.wrong(name, "a whole number above 0")),
             number => Ok(number),
-        };
-        Ok((above_zero("sends_per_second")?, above_zero("sends_burst")?))
+        }
     }
 
     fn one_of(

@@ -1,13 +1,11 @@
 //! The report, for people.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{
-    Attribute, Cell as TableCell, CellAlignment, Color, ContentArrangement, Table, TableComponent,
-};
+use comfy_table::{Cell as TableCell, CellAlignment, Color, Table};
 
 use super::cells::{Cell, Figure};
 use super::report::{Column, Limit, Ratio, Report};
 use crate::stats::Spread;
+use crate::table::titled;
 
 /// Others on the two cores that make figures doubtful, in percent.
 const NOISE: f64 = 10.0;
@@ -60,21 +58,6 @@ fn head(report: &Report) -> String {
     )
 }
 
-fn table(titles: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(UTF8_HORIZONTAL_ONLY)
-        .remove_style(TableComponent::HorizontalLines)
-        .remove_style(TableComponent::MiddleIntersections)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(
-            titles
-                .iter()
-                .map(|title| TableCell::new(title).add_attribute(Attribute::Bold)),
-        );
-    table
-}
-
 /// From when a message was due.
 const WAYS: [(&str, [Figure; 3]); 2] = [
     (
@@ -88,7 +71,7 @@ const WAYS: [(&str, [Figure; 3]); 2] = [
 ];
 
 fn delays(report: &Report) -> Table {
-    let mut table = table(&[
+    let mut table = titled(&[
         "peer",
         "measured",
         "p50",
@@ -112,7 +95,7 @@ fn delays(report: &Report) -> Table {
 }
 
 fn rates(report: &Report) -> Table {
-    let mut table = table(&[
+    let mut table = titled(&[
         "peer",
         "measured",
         "committed/s",
@@ -135,7 +118,7 @@ fn rates(report: &Report) -> Table {
 }
 
 fn ratios(report: &Report) -> Table {
-    let mut table = table(&["beside", "measured", "figure", "ratio", "wanted"]);
+    let mut table = titled(&["beside", "measured", "figure", "ratio", "wanted"]);
     for ratio in &report.ratios {
         table.add_row(vec![
             TableCell::new(format!("{} x{}", ratio.to, ratio.replicas)),

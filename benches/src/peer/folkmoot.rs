@@ -13,8 +13,9 @@ use folkmoot_client::{Client, GroupId, Start};
 
 use super::{Peer, Publisher, Replicated, Servers, Setup, Subscriber};
 use crate::process;
+pub(crate) use clients::publisher;
 use clients::{Reader, Sender};
-use cluster::Cluster;
+pub(crate) use cluster::Cluster;
 
 /// The peer.
 pub(crate) struct Folkmoot {
@@ -29,6 +30,11 @@ impl Folkmoot {
             None => sibling()?,
         };
         Ok(Self { program })
+    }
+
+    /// Its command.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
     }
 }
 

@@ -57,14 +57,9 @@ impl Peer for JetStream {
     }
 
     async fn prepare(&mut self) -> anyhow::Result<String> {
-        let program = match self.program.take() {
-            Some(program) => program,
-            None => install::nats_server().await?,
-        };
-        let said = process::output(&program, &["--version".to_owned()]).await?;
+        let (program, version) = prepare(self.program.take()).await?;
         self.program = Some(program);
-        let version = said.trim().rsplit(' ').next().unwrap_or("unknown");
-        Ok(version.trim_start_matches('v').to_owned())
+        Ok(version)
     }
 
     async fn start(&self, setup: &Setup) -> anyhow::Result<Box<dyn Servers>> {
@@ -74,6 +69,17 @@ impl Peer for JetStream {
     async fn start_replicated(&self, setup: &Setup) -> anyhow::Result<Box<dyn Replicated>> {
         Ok(Box::new(self.run(setup).await?))
     }
+}
+
+/// Finds the server or installs it; gives its path and its version.
+pub(crate) async fn prepare(program: Option<PathBuf>) -> anyhow::Result<(PathBuf, String)> {
+    let program = match program {
+        Some(program) => program,
+        None => install::nats_server().await?,
+    };
+    let said = process::output(&program, &["--version".to_owned()]).await?;
+    let version = said.trim().rsplit(' ').next().unwrap_or("unknown");
+    Ok((program, version.trim_start_matches('v').to_owned()))
 }
 
 impl JetStream {

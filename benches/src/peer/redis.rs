@@ -6,7 +6,7 @@ mod resp;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -51,15 +51,7 @@ impl Peer for Redis {
     }
 
     async fn prepare(&mut self) -> anyhow::Result<String> {
-        let said = process::output(&self.program, &["--version".to_owned()])
-            .await
-            .context(
-                "no redis-server: `apt-get install redis-server`, or --redis-server PATH, or leave it out with --only",
-            )?;
-        let version = said
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix("v="));
-        Ok(version.unwrap_or("unknown").to_owned())
+        version(&self.program).await
     }
 
     async fn start(&self, setup: &Setup) -> anyhow::Result<Box<dyn Servers>> {
@@ -97,6 +89,18 @@ impl Peer for Redis {
             targets: target_names(setup.targets),
         }))
     }
+}
+
+/// The version of a Redis server.
+pub(crate) async fn version(program: &Path) -> anyhow::Result<String> {
+    let said = process::output(program, &["--version".to_owned()])
+        .await
+        .context(
+            "no redis-server: `apt-get install redis-server`, or --redis-server PATH, or leave it out with --only",
+        )?;
+    let mut words = said.split_whitespace();
+    let version = words.find_map(|word| word.strip_prefix("v="));
+    Ok(version.unwrap_or("unknown").to_owned())
 }
 
 struct Running {

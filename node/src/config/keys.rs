@@ -136,4 +136,11 @@ pub const KEYS: &[Key] = &[
         "messages a session may send per second, on average",
     ),
     key("sends_burst", "4000", "messages a session may send at once"),
+    key(
+        "window_ms",
+        "50",
+        "what is new in a group waits so long at most for more, in milliseconds; 0: nothing waits",
+    ),
+    key("window_entries", "10", "and for so many entries at most"),
+    key("window_bytes", "4096", "and for so many bytes of them"),
 ];

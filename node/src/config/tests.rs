@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{Config, ConfigError, Layers};
 
 fn layers(
@@ -89,4 +91,28 @@ fn how_fast_a_session_may_send_is_the_systems_limit_unless_told() {
     assert_eq!(config.sends().expect("numbers"), (7, 9));
     let error = layers("", &[], &[("sends_burst", "0")]).expect_err("nobody could send");
     assert!(error.to_string().contains("above 0"), "{error}");
+}
+
+#[test]
+fn windows_are_the_defaults_of_an_edge_unless_told() {
+    use crate::edge::{EdgeOptions, WindowOptions};
+    let window = |config: Config| config.window().expect("numbers");
+    let config = layers("", &[], &[]).expect("fits");
+    assert_eq!(window(config), EdgeOptions::default().window);
+    let told = "window_ms = 0\nwindow_entries = 3\n";
+    let config = layers(told, &[], &[("window_bytes", "99")]).expect("fits");
+    let expected = WindowOptions {
+        time: Duration::ZERO,
+        entries: 3,
+        bytes: 99,
+    };
+    assert_eq!(window(config), expected);
+    for (key, value) in [
+        ("window_ms", "1001"),
+        ("window_entries", "0"),
+        ("window_bytes", "0"),
+    ] {
+        let error = layers("", &[], &[(key, value)]).expect_err("does not fit");
+        assert!(error.to_string().contains(key), "{error}");
+    }
 }

@@ -14,6 +14,7 @@ mod reader;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use folkmoot_transport::{Connection, FrameSend, FramedStream, finish_and_close};
@@ -186,15 +187,28 @@ async fn write(
     stall: Duration,
 ) -> Option<Box<dyn FrameSend>> {
     while let Some(frames) = outbound.next().await {
-        let failed = match timeout(stall, tx.send_many(&frames)).await {
-            Ok(Ok(())) => continue,
-            Ok(Err(error)) => error.code(),
-            Err(_) => Code::SlowConsumer,
-        };
-        outbound.fail(failed);
-        return None;
+        if let Err(failed) = within(stall, tx.send_many(&frames)).await {
+            outbound.fail(failed);
+            return None;
+        }
     }
     Some(tx)
+}
+
+/// A write that may take so long. Nearly always it takes no time at all, and
+/// then there is no timer.
+async fn within(
+    stall: Duration,
+    mut write: impl Future<Output = folkmoot_transport::Result<()>> + Unpin,
+) -> Result<(), Code> {
+    let written = match futures_util::poll!(&mut write) {
+        Poll::Ready(written) => written,
+        Poll::Pending => match timeout(stall, write).await {
+            Ok(written) => written,
+            Err(_) => return Err(Code::SlowConsumer),
+        },
+    };
+    written.map_err(|error| error.code())
 }
 
 impl Session {

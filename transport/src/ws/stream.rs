@@ -45,10 +45,14 @@ impl WsSend {
             }
             sink.flush().await
         };
+        if let Some(why) = shared.ended.borrow().clone() {
+            return Err(why);
+        }
+        // Nearly always there is room, and nothing to be waited for.
         let written = tokio::select! {
             biased;
-            why = shared.ended() => return Err(why),
             written = write => written,
+            why = shared.ended() => return Err(why),
         };
         // The peer's close frame may be what made writing fail; then the
         // reader knows the better reason.

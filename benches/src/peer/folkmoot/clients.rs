@@ -46,7 +46,7 @@ async fn connect(node: &Node, subject: &str) -> anyhow::Result<Client> {
 }
 
 /// The client of a publisher.
-pub(super) async fn publisher(nodes: &[&Node], number: usize) -> anyhow::Result<Client> {
+pub(crate) async fn publisher(nodes: &[&Node], number: usize) -> anyhow::Result<Client> {
     connect_to_any(nodes, &format!("publisher-{number}")).await
 }
 

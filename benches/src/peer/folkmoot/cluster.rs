@@ -19,9 +19,9 @@ const SHARDS: usize = 16;
 const SENDS: u32 = 100_000_000;
 
 /// A node, as clients and operators see it.
-pub(super) struct Node {
+pub(crate) struct Node {
     name: String,
-    pub(super) listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     gossip: SocketAddr,
     admin: SocketAddr,
     folder: PathBuf,
@@ -29,20 +29,31 @@ pub(super) struct Node {
     /// Its number in the cluster.
     id: u64,
     /// Of its certificate for clients.
-    pub(super) fingerprint: String,
+    pub(crate) fingerprint: String,
 }
 
 /// The processes.
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     servers: Vec<Server>,
-    pub(super) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     program: PathBuf,
     setup: Setup,
+    /// What nodes are told besides.
+    flags: Vec<String>,
 }
 
 impl Cluster {
     /// Starts all nodes and waits until every shard has all its voters.
     pub(super) async fn start(program: &Path, setup: &Setup) -> anyhow::Result<Self> {
+        Self::start_with(program, setup, Vec::new()).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn start_with(
+        program: &Path,
+        setup: &Setup,
+        flags: Vec<String>,
+    ) -> anyhow::Result<Self> {
         let mut ports = Ports::new(std::process::id());
         write_certificate(&setup.folder)?;
         let mut cluster = Self {
@@ -50,10 +61,11 @@ impl Cluster {
             nodes: Vec::new(),
             program: program.to_owned(),
             setup: setup.clone(),
+            flags,
         };
         for number in 0..setup.replicas {
             let mut node = Node::new(number, &mut ports, &setup.folder)?;
-            let flags = node.flags(setup);
+            let flags = cluster.flags(&node);
             let mut args = vec!["start".to_owned()];
             match cluster.nodes.first() {
                 None => {
@@ -76,6 +88,12 @@ impl Cluster {
         }
         cluster.wait_whole().await?;
         Ok(cluster)
+    }
+
+    fn flags(&self, node: &Node) -> Vec<String> {
+        let mut flags = node.flags(&self.setup);
+        flags.extend(self.flags.iter().cloned());
+        flags
     }
 
     fn run(&self, node: &Node, args: &[String]) -> anyhow::Result<Server> {
@@ -113,7 +131,7 @@ impl Cluster {
     /// all that the others had when it began.
     pub(super) async fn again(&mut self, at: usize, group: GroupId) -> anyhow::Result<()> {
         let mut args = vec!["start".to_owned()];
-        args.extend(self.nodes[at].flags(&self.setup));
+        args.extend(self.flags(&self.nodes[at]));
         self.servers[at] = self.run(&self.nodes[at], &args)?;
         self.wait_whole().await?;
         let wanted = self.head(group).await?;
@@ -140,15 +158,15 @@ impl Cluster {
         bail!("shard {shard} of the group has no leader")
     }
 
-    pub(super) fn pids(&self) -> Vec<u32> {
+    pub(crate) fn pids(&self) -> Vec<u32> {
         self.servers.iter().filter_map(Server::pid).collect()
     }
 
-    pub(super) fn must_run(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn must_run(&mut self) -> anyhow::Result<()> {
         self.servers.iter_mut().try_for_each(Server::must_run)
     }
 
-    pub(super) async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         // The founder last: it keeps the meta shard.
         for server in self.servers.into_iter().rev() {
             server.stop().await?;
@@ -237,7 +255,7 @@ impl Node {
     }
 
     /// A token for a user.
-    pub(super) async fn user(&self, subject: &str) -> anyhow::Result<String> {
+    pub(crate) async fn user(&self, subject: &str) -> anyhow::Result<String> {
         let asked = json!({ "subject": subject });
         let answer = self.api.post("/v1/client-token", &asked).await?;
         match answer["token"].as_str() {

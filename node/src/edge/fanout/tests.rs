@@ -154,9 +154,23 @@ fn a_window_closes_by_quiet_time_number_and_size() {
     assert_eq!(window.deadline(&options), None, "the timer knows");
     assert!(window.due(start + ms(51), &options));
     window.take(start + ms(51));
-    // By number, by size.
+    // By number and by size, once it is open for a moment.
     assert!(!add(&mut window, start + ms(52), messages(3, 11, 10)));
-    assert!(add(&mut window, start + ms(52), messages(12, 12, 10)));
-    window.take(start + ms(52));
-    assert!(add(&mut window, start + ms(53), messages(13, 13, 4_096)));
+    assert!(!window.due(start + ms(57), &options), "not full");
+    assert!(!add(&mut window, start + ms(56), messages(12, 12, 10)));
+    assert!(window.due(start + ms(57), &options));
+    window.take(start + ms(57));
+    assert!(!add(&mut window, start + ms(58), messages(13, 13, 4_096)));
+    assert!(add(&mut window, start + ms(63), messages(14, 14, 10)));
+    window.take(start + ms(63));
+    // What comes faster than that makes it larger, up to a bound.
+    assert!(!add(&mut window, start + ms(64), messages(15, 173, 10)));
+    assert!(add(&mut window, start + ms(64), messages(174, 174, 10)));
+    window.take(start + ms(64));
+    assert!(!add(
+        &mut window,
+        start + ms(65),
+        messages(175, 175, 65_000)
+    ));
+    assert!(add(&mut window, start + ms(65), messages(176, 176, 1_000)));
 }

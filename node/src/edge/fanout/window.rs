@@ -8,8 +8,15 @@ use bytes::Bytes;
 use folkmoot_wire::proto::{Head, Row, SealedEntry};
 use tokio::time::Instant;
 
+/// A window that is full stays open for so long, so that a group that is busier
+/// than that gets larger frames instead of more of them. It has no timer of its
+/// own: what fills it comes fast, and what waits longest waits as ever.
+const FULL: Duration = Duration::from_millis(5);
+/// So many times full, it closes at once.
+const TIMES: usize = 16;
+
 /// When a window closes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowOptions {
     /// Longest wait of an entry. Zero: none waits.
     pub time: Duration,
@@ -103,8 +110,13 @@ impl Window {
         let quiet = self.last.is_none_or(|last| now >= last + options.time);
         quiet
             || now >= opened + options.time
-            || self.gathered.entries.len() >= options.entries
-            || self.gathered.bytes >= options.bytes
+            || (self.is_full(1, options) && now >= opened + FULL)
+            || self.is_full(TIMES, options)
+    }
+
+    fn is_full(&self, times: usize, options: &WindowOptions) -> bool {
+        self.gathered.entries.len() >= options.entries * times
+            || self.gathered.bytes >= options.bytes * times
     }
 
     /// When to look again, for the timer; `None` when it knows or need not.

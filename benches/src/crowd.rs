@@ -1,0 +1,107 @@
+//! The port behind which everything that fans out is alike: a room that many
+//! listen to and one speaks in.
+
+mod floor;
+mod folkmoot;
+mod mosquitto;
+mod nats;
+mod plain;
+mod records;
+mod redis;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+pub(crate) use floor::{Floor, ServeOptions as FloorOptions, serve as serve_floor};
+pub(crate) use folkmoot::{Folkmoot, Over};
+pub(crate) use mosquitto::Mosquitto;
+pub(crate) use nats::Nats;
+pub(crate) use redis::Redis;
+
+use crate::peer::Tag;
+
+/// What a server is started for.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) listeners: usize,
+    /// For its data; new.
+    pub(crate) folder: PathBuf,
+    /// Where it is pinned to.
+    pub(crate) core: Option<usize>,
+}
+
+/// What a host is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    Ours,
+    Peer,
+    /// A bare loop: the least that it can cost.
+    Floor,
+}
+
+/// Something that fans out.
+#[async_trait]
+pub(crate) trait Host: Send + Sync {
+    fn name(&self) -> String;
+
+    fn kind(&self) -> Kind {
+        Kind::Peer
+    }
+
+    /// The bare loop that writes what this one writes, if there is one.
+    fn floor(&self) -> Option<Floor> {
+        None
+    }
+
+    /// How it is set up and what it does not do: for the notes.
+    fn notes(&self) -> String;
+
+    /// Finds or installs its program; gives the version.
+    async fn prepare(&mut self) -> anyhow::Result<String>;
+
+    /// Starts a server with one room.
+    async fn open(&self, setup: &Setup) -> anyhow::Result<Box<dyn Room>>;
+}
+
+/// A running server with its room. Dropping it kills it.
+#[async_trait]
+pub(crate) trait Room: Send {
+    fn pids(&self) -> Vec<u32>;
+
+    /// Connects all listeners: from now on each hears what is said.
+    async fn listeners(&mut self) -> anyhow::Result<Vec<Box<dyn Listener>>>;
+
+    /// Connects as many who are in `rooms` rooms, beside the first one, and do
+    /// nothing there: each still does what keeps it connected.
+    async fn idlers(&mut self, rooms: usize) -> anyhow::Result<Vec<Box<dyn Listener>>>;
+
+    /// Connects the one who speaks.
+    async fn speaker(&mut self) -> anyhow::Result<Box<dyn Speaker>>;
+
+    /// Fails when the server has ended.
+    fn must_run(&mut self) -> anyhow::Result<()>;
+
+    async fn stop(self: Box<Self>) -> anyhow::Result<()>;
+}
+
+/// Says things; what the server answers is taken care of aside.
+#[async_trait]
+pub(crate) trait Speaker: Send {
+    async fn say(&mut self, tag: Tag) -> anyhow::Result<()>;
+}
+
+/// Hears things.
+#[async_trait]
+pub(crate) trait Listener: Send {
+    /// Waits until at least one message is there, and adds all that are.
+    async fn hear(&mut self, heard: &mut Vec<Tag>) -> anyhow::Result<()>;
+}
+
+/// QUIC connections of one socket: with all on one, its buffer would lose what
+/// the sockets of as many devices take.
+const ON_ONE_SOCKET: usize = 8;
+/// Connections made at once.
+const AT_ONCE: usize = 32;

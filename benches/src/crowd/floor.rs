@@ -1,0 +1,243 @@
+//! The least that it can cost: a bare loop that writes the same frames to as
+//! many sockets, by itself, over TLS and over QUIC. It knows neither members
+//! nor history, waits for who is slow, and keeps nothing.
+
+mod serve;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use clap::ValueEnum;
+use folkmoot_node::demo::ports::Ports;
+use folkmoot_transport::tls::web_client;
+use folkmoot_transport::{
+    Connection, Dial, EdgeCertificate, FrameRecv, FramedStream, QuicConfig, QuicEndpoint, Trust,
+};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+pub(crate) use serve::{Options as ServeOptions, serve};
+
+use super::plain::Lines;
+use super::records::{Aside, Form, Records};
+use super::{AT_ONCE, Host, Kind, Listener, ON_ONE_SOCKET, Room, Setup, Speaker};
+use crate::load::payload::{PAYLOAD, Payloads};
+use crate::peer::Tag;
+use crate::process::{self, Server};
+
+/// What an entry of Folkmoot's is besides its payload: header, salt, chain, and
+/// their keys and lengths.
+const SEAL: &[u8] = &[b'.'; 148];
+/// Bytes of a message in a frame.
+const RECORD: usize = PAYLOAD + SEAL.len();
+const NAMES: [&str; 2] = ["certificate.pem", "certificate-key.pem"];
+
+/// The host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Floor {
+    Tcp,
+    Tls,
+    Quic,
+}
+
+impl Floor {
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Tcp => "floor, tcp",
+            Self::Tls => "floor, tls",
+            Self::Quic => "floor, quic",
+        }
+    }
+
+    fn value(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Quic => "quic",
+        }
+    }
+}
+
+#[async_trait]
+impl Host for Floor {
+    fn name(&self) -> String {
+        self.title().to_owned()
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Floor
+    }
+
+    fn notes(&self) -> String {
+        format!(
+            "a bare loop of this program: frames of {RECORD} bytes a message, gathered as Folkmoot does"
+        )
+    }
+
+    async fn prepare(&mut self) -> anyhow::Result<String> {
+        Ok(env!("CARGO_PKG_VERSION").to_owned())
+    }
+
+    async fn open(&self, setup: &Setup) -> anyhow::Result<Box<dyn Room>> {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+        let [certificate, key] = NAMES.map(|name| setup.folder.join(name));
+        std::fs::write(&certificate, made.cert.pem())?;
+        std::fs::write(&key, made.signing_key.serialize_pem())?;
+        let mut ports = Ports::new(std::process::id());
+        let (listen, speak) = (ports.free()?, ports.free()?);
+        let args = [
+            "as-floor".to_owned(),
+            self.value().to_owned(),
+            format!("--listen={listen}"),
+            format!("--speak={speak}"),
+            format!("--listeners={}", setup.listeners),
+            format!("--folder={}", setup.folder.display()),
+        ];
+        let own = std::env::current_exe().context("the path of this program")?;
+        let server = Server::start("floor", &own, &args, &setup.folder, setup.core)?;
+        Ok(Box::new(Running {
+            floor: *self,
+            server,
+            listen,
+            speak,
+            trust: Trust::Pinned(certificate_in(&setup.folder)?.fingerprint()),
+            listeners: setup.listeners,
+        }))
+    }
+}
+
+fn certificate_in(folder: &Path) -> anyhow::Result<EdgeCertificate> {
+    let [certificate, key] = NAMES.map(|name| std::fs::read_to_string(folder.join(name)));
+    Ok(EdgeCertificate::from_pem(&certificate?, &key?)?)
+}
+
+struct Running {
+    floor: Floor,
+    server: Server,
+    listen: SocketAddr,
+    speak: SocketAddr,
+    trust: Trust,
+    listeners: usize,
+}
+
+impl Running {
+    /// Waits until the server is there.
+    async fn ready(&mut self) -> anyhow::Result<()> {
+        let folder = std::slice::from_mut(&mut self.server);
+        let speak = self.speak;
+        process::until(folder, || async move {
+            TcpStream::connect(speak).await?;
+            Ok(None)
+        })
+        .await
+    }
+
+    async fn ear(&self, dial: Option<&QuicEndpoint>) -> anyhow::Result<Box<dyn Listener>> {
+        let form = Arc::new(form());
+        if let Some(dial) = dial {
+            let connection = dial.dial_client(self.listen, "127.0.0.1").await?;
+            let FramedStream { mut tx, rx } = connection.open().await?;
+            tx.send("?".into()).await?;
+            return Ok(Box::new(Frames {
+                _connection: connection,
+                rx,
+                form,
+            }));
+        }
+        let stream = TcpStream::connect(self.listen).await?;
+        stream.set_nodelay(true)?;
+        if self.floor == Floor::Tcp {
+            return Ok(Box::new(Records::over(stream, form)));
+        }
+        let connector = TlsConnector::from(Arc::new(web_client(&self.trust)?));
+        let name = ServerName::try_from("127.0.0.1")?;
+        let stream = connector.connect(name, stream).await?;
+        Ok(Box::new(Records::over(stream, form)))
+    }
+}
+
+fn form() -> Form {
+    Form {
+        before: Vec::new(),
+        after: SEAL,
+        aside: |_| Ok(Aside::Part),
+    }
+}
+
+#[async_trait]
+impl Room for Running {
+    fn pids(&self) -> Vec<u32> {
+        self.server.pid().into_iter().collect()
+    }
+
+    async fn listeners(&mut self) -> anyhow::Result<Vec<Box<dyn Listener>>> {
+        self.ready().await?;
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let socket = |_| QuicEndpoint::bind(QuicConfig::client(self.trust.clone(), any));
+        let sockets: Vec<Arc<QuicEndpoint>> = match self.floor {
+            Floor::Quic => (0..self.listeners.div_ceil(ON_ONE_SOCKET))
+                .map(socket)
+                .collect::<Result<_, _>>()?,
+            Floor::Tcp | Floor::Tls => Vec::new(),
+        };
+        let (this, sockets) = (&*self, &sockets);
+        stream::iter(0..this.listeners)
+            .map(|number| this.ear(sockets.get(number / ON_ONE_SOCKET).map(|dial| &**dial)))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// A bare loop knows no rooms.
+    async fn idlers(&mut self, _: usize) -> anyhow::Result<Vec<Box<dyn Listener>>> {
+        self.listeners().await
+    }
+
+    async fn speaker(&mut self) -> anyhow::Result<Box<dyn Speaker>> {
+        let lines = Lines::connect(self.speak, b"!").await?;
+        let payloads = Payloads::new();
+        Ok(Box::new(Mouth { lines, payloads }))
+    }
+
+    fn must_run(&mut self) -> anyhow::Result<()> {
+        self.server.must_run()
+    }
+
+    async fn stop(self: Box<Self>) -> anyhow::Result<()> {
+        self.server.stop().await
+    }
+}
+
+struct Mouth {
+    lines: Lines,
+    payloads: Payloads,
+}
+
+#[async_trait]
+impl Speaker for Mouth {
+    async fn say(&mut self, tag: Tag) -> anyhow::Result<()> {
+        let payload = self.payloads.of(tag).as_bytes();
+        self.lines.write(&[payload]).await
+    }
+}
+
+/// A QUIC connection.
+struct Frames {
+    /// Keeps it.
+    _connection: Arc<dyn Connection>,
+    rx: Box<dyn FrameRecv>,
+    form: Arc<Form>,
+}
+
+#[async_trait]
+impl Listener for Frames {
+    async fn hear(&mut self, heard: &mut Vec<Tag>) -> anyhow::Result<()> {
+        let frame = self.rx.recv().await?.context("the server has ended")?;
+        self.form.all(&frame, heard)
+    }
+}

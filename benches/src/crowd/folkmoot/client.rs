@@ -1,0 +1,312 @@
+//! A client that does no more than it must: no store, no timeline, no clock.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use async_trait::async_trait;
+use bytes::Bytes;
+use folkmoot_client::GroupId;
+use folkmoot_crdt::hlc::Hlc;
+use folkmoot_transport::{Connection, Dial, FrameRecv, FrameSend, FramedStream};
+use folkmoot_wire::ClientMsgId;
+use folkmoot_wire::proto::client_frame::Request;
+use folkmoot_wire::proto::server_frame::Body;
+use folkmoot_wire::proto::{
+    Activate, ClientFrame, Content, Hello, JoinBody, Kind, Ping, Resume, SealedEntry, Send,
+    ServerFrame,
+};
+use prost::Message;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use crate::crowd::{Listener, Speaker};
+use crate::load::payload::{Payloads, tag_of};
+use crate::peer::Tag;
+
+/// Requests that are open at once. Of more, an edge refuses some.
+const OPEN: usize = 400;
+/// Frames that are remembered: of those that listeners are at, at one moment.
+const KEPT: usize = 16;
+/// The key of a `Content`'s text, and its length: 256.
+const TEXT: &[u8] = &[0x0a, 0x80, 0x02];
+
+/// What numbers requests and messages.
+struct Numbers {
+    /// Of the edge, for message ids.
+    stamp: u64,
+    next: u64,
+}
+
+impl Numbers {
+    fn frame(&mut self, request: Request) -> Bytes {
+        let id = self.next;
+        self.next += 1;
+        let frame = ClientFrame {
+            id,
+            request: Some(request),
+        };
+        frame.encode_to_vec().into()
+    }
+
+    fn send(&mut self, group: GroupId, kind: Kind, body: Vec<u8>) -> Bytes {
+        // One device: its messages have its requests' numbers.
+        let id = ClientMsgId::new(Hlc::from_u64(self.stamp), self.next);
+        let send = Send {
+            group: group.to_bytes(),
+            client_msg_id: id.to_bytes(),
+            kind: kind as i32,
+            body: body.into(),
+            ..Send::default()
+        };
+        self.frame(Request::Send(send))
+    }
+}
+
+/// A session.
+pub(super) struct Session {
+    /// Keeps it.
+    connection: Arc<dyn Connection>,
+    tx: Box<dyn FrameSend>,
+    rx: Box<dyn FrameRecv>,
+    numbers: Numbers,
+}
+
+impl Session {
+    pub(super) async fn hello(
+        dial: &dyn Dial,
+        addr: SocketAddr,
+        token: String,
+    ) -> anyhow::Result<Self> {
+        let connection = dial.dial_client(addr, "127.0.0.1").await?;
+        let FramedStream { tx, rx } = connection.open().await?;
+        let numbers = Numbers { stamp: 0, next: 1 };
+        let mut session = Self {
+            connection,
+            tx,
+            rx,
+            numbers,
+        };
+        let hello = Hello {
+            version_min: 1,
+            version_max: 1,
+            token,
+            device: 1,
+            client: "folkmoot-bench".into(),
+            ..Hello::default()
+        };
+        let hello = session.numbers.frame(Request::Hello(hello));
+        match session.ask(hello).await? {
+            Body::Welcome(welcome) => session.numbers.stamp = welcome.stamp,
+            other => bail!("to a Hello: {other:?}"),
+        }
+        Ok(session)
+    }
+
+    /// Asks, and waits for the answer.
+    async fn ask(&mut self, frame: Bytes) -> anyhow::Result<Body> {
+        let id = self.numbers.next - 1;
+        self.tx.send(frame).await?;
+        loop {
+            let frame = self.rx.recv().await?.context("the edge has ended")?;
+            let frame = ServerFrame::decode(frame)?;
+            match frame.body {
+                Some(Body::Error(error)) if frame.id == id => {
+                    bail!("refused: {} ({})", error.name, error.message)
+                }
+                Some(body) if frame.id == id => return Ok(body),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) async fn join(&mut self, group: GroupId, nick: &str) -> anyhow::Result<()> {
+        let body = JoinBody {
+            nick: nick.to_owned(),
+            role: 0,
+        };
+        let join = self.numbers.send(group, Kind::Join, body.encode_to_vec());
+        match self.ask(join).await? {
+            Body::Sent(_) => Ok(()),
+            other => bail!("to a join: {other:?}"),
+        }
+    }
+
+    pub(super) async fn activate(&mut self, group: GroupId) -> anyhow::Result<()> {
+        let resume = Resume {
+            group: group.to_bytes(),
+            ..Resume::default()
+        };
+        let groups = vec![resume];
+        let activate = self.numbers.frame(Request::Activate(Activate { groups }));
+        match self.ask(activate).await? {
+            Body::Activated(told) if told.error.is_none() => Ok(()),
+            other => bail!("to an activation: {other:?}"),
+        }
+    }
+}
+
+/// One that listens.
+pub(super) struct Ear {
+    session: Session,
+    heartbeat: Instant,
+}
+
+impl Ear {
+    pub(super) fn of(session: Session) -> Self {
+        Self {
+            session,
+            heartbeat: Instant::now() + folkmoot_wire::limits::HEARTBEAT,
+        }
+    }
+
+    async fn beat(&mut self) -> anyhow::Result<()> {
+        self.heartbeat = Instant::now() + folkmoot_wire::limits::HEARTBEAT;
+        let ping = self.session.numbers.frame(Request::Ping(Ping {}));
+        Ok(self.session.tx.send(ping).await?)
+    }
+}
+
+#[async_trait]
+impl Listener for Ear {
+    async fn hear(&mut self, heard: &mut Vec<Tag>) -> anyhow::Result<()> {
+        while heard.is_empty() {
+            let frame = tokio::select! {
+                biased;
+                frame = self.session.rx.recv() => frame?,
+                () = sleep_until(self.heartbeat) => {
+                    self.beat().await?;
+                    continue;
+                }
+            };
+            let frame = frame.context("the edge has ended")?;
+            if !known(&frame, heard) {
+                let tags = read(frame.clone())?;
+                heard.extend_from_slice(&tags);
+                RECENT.with_borrow_mut(|recent| {
+                    recent.truncate(KEPT - 1);
+                    recent.push_front((frame, tags));
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+thread_local! {
+    /// Frames that others heard just now, and what is in them: all get the same
+    /// bytes, and comparing them is less work than reading them.
+    static RECENT: RefCell<VecDeque<(Bytes, Vec<Tag>)>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// Whether others had the frame too; then what is in it was heard.
+fn known(frame: &Bytes, heard: &mut Vec<Tag>) -> bool {
+    RECENT.with_borrow(|recent| {
+        let found = recent.iter().find(|(other, _)| other == frame);
+        if let Some((_, tags)) = found {
+            heard.extend_from_slice(tags);
+        }
+        found.is_some()
+    })
+}
+
+fn read(frame: Bytes) -> anyhow::Result<Vec<Tag>> {
+    let mut tags = Vec::new();
+    match ServerFrame::decode(frame)?.body {
+        Some(Body::Deliver(deliver)) => {
+            for entry in &deliver.entries {
+                tags.extend(tag(entry)?);
+            }
+        }
+        Some(Body::Gap(_)) => bail!("a listener was too slow, and has a gap"),
+        Some(Body::Closing(closing)) => bail!("closed: {}", closing.reason),
+        _ => {}
+    }
+    Ok(tags)
+}
+
+/// Whose message an entry is; none: it is a join.
+fn tag(entry: &SealedEntry) -> anyhow::Result<Option<Tag>> {
+    if let Some(payload) = entry.body.strip_prefix(TEXT) {
+        return Ok(tag_of(payload));
+    }
+    let header = entry.decode_header().context("a header")?;
+    match header.kind() {
+        Kind::Message => bail!("a message that was not sent"),
+        _ => Ok(None),
+    }
+}
+
+/// The one who speaks.
+pub(super) struct Mouth {
+    _connection: Arc<dyn Connection>,
+    tx: Box<dyn FrameSend>,
+    numbers: Numbers,
+    group: GroupId,
+    payloads: Payloads,
+    /// Requests that may be open now.
+    room: Arc<Semaphore>,
+    /// Why nothing can be said any more.
+    refused: oneshot::Receiver<anyhow::Error>,
+}
+
+impl Mouth {
+    pub(super) fn of(session: Session, group: GroupId) -> Self {
+        let (refuse, refused) = oneshot::channel();
+        let rx = session.rx;
+        let room = Arc::new(Semaphore::new(OPEN));
+        let answered = Arc::clone(&room);
+        tokio::spawn(async move {
+            let why = answers(rx, &answered).await;
+            answered.close();
+            // The mouth is gone.
+            let _ = refuse.send(why);
+        });
+        Self {
+            _connection: session.connection,
+            tx: session.tx,
+            numbers: session.numbers,
+            group,
+            payloads: Payloads::new(),
+            room,
+            refused,
+        }
+    }
+}
+
+/// Reads answers until one says no.
+async fn answers(mut rx: Box<dyn FrameRecv>, room: &Semaphore) -> anyhow::Error {
+    loop {
+        let frame = match rx.recv().await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return anyhow::anyhow!("the edge has ended"),
+            Err(error) => return error.into(),
+        };
+        match ServerFrame::decode(frame).map(|frame| frame.body) {
+            Ok(Some(Body::Error(error))) => {
+                return anyhow::anyhow!("refused: {} ({})", error.name, error.message);
+            }
+            Ok(Some(Body::Sent(_))) => room.add_permits(1),
+            Ok(_) => {}
+            Err(error) => return error.into(),
+        }
+    }
+}
+
+#[async_trait]
+impl Speaker for Mouth {
+    async fn say(&mut self, tag: Tag) -> anyhow::Result<()> {
+        match self.room.acquire().await {
+            Ok(permit) => permit.forget(),
+            Err(_) => return Err((&mut self.refused).await?),
+        }
+        let content = Content {
+            text: self.payloads.of(tag).to_owned(),
+        };
+        let body = content.encode_to_vec();
+        let frame = self.numbers.send(self.group, Kind::Message, body);
+        Ok(self.tx.send(frame).await?)
+    }
+}

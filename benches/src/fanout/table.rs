@@ -1,0 +1,122 @@
+//! The report, for people.
+
+use comfy_table::{Cell as TableCell, CellAlignment, Color, Table};
+
+use super::load::Pace;
+use super::report::{Cell, Limit, Report};
+use crate::crowd::Kind;
+use crate::table::titled;
+
+/// Others on the two cores that make figures doubtful, in percent.
+const NOISE: f64 = 10.0;
+
+const TITLES: [&str; 11] = [
+    "host",
+    "deliveries/s",
+    "CPU s/million",
+    "to best peer",
+    "to its floor",
+    "p50 ms",
+    "p99 ms",
+    "server",
+    "generator",
+    "others",
+    "limit",
+];
+
+/// Prints everything.
+pub(super) fn print(report: &Report) {
+    let machine = &report.machine;
+    println!(
+        "{}, {} cores, Linux {}; {} s each, {} bytes",
+        machine.cpu, machine.cores, machine.kernel, report.seconds, report.payload_bytes
+    );
+    for load in loads(report) {
+        let pace = load.rate.map_or(Pace::Most, Pace::Rate).name();
+        println!(
+            "\n{} listeners, {pace}\n{}",
+            load.listeners,
+            table(report, load)
+        );
+    }
+    println!();
+    let mut named = Vec::new();
+    for cell in &report.cells {
+        if !named.contains(&&cell.host) {
+            named.push(&cell.host);
+            println!("{} {}: {}", cell.host, cell.version, cell.notes);
+        }
+    }
+}
+
+/// One cell of each load.
+fn loads(report: &Report) -> Vec<&Cell> {
+    let mut loads: Vec<&Cell> = Vec::new();
+    for cell in &report.cells {
+        if !loads.iter().any(|load| load.is_beside(cell)) {
+            loads.push(cell);
+        }
+    }
+    loads
+}
+
+fn table(report: &Report, load: &Cell) -> Table {
+    let mut table = titled(&TITLES);
+    for cell in report.cells.iter().filter(|cell| cell.is_beside(load)) {
+        table.add_row(row(report, cell));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn row(report: &Report, cell: &Cell) -> Vec<TableCell> {
+    let ours = cell.kind == Kind::Ours;
+    let ratio = |other: Option<&Cell>| match other {
+        Some(other) if ours => format!("{:.2}", cell.cost() / other.cost()),
+        _ => String::new(),
+    };
+    let floor = report.floor(cell);
+    let name = TableCell::new(&cell.host);
+    let mut row = vec![
+        if ours { name.fg(Color::Green) } else { name },
+        TableCell::new(thousands(cell.deliveries_per_second)),
+        TableCell::new(format!("{:.2}", cell.cpu_seconds_per_million)),
+        TableCell::new(ratio(report.best_peer(cell))),
+        TableCell::new(ratio(floor)),
+        TableCell::new(format!("{:.1}", cell.delay_ms.p50)),
+        TableCell::new(format!("{:.1}", cell.delay_ms.p99)),
+        TableCell::new(format!("{:.0} %", cell.usage.server)),
+        TableCell::new(format!("{:.0} %", cell.usage.generator)),
+    ];
+    let others = TableCell::new(format!("{:.0} %", cell.usage.others));
+    row.push(match cell.usage.others > NOISE {
+        true => others.fg(Color::Red),
+        false => others,
+    });
+    let limit = match cell.limit {
+        Limit::None => String::new(),
+        Limit::Server => "server".to_owned(),
+        Limit::Generator => "generator".to_owned(),
+        Limit::Both => "both".to_owned(),
+    };
+    let lost = match cell.lost {
+        0 => limit,
+        lost => format!("{limit} LOST {lost}").trim().to_owned(),
+    };
+    row.push(TableCell::new(lost));
+    row
+}
+
+fn thousands(figure: f64) -> String {
+    let digits = format!("{figure:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

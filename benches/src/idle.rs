@@ -1,0 +1,220 @@
+//! `folkmoot-bench connections`: what a connection costs that does nothing.
+
+mod memory;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use comfy_table::CellAlignment;
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::crowd::{Floor, Folkmoot, Host, Listener, Mosquitto, Nats, Over, Redis, Room, Setup};
+use crate::machine::{Cores, Machine};
+use crate::progress::Progress;
+use crate::run::{self, Clean};
+use crate::table::titled;
+use memory::Memory;
+
+/// Servers settle for so long before they are looked at.
+const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE_QUICKLY: Duration = Duration::from_secs(3);
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    Websocket,
+    Quic,
+    Redis,
+    Nats,
+    Mosquitto,
+    FloorTcp,
+}
+
+/// Flags of `folkmoot-bench connections`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Few connections and a short wait, to see that it works
+    #[arg(long)]
+    quick: bool,
+    /// [default: 10000]
+    #[arg(long)]
+    connections: Option<usize>,
+    /// Groups, subjects or topics that each is in
+    #[arg(long, default_value_t = 10)]
+    groups: usize,
+    /// Only these
+    #[arg(long, value_delimiter = ',', value_name = "HOSTS")]
+    only: Vec<Which>,
+    /// Servers keep their data in a new folder inside this one, which is
+    /// removed afterwards
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The command to measure [default: the one built beside this]
+    #[arg(long, value_name = "PATH")]
+    folkmoot: Option<PathBuf>,
+}
+
+impl Options {
+    fn host(&self, which: Which) -> Box<dyn Host> {
+        let folkmoot = |over| Box::new(Folkmoot::new(self.folkmoot.clone(), over, true));
+        match which {
+            Which::Websocket => folkmoot(Over::WebSocket),
+            Which::Quic => folkmoot(Over::Quic),
+            Which::Redis => Box::new(Redis::new(None)),
+            Which::Nats => Box::new(Nats::new(None)),
+            Which::Mosquitto => Box::new(Mosquitto::new(None)),
+            Which::FloorTcp => Box::new(Floor::Tcp),
+        }
+    }
+}
+
+/// Everything.
+#[derive(Debug, Serialize)]
+struct Report {
+    machine: Machine,
+    connections: usize,
+    groups: usize,
+    rows: Vec<Row>,
+}
+
+/// Of one host, in bytes for each connection.
+#[derive(Debug, Serialize)]
+struct Row {
+    host: String,
+    version: String,
+    /// Of the server's memory (PSS).
+    server: f64,
+    /// Of the kernel's slabs, for both ends.
+    slab: f64,
+    /// The server's memory without connections, in bytes.
+    empty: u64,
+}
+
+/// Measures and prints.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let report = run::on_its_core(async |cores| measure(options, cores).await)?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(())
+}
+
+fn print(report: &Report) {
+    println!(
+        "{} idle connections, each in {} groups: KiB for each connection",
+        report.connections, report.groups
+    );
+    let mut table = titled(&["host", "server", "kernel, both ends", "empty server, MiB"]);
+    let kib = |bytes: f64| format!("{:.1}", bytes / 1024.0);
+    for row in &report.rows {
+        table.add_row([
+            format!("{} {}", row.host, row.version),
+            kib(row.server),
+            kib(row.slab),
+            kib(row.empty as f64 / 1024.0),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{table}");
+}
+
+async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
+    let connections = match (options.connections, options.quick) {
+        (Some(connections), _) => connections,
+        (None, true) => 200,
+        (None, false) => 10_000,
+    };
+    if !(1..=25_000).contains(&connections) {
+        bail!("--connections is between 1 and 25000");
+    }
+    let folder = run::folder(options.data.as_deref())?;
+    let all = Which::value_variants().iter();
+    let wanted = all.filter(|which| options.only.is_empty() || options.only.contains(which));
+    let mut hosts: Vec<_> = wanted.map(|which| options.host(*which)).collect();
+    let progress = Progress::show(hosts.len());
+    let mut rows = Vec::new();
+    for host in &mut hosts {
+        let name = host.name();
+        progress.step(&name);
+        let version = host.prepare().await?;
+        let setup = Setup {
+            listeners: connections,
+            folder: folder.path().join("server"),
+            core: cores.server,
+        };
+        let row = one(&**host, version, &setup, options).await;
+        rows.push(row.with_context(|| name)?);
+    }
+    Ok(Report {
+        machine: Machine::here(&cores, folder.path()),
+        connections,
+        groups: options.groups,
+        rows,
+    })
+}
+
+async fn one(
+    host: &dyn Host,
+    version: String,
+    setup: &Setup,
+    options: &Options,
+) -> anyhow::Result<Row> {
+    std::fs::create_dir(&setup.folder)?;
+    let _clean = Clean(&setup.folder);
+    let mut room = host.open(setup).await?;
+    let settle = match options.quick {
+        true => SETTLE_QUICKLY,
+        false => SETTLE,
+    };
+    let before = Memory::of(&room.pids())?;
+    let idlers = room.idlers(options.groups).await.context("connecting")?;
+    let after = settled(&mut *room, idlers, settle).await?;
+    room.stop().await?;
+    let each = |more: u64, less: u64| (more as f64 - less as f64) / setup.listeners as f64;
+    Ok(Row {
+        host: host.name(),
+        version,
+        server: each(after.server, before.server),
+        slab: each(after.slab, before.slab),
+        empty: before.server,
+    })
+}
+
+/// The memory once all were there for a while.
+async fn settled(
+    room: &mut dyn Room,
+    idlers: Vec<Box<dyn Listener>>,
+    settle: Duration,
+) -> anyhow::Result<Memory> {
+    let mut tasks = JoinSet::new();
+    for mut idler in idlers {
+        tasks.spawn(async move {
+            let mut heard = Vec::new();
+            loop {
+                if let Err(error) = idler.hear(&mut heard).await {
+                    return error;
+                }
+            }
+        });
+    }
+    let ended = tokio::select! {
+        () = sleep(settle) => None,
+        ended = tasks.join_next() => ended,
+    };
+    if let Some(error) = ended {
+        return Err(error?.context("a connection"));
+    }
+    room.must_run()?;
+    Memory::of(&room.pids())
+}
