@@ -6,6 +6,7 @@ use folkmoot_storage::Crash;
 
 use super::draw::Draw;
 use super::faults::{DiskFault, Fault, Planned};
+use super::machine::SHORT_LEASE;
 use super::net::REGIONS;
 use super::plan::{self, Shape};
 
@@ -90,7 +91,7 @@ pub fn draw(seed: u64, shape: &Shape) -> Vec<Planned> {
         let (at, length) = (at(draw), draw.between(200, 4_000));
         add(at, length, Fault::Lie { machine, seed });
     }
-    planned.extend(cut_off(&mut Draw::of(seed, "a region cut off")));
+    planned.extend(cut_off(&mut Draw::of(seed, "a region cut off"), shape));
     planned.extend(alone(&mut Draw::of(seed, "alone"), shape));
     planned.extend(moves(&mut Draw::of(seed, "moves")));
     planned.sort_by_key(|planned| planned.at);
@@ -98,9 +99,14 @@ pub fn draw(seed: u64, shape: &Shape) -> Vec<Planned> {
 }
 
 /// A cut between two regions is gone round through the third; this one is not.
-fn cut_off(draw: &mut Draw) -> Option<Planned> {
+///
+/// Where leases are short it often outlasts them.
+fn cut_off(draw: &mut Draw, shape: &Shape) -> Option<Planned> {
     let region = draw.below(REGIONS.len());
-    let (at, length) = (at(draw), draw.between(3_000, 15_000));
+    let (at, mut length) = (at(draw), draw.between(3_000, 15_000));
+    if shape.short_leases {
+        length += SHORT_LEASE;
+    }
     let fault = Fault::CutOff { region };
     draw.one_in(2).then_some(Planned { at, length, fault })
 }
