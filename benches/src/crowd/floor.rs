@@ -23,15 +23,15 @@ use tokio_rustls::TlsConnector;
 
 pub(crate) use serve::{Options as ServeOptions, serve};
 
-use super::plain::Lines;
+use super::plain::Mouth;
 use super::records::{Aside, Form, Records};
 use super::{AT_ONCE, Host, Kind, Listener, ON_ONE_SOCKET, Room, Setup, Speaker};
-use crate::load::payload::{PAYLOAD, Payloads};
+use crate::load::payload::PAYLOAD;
 use crate::peer::Tag;
 use crate::process::{self, Server};
 
-/// What an entry of Folkmoot's is besides its payload: header, salt, chain, and
-/// their keys and lengths.
+/// About what an entry of Folkmoot's is besides its payload: header, salt, chain,
+/// and their keys and lengths. An estimate.
 const SEAL: &[u8] = &[b'.'; 148];
 /// Bytes of a message in a frame.
 const RECORD: usize = PAYLOAD + SEAL.len();
@@ -128,9 +128,9 @@ struct Running {
 impl Running {
     /// Waits until the server is there.
     async fn ready(&mut self) -> anyhow::Result<()> {
-        let folder = std::slice::from_mut(&mut self.server);
+        let servers = std::slice::from_mut(&mut self.server);
         let speak = self.speak;
-        process::until(folder, || async move {
+        process::until(servers, || async move {
             TcpStream::connect(speak).await?;
             Ok(None)
         })
@@ -199,9 +199,9 @@ impl Room for Running {
     }
 
     async fn speaker(&mut self) -> anyhow::Result<Box<dyn Speaker>> {
-        let lines = Lines::connect(self.speak, b"!").await?;
-        let payloads = Payloads::new();
-        Ok(Box::new(Mouth { lines, payloads }))
+        Ok(Box::new(
+            Mouth::connect(self.speak, b"!", Vec::new(), b"").await?,
+        ))
     }
 
     fn must_run(&mut self) -> anyhow::Result<()> {
@@ -210,19 +210,6 @@ impl Room for Running {
 
     async fn stop(self: Box<Self>) -> anyhow::Result<()> {
         self.server.stop().await
-    }
-}
-
-struct Mouth {
-    lines: Lines,
-    payloads: Payloads,
-}
-
-#[async_trait]
-impl Speaker for Mouth {
-    async fn say(&mut self, tag: Tag) -> anyhow::Result<()> {
-        let payload = self.payloads.of(tag).as_bytes();
-        self.lines.write(&[payload]).await
     }
 }
 

@@ -93,12 +93,15 @@ impl Room for Plain {
     }
 
     async fn speaker(&mut self) -> anyhow::Result<Box<dyn Speaker>> {
-        Ok(Box::new(Mouth {
-            lines: Lines::connect(self.addr, &(self.language.greet)()).await?,
-            payloads: Payloads::new(),
-            before: (self.language.before)(),
-            after: self.language.after,
-        }))
+        let Language {
+            greet,
+            before,
+            after,
+            ..
+        } = self.language;
+        let greeting = greet();
+        let mouth = Mouth::connect(self.addr, &greeting, before(), after);
+        Ok(Box::new(mouth.await?))
     }
 
     fn must_run(&mut self) -> anyhow::Result<()> {
@@ -111,11 +114,28 @@ impl Room for Plain {
 }
 
 /// The one who speaks.
-struct Mouth {
+pub(super) struct Mouth {
     lines: Lines,
     payloads: Payloads,
     before: Vec<u8>,
     after: &'static [u8],
+}
+
+impl Mouth {
+    /// Says what is `before` and `after` a payload with each.
+    pub(super) async fn connect(
+        addr: SocketAddr,
+        greeting: &[u8],
+        before: Vec<u8>,
+        after: &'static [u8],
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            lines: Lines::connect(addr, greeting).await?,
+            payloads: Payloads::new(),
+            before,
+            after,
+        })
+    }
 }
 
 #[async_trait]
@@ -180,13 +200,13 @@ impl Listener for Idler {
 }
 
 /// A connection that is written to; what comes back is read and thrown away.
-pub(super) struct Lines {
+struct Lines {
     stream: OwnedWriteHalf,
     output: Vec<u8>,
 }
 
 impl Lines {
-    pub(super) async fn connect(addr: SocketAddr, greeting: &[u8]) -> anyhow::Result<Self> {
+    async fn connect(addr: SocketAddr, greeting: &[u8]) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(addr)
             .await
             .with_context(|| addr.to_string())?;
@@ -203,7 +223,7 @@ impl Lines {
         })
     }
 
-    pub(super) async fn write(&mut self, parts: &[&[u8]]) -> anyhow::Result<()> {
+    async fn write(&mut self, parts: &[&[u8]]) -> anyhow::Result<()> {
         self.output.clear();
         for part in parts {
             self.output.extend_from_slice(part);
