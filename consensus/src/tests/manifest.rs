@@ -292,15 +292,20 @@ async fn messages_come_in_order_and_all_of_them() {
     let (sender, receiver) = (ledger(200, 90), ledger(0, 50));
     let stage = stage(&receiver);
     let chunks = Sender::new(&sender, PART).chunks;
-    assert!(
-        stage.whole(NodeId(2), &step(0)).await.is_err(),
-        "nothing began"
-    );
+    let nothing = stage.whole(NodeId(2), &step(0)).await;
+    assert!(nothing.is_err(), "nothing began");
 
     let mut sending = Sender::new(&sender, PART);
     sending.name(&stage, &chunks[..2]).await.unwrap();
     let next = sending.name(&stage, &chunks[2..]).await;
     assert!(next.is_err(), "chunks of the first part are lacking");
+
+    let mut sending = Sender::new(&sender, PART);
+    let hole = sending.name(&stage, &chunks[1..]).await;
+    assert!(hole.is_ok(), "it says itself where it begins");
+    let first = step(1);
+    let wrong = stage.chunks(NodeId(2), &first, vec![(0, sending.page(&chunks[2]))]);
+    assert!(wrong.await.is_err(), "and so does what lies in it");
 
     let mut sending = Sender::new(&sender, PART);
     let lacks = sending.name(&stage, &chunks[..1]).await.unwrap();
