@@ -45,7 +45,7 @@ fn a_plan_can_be_cut_down() {
 /// Of histories that once were wrong: what of their plans it took.
 #[test]
 fn what_was_wrong_once_is_not() {
-    let plans: [(u64, &[usize], usize); 7] = [
+    let plans: [(u64, &[usize], usize); 8] = [
         // Refused, and committed later: by another attempt, or by a device that
         // forgot it.
         (1098, &[0, 6, 10, 14], 21),
@@ -59,6 +59,8 @@ fn what_was_wrong_once_is_not() {
         // and added again at once.
         (1086, &[1, 6, 10, 11], 38),
         (1485, &[], 2),
+        // Two keepers of a moved group each took the other for its relay.
+        (885, &[0, 1, 3, 6], 12),
     ];
     for (seed, faults, steps) in plans {
         let cut = Cut {

@@ -2,8 +2,8 @@
 //! it to the region, and hands it over once the home is back (D9, D11).
 //!
 //! Every message has two keepers where the region has two nodes: the edge that
-//! took it, and the region's relay of the shard (or, when that is the edge
-//! itself, the next node). The relay hands over all it keeps, in the order of
+//! took it, and the relay, which is the region's one for the shard that the
+//! group was born in (or, when that is the edge itself, the next node). The relay hands over all it keeps, in the order of
 //! the message ids; the others give theirs to the relay again and again until
 //! they hear what became of it. So one order comes about, no keeper is waited
 //! for, and whatever happens twice is harmless: the home knows a message by
@@ -197,7 +197,7 @@ impl Keeper {
             );
         }
         let outcomes = self.keep(&said).await?;
-        self.second_copy(shard, group, &said).await?;
+        self.second_copy(group, &said).await?;
         self.work.notify_one();
         let accepted = outcomes.len() as u64;
         self.counts.accepted.fetch_add(accepted, Ordering::Relaxed);

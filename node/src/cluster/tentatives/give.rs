@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use folkmoot_replication::placement::Shard;
 use folkmoot_replication::relay::rendezvous;
 use folkmoot_replication::tentative::Tentative;
 use folkmoot_wire::proto::{TentativeNews, node_reply, node_request};
@@ -23,13 +22,14 @@ impl Keeper {
     /// client's retry is harmless.
     pub(super) async fn second_copy(
         &self,
-        shard: &Shard,
         group: GroupId,
         said: &[Tentative],
     ) -> Result<(), Fault> {
+        let placement = self.parts.copies.view.placement();
+        let born = placement.birth_shard(&group).ok_or(Code::NotFound)?.id;
         let mut others = self.neighbours();
         let mut last = None;
-        while let Some(node) = rendezvous(&self.region(), shard.id, others.iter().copied()) {
+        while let Some(node) = rendezvous(&self.region(), born, others.iter().copied()) {
             others.remove(&node);
             match self.give_up_to(node, group, said).await {
                 Ok(()) => return Ok(()),

@@ -1,6 +1,6 @@
 //! Handing over what is kept, until the home has answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,21 +20,30 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Between two rounds while nothing is.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// What goes together. Where groups were born says who hands them over: all
+/// nodes know that alike. Of where they are at home each knows what it has
+/// heard; two that chose by it could each take the other for the one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Way {
+    born: ShardId,
+    home: ShardId,
+}
+
 /// When what was done last.
 #[derive(Default)]
 struct Rounds {
-    /// Kept messages given to a shard's relay.
-    given: BTreeMap<ShardId, Duration>,
+    /// Kept messages given to who hands them over.
+    given: BTreeMap<Way, Duration>,
     /// Neighbours told of what is kept here.
-    told: BTreeMap<ShardId, Duration>,
+    told: BTreeMap<Way, Duration>,
 }
 
-fn due(last: &mut BTreeMap<ShardId, Duration>, shard: ShardId, now: Duration) -> bool {
+fn due(last: &mut BTreeMap<Way, Duration>, way: Way, now: Duration) -> bool {
     let due = last
-        .get(&shard)
+        .get(&way)
         .is_none_or(|last| *last + limits::TENTATIVE_BEAT <= now);
     if due {
-        last.insert(shard, now);
+        last.insert(way, now);
     }
     due
 }
@@ -67,33 +76,37 @@ impl Keeper {
     /// Every shard of which something is kept, all at once: one home that is
     /// out of reach does not keep the others waiting.
     async fn round(&self, rounds: &mut Rounds) {
-        let mut shards: BTreeMap<ShardId, Vec<GroupId>> = BTreeMap::new();
+        let mut ways: BTreeMap<Way, Vec<GroupId>> = BTreeMap::new();
+        let (view, placement) = (&self.parts.copies.view, self.parts.copies.view.placement());
         for group in self.known.lock().groups() {
-            if let Some(shard) = self.parts.copies.view.home_of(&group) {
-                shards.entry(shard.id).or_default().push(group);
+            let born = placement.birth_shard(&group).map(|shard| shard.id);
+            let home = view.home_of(&group).map(|shard| shard.id);
+            if let (Some(born), Some(home)) = (born, home) {
+                ways.entry(Way { born, home }).or_default().push(group);
             }
         }
-        self.cut.lock().retain(|shard| shards.contains_key(shard));
+        let homes: BTreeSet<ShardId> = ways.keys().map(|way| way.home).collect();
+        self.cut.lock().retain(|shard| homes.contains(shard));
         let now = self.now();
         let mut work = Vec::new();
-        for (shard, groups) in shards {
-            let relay = self.relay(shard);
+        for (way, groups) in ways {
+            let relay = self.relay(way.born);
             let beat = if relay == self.me() {
-                due(&mut rounds.told, shard, now)
+                due(&mut rounds.told, way, now)
             } else {
-                due(&mut rounds.given, shard, now)
+                due(&mut rounds.given, way, now)
             };
-            work.push(self.shard(shard, groups, relay, beat));
+            work.push(self.go(way.home, groups, relay, beat));
         }
         join_all(work).await;
     }
 
-    fn relay(&self, shard: ShardId) -> NodeId {
+    fn relay(&self, born: ShardId) -> NodeId {
         let nodes = self.neighbours().into_iter().chain([self.me()]);
-        rendezvous(&self.region(), shard, nodes).unwrap_or_else(|| self.me())
+        rendezvous(&self.region(), born, nodes).unwrap_or_else(|| self.me())
     }
 
-    async fn shard(&self, shard: ShardId, groups: Vec<GroupId>, relay: NodeId, beat: bool) {
+    async fn go(&self, home: ShardId, groups: Vec<GroupId>, relay: NodeId, beat: bool) {
         if relay != self.me() {
             if beat {
                 self.give_all(relay, &groups).await;
@@ -108,7 +121,7 @@ impl Keeper {
             };
             self.tell_all(&news).await;
         }
-        self.hand_over(shard, &groups).await;
+        self.hand_over(home, &groups).await;
     }
 
     pub(super) fn next(&self, groups: &[GroupId]) -> Vec<Tentative> {
