@@ -74,8 +74,15 @@ pub(crate) trait Room: Send {
     /// Connects all listeners: from now on each hears what is said.
     async fn listeners(&mut self) -> anyhow::Result<Vec<Box<dyn Listener>>>;
 
+    /// Has those who will idle enter `rooms` rooms, where that outlives a
+    /// connection: what is kept of it is not the connection's.
+    async fn enter(&mut self, _rooms: usize) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// Connects as many who are in `rooms` rooms, beside the first one, and do
-    /// nothing there: each still does what keeps it connected.
+    /// nothing there: each still does what keeps it connected. Behind
+    /// [`Room::enter`].
     async fn idlers(&mut self, rooms: usize) -> anyhow::Result<Vec<Box<dyn Listener>>>;
 
     /// Connects the one who speaks.

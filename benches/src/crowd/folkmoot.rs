@@ -156,6 +156,10 @@ impl Dialer {
     }
 }
 
+fn idler(number: usize) -> String {
+    format!("idler-{number}")
+}
+
 struct Running {
     cluster: Cluster,
     founder: Client,
@@ -179,21 +183,24 @@ impl Running {
         Ok(session)
     }
 
-    /// One who joins all groups and comes back, as people do who have joined
-    /// long ago.
-    async fn idler(
+    /// One who joins all groups, and goes.
+    async fn enter_all(
         &self,
         dial: &dyn Dial,
         number: usize,
         groups: &[GroupId],
-    ) -> anyhow::Result<Box<dyn Listener>> {
-        let subject = format!("idler-{number}");
+    ) -> anyhow::Result<()> {
+        let subject = idler(number);
         let mut session = self.session(dial, &subject).await?;
         for group in groups {
             session.join(*group, &subject).await?;
         }
-        drop(session);
-        Ok(Box::new(Ear::of(self.session(dial, &subject).await?)))
+        Ok(())
+    }
+
+    async fn idle(&self, dial: &dyn Dial, number: usize) -> anyhow::Result<Box<dyn Listener>> {
+        let session = self.session(dial, &idler(number)).await?;
+        Ok(Box::new(Ear::of(session)))
     }
 
     async fn ear(&self, mut session: Session) -> anyhow::Result<Box<dyn Listener>> {
@@ -224,7 +231,7 @@ impl Room for Running {
             .await
     }
 
-    async fn idlers(&mut self, rooms: usize) -> anyhow::Result<Vec<Box<dyn Listener>>> {
+    async fn enter(&mut self, rooms: usize) -> anyhow::Result<()> {
         let mut groups = Vec::new();
         for _ in 0..rooms {
             groups.push(make(&self.founder).await?);
@@ -232,7 +239,17 @@ impl Room for Running {
         let sockets = self.dial.sockets(self.listeners)?;
         let (this, groups, sockets) = (&*self, &groups, &sockets);
         stream::iter(0..this.listeners)
-            .map(|number| this.idler(&*sockets[number / ON_ONE_SOCKET], number, groups))
+            .map(|number| this.enter_all(&*sockets[number / ON_ONE_SOCKET], number, groups))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn idlers(&mut self, _rooms: usize) -> anyhow::Result<Vec<Box<dyn Listener>>> {
+        let sockets = self.dial.sockets(self.listeners)?;
+        let (this, sockets) = (&*self, &sockets);
+        stream::iter(0..this.listeners)
+            .map(|number| this.idle(&*sockets[number / ON_ONE_SOCKET], number))
             .buffered(AT_ONCE)
             .try_collect()
             .await
