@@ -25,8 +25,6 @@ pub use alive::{keep_alive, keep_dialled_alive};
 pub use client::WsDialer;
 pub use server::{accept, configure};
 
-/// Bytes read from a socket at once; one such buffer per connection.
-const READ_BUFFER: usize = 8 * 1024;
 /// Bytes of messages gathered before they are written.
 const WRITE_BUFFER: usize = 16 * 1024;
 

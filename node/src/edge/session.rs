@@ -7,6 +7,7 @@
 //! does not read its replies is not read from.
 
 mod asked;
+mod controls;
 mod hello;
 mod lanes;
 mod limiter;
@@ -21,7 +22,7 @@ use folkmoot_transport::{Connection, FrameSend, FramedStream, finish_and_close};
 use folkmoot_wire::proto::{Closing, ServerFrame, server_frame};
 use folkmoot_wire::{Code, DeviceId, Fault, UserId, limits};
 use prost::Message;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +32,7 @@ use super::fanout::Link;
 use super::outbound::Outbound;
 use super::stats::Counters;
 pub(super) use asked::{Asked, encode};
+use controls::Controls;
 use hello::Greeting;
 pub(super) use lanes::Job;
 use lanes::Lanes;
@@ -59,8 +61,7 @@ pub(super) struct Session {
     jobs: Semaphore,
     lanes: Lanes,
     limiter: parking_lot::Mutex<Limiter>,
-    /// Activations and deactivations, in order.
-    controls: mpsc::Sender<reader::Control>,
+    controls: Controls,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
@@ -107,12 +108,12 @@ async fn meet(core: Arc<Core>, connection: Arc<dyn Connection>) {
         Err(_) => Err(Code::HelloTimeout.into()),
     };
     let greeting = match first {
-        Ok(frame) => hello::greet(&core, frame).await,
+        Ok(frame) => Box::pin(hello::greet(&core, frame)).await,
         Err(fault) => Err((0, fault)),
     };
     match greeting {
-        Ok(greeting) => run(core, connection, greeting, tx, rx).await,
-        Err((id, fault)) => refuse(&connection, tx, id, fault).await,
+        Ok(greeting) => run(core, connection, Box::new(greeting), tx, rx).await,
+        Err((id, fault)) => Box::pin(refuse(&connection, tx, id, fault)).await,
     }
 }
 
@@ -153,14 +154,13 @@ fn closing(fault: &Fault) -> bytes::Bytes {
 async fn run(
     core: Arc<Core>,
     connection: Arc<dyn Connection>,
-    greeting: Greeting,
+    greeting: Box<Greeting>,
     tx: Box<dyn FrameSend>,
     mut rx: Box<dyn folkmoot_transport::FrameRecv>,
 ) {
     let sessions = core.counters.sessions(connection.kind());
     sessions.fetch_add(1, Ordering::Relaxed);
-    let (controls, waiting) = mpsc::channel(limits::SESSION_REQUESTS);
-    let session = Arc::new(Session::new(Arc::clone(&core), &greeting, controls));
+    let session = Arc::new(Session::new(Arc::clone(&core), &greeting));
     let outbound = Arc::clone(&session.link.outbound);
     let writer = tokio::spawn(write(Arc::clone(&outbound), tx, core.options.stall));
     core.add(&session.link);
@@ -173,9 +173,9 @@ async fn run(
         () = sleep_until(token_ends), if greeting.lasts < TOKEN_HORIZON => {
             End::Close(Code::TokenExpired.into())
         }
-        end = session.live(greeting, waiting, &mut rx) => end,
+        end = session.live(greeting, &mut rx) => end,
     };
-    session.finish(&connection, end, writer).await;
+    Box::pin(session.finish(&connection, end, writer)).await;
     sessions.fetch_sub(1, Ordering::Relaxed);
 }
 
@@ -212,7 +212,7 @@ async fn within(
 }
 
 impl Session {
-    fn new(core: Arc<Core>, greeting: &Greeting, controls: mpsc::Sender<reader::Control>) -> Self {
+    fn new(core: Arc<Core>, greeting: &Greeting) -> Self {
         let asked = |feature: &str| greeting.features.iter().any(|f| f == feature);
         let link = Arc::new(Link {
             id: core.next_session(),
@@ -232,7 +232,7 @@ impl Session {
             jobs: Semaphore::new(CONCURRENT),
             lanes: Lanes::default(),
             limiter: parking_lot::Mutex::new(Limiter::new(core.options.sends, Instant::now())),
-            controls,
+            controls: Controls::default(),
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
             link,
@@ -276,6 +276,7 @@ impl Session {
         }
         self.cancel.cancel();
         self.lanes.clear();
+        self.controls.clear();
         let (code, reason) = match &end {
             End::Left => (0, "goodbye".to_owned()),
             End::Broken(code) => (*code as u32, code.name().to_owned()),

@@ -15,11 +15,14 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 use super::connection::{In, InStream, Out, OutSink, WsConnection};
-use super::{READ_BUFFER, WRITE_BUFFER, WsOptions};
+use super::{WRITE_BUFFER, WsOptions};
 use crate::error::{Result, TransportError};
 use crate::pki::Fingerprint;
 use crate::port::{Connection, Dial, PeerKind};
 use crate::tls::{self, Trust};
+
+/// Bytes read at once.
+const READ_BUFFER: usize = 8 * 1024;
 
 /// Dials edges over WebSocket.
 #[derive(Debug)]

@@ -9,9 +9,13 @@ use tokio_tungstenite::tungstenite;
 
 use super::client::io_error;
 use super::connection::{In, InStream, Out, OutSink, WsConnection};
-use super::{READ_BUFFER, WRITE_BUFFER, WsOptions};
+use super::{WRITE_BUFFER, WsOptions};
 use crate::error::TransportError;
 use crate::port::{Connection, PeerKind};
+
+/// Bytes taken at once from the TLS session, which has read them already. One
+/// such buffer per connection; it grows with the messages that come.
+const READ_BUFFER: usize = 1024;
 
 /// Sets the limits of a WebSocket before it is upgraded. To be called for
 /// every one: axum's own limits are far larger.

@@ -81,7 +81,7 @@ pub(super) async fn greet(core: &Core, frame: Bytes) -> Result<Greeting, (u64, F
 impl Session {
     /// Says Welcome: what changed since the client was here last, and the
     /// groups it wants active.
-    pub(super) async fn welcome(self: &Arc<Self>, greeting: Greeting) {
+    pub(super) async fn welcome(self: &Arc<Self>, greeting: Box<Greeting>) {
         let hello = &greeting.hello;
         let changed = groups::changed_since(self, &hello.changed_since).await;
         let prepared = activate::prepare(self, &hello.active).await;

@@ -5,23 +5,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use folkmoot_transport::{FrameRecv, TransportError};
 use folkmoot_wire::proto::client_frame::Request;
-use folkmoot_wire::proto::{Activate, ClientFrame, Deactivate, Pong, server_frame};
+use folkmoot_wire::proto::{ClientFrame, Pong, server_frame};
 use folkmoot_wire::{Code, Fault};
 use prost::Message;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::asked::NotTaken;
+use super::controls::Control;
 use super::hello::Greeting;
 use super::{Asked, End, Session};
-use crate::edge::requests::{self, activate, send};
+use crate::edge::requests::{self, send};
 use crate::edge::stats::Counters;
-
-/// What is worked on one after the other.
-pub(in crate::edge) enum Control {
-    Activate(Asked, Activate),
-    Deactivate(Asked, Deactivate),
-}
 
 /// What a client that asks too much at once should wait, in milliseconds.
 const TOO_MANY_RETRY_MS: u64 = 100;
@@ -30,24 +24,12 @@ impl Session {
     /// Welcomes the client and reads until there is a reason to end.
     pub(super) async fn live(
         self: &Arc<Self>,
-        greeting: Greeting,
-        mut waiting: mpsc::Receiver<Control>,
+        greeting: Box<Greeting>,
         rx: &mut Box<dyn FrameRecv>,
     ) -> End {
-        self.welcome(greeting).await;
-        let session = Arc::clone(self);
-        self.spawn(async move {
-            while let Some(control) = waiting.recv().await {
-                match control {
-                    Control::Activate(asked, activate) => {
-                        activate::activate(&session, asked, activate).await;
-                    }
-                    Control::Deactivate(asked, deactivate) => {
-                        activate::deactivate(&session, asked, deactivate).await;
-                    }
-                }
-            }
-        });
+        // Boxed, as all that is done once or now and then: it would make every
+        // idle session's task larger.
+        Box::pin(self.welcome(greeting)).await;
         loop {
             let frame = match timeout(self.core.options.idle, rx.recv()).await {
                 Ok(Ok(Some(frame))) => frame,
@@ -55,7 +37,7 @@ impl Session {
                 Ok(Err(error)) => return broken(&error),
                 Err(_) => return End::Close(Code::IdleTimeout.into()),
             };
-            if let Err(end) = self.take(frame).await {
+            if let Err(end) = Box::pin(self.take(frame)).await {
                 return end;
             }
         }
@@ -114,10 +96,10 @@ impl Session {
                 }
             }
             Some(Request::Activate(request)) => {
-                self.control(Control::Activate(asked, request)).await;
+                self.control(Control::Activate(asked, request));
             }
             Some(Request::Deactivate(request)) => {
-                self.control(Control::Deactivate(asked, request)).await;
+                self.control(Control::Deactivate(asked, request));
             }
             Some(request) => {
                 let session = Arc::clone(self);
@@ -130,12 +112,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    async fn control(&self, control: Control) {
-        // The receiver lives as long as the session, and there is room for as
-        // many as can be open.
-        let _ = self.controls.send(control).await;
     }
 
     /// Whether the session may send now; answers when it may not.
