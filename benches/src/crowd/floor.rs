@@ -3,6 +3,8 @@
 //! nor history, waits for who is slow, and keeps nothing.
 
 mod serve;
+#[cfg(test)]
+mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -30,9 +32,10 @@ use crate::load::payload::PAYLOAD;
 use crate::peer::Tag;
 use crate::process::{self, Server};
 
-/// About what an entry of Folkmoot's is besides its payload: header, salt, chain,
-/// and their keys and lengths. An estimate.
-const SEAL: &[u8] = &[b'.'; 148];
+/// What an entry of Folkmoot's is besides its payload, in a frame of ten: header,
+/// salt, chain, their keys and lengths, and its part of the frame's own. The
+/// test builds such a frame.
+const SEAL: &[u8] = &[b'.'; 161];
 /// Bytes of a message in a frame.
 const RECORD: usize = PAYLOAD + SEAL.len();
 const NAMES: [&str; 2] = ["certificate.pem", "certificate-key.pem"];

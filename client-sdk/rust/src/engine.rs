@@ -341,7 +341,7 @@ impl Engine {
             Open::Send(local) => self.send_failed(local, late, now),
             Open::Call(id) => self.call_failed(id, late, now),
             Open::Activate(group) => self.activation_failed(group, late, now),
-            Open::Fetch(group) => self.fetch_failed(group, now),
+            Open::Fetch(group) => self.fetch_failed(group, &late, now),
         }
         Ok(())
     }

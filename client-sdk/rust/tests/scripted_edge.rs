@@ -76,6 +76,17 @@ async fn a_retry_after_a_lost_answer_is_the_same_message() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_busy_edge_is_asked_for_pages_when_it_said() {
+    let edge = Edge::start(LATENCY);
+    edge.say("before");
+    edge.state().busy = [3_000].into();
+    let (client, start) = (connect(&edge).await, tokio::time::Instant::now());
+    let mut entries = client.group(group()).entries().await.expect("activated");
+    assert_eq!(take(&mut entries, 1).await, [1]);
+    assert!(start.elapsed() >= Duration::from_secs(3));
+}
+
 /// The name of each edge that an event told of.
 fn edges(events: &mut Events) -> Vec<String> {
     let mut edges = Vec::new();

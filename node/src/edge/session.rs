@@ -12,6 +12,8 @@ mod hello;
 mod lanes;
 mod limiter;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

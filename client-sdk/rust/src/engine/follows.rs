@@ -217,23 +217,24 @@ impl Engine {
         if moved {
             follow.failures = 0;
         } else {
-            self.slow_down(group, now);
+            self.slow_down(group, Duration::ZERO, now);
         }
         self.deal_out(group, output);
     }
 
-    pub(super) fn fetch_failed(&mut self, group: GroupId, now: Duration) {
+    pub(super) fn fetch_failed(&mut self, group: GroupId, fault: &Fault, now: Duration) {
         if let Some(follow) = self.follows.groups.get_mut(&group) {
             follow.timeline.fetch_failed();
-            self.slow_down(group, now);
+            self.slow_down(group, Duration::from_millis(fault.retry_after_ms), now);
         }
     }
 
-    fn slow_down(&mut self, group: GroupId, now: Duration) {
+    /// No fetch for a while, and not before the edge wants one.
+    fn slow_down(&mut self, group: GroupId, asked: Duration, now: Duration) {
         if let Some(follow) = self.follows.groups.get_mut(&group) {
             follow.failures += 1;
             let backoff = self.options.backoff;
-            let delay = backoff.delay(follow.failures, Duration::ZERO, &mut *self.rng);
+            let delay = backoff.delay(follow.failures, asked, &mut *self.rng);
             self.follows.wait_until(group, now + delay);
         }
     }

@@ -72,7 +72,7 @@ impl Engine {
                 if matches!(fault.code, Code::NotFound | Code::Banned) {
                     self.access_lost(group, fault);
                 } else {
-                    self.fetch_failed(group, now);
+                    self.fetch_failed(group, &fault, now);
                 }
             }
             (open, _) => return Err(End::protocol(format!("a strange answer to {open:?}"))),

@@ -77,6 +77,9 @@ pub struct State {
     pub hellos: Vec<Hello>,
     /// The `after` of each page asked for.
     pub fetches: Vec<u64>,
+    /// The next pages are refused, to be asked for again in so many
+    /// milliseconds.
+    pub busy: VecDeque<u64>,
     /// Most entries in a page.
     pub page: usize,
 }
@@ -246,16 +249,20 @@ impl Edge {
         }
     }
 
-    fn history(&self, history: &History) -> LogSlice {
+    fn history(&self, history: &History) -> Body {
         let head = self.head();
         let mut state = self.state();
         state.fetches.push(history.after);
+        if let Some(retry_after) = state.busy.pop_front() {
+            let busy = Fault::from(Code::Busy).retry_after(retry_after);
+            return Body::Error((&busy).into());
+        }
         let after = history.after.min(head.seq);
         let limit = u64::from(history.limit).min(state.page as u64);
         let to = head.seq.min(after + limit);
         let entries = state.log[after as usize..to as usize].to_vec();
         drop(state);
-        LogSlice {
+        Body::Log(LogSlice {
             group: group().to_bytes(),
             covers: Some(Covers {
                 from: after + 1,
@@ -265,7 +272,7 @@ impl Edge {
             entries,
             head: Some(head),
             gone: false,
-        }
+        })
     }
 
     /// The pushes for what came behind `live`.

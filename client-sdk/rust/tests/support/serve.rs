@@ -42,7 +42,7 @@ impl Edge {
                         Request::Activate(activate) => {
                             Some(Body::Activated(self.activate(&activate.groups[0], &mut live)))
                         }
-                        Request::History(history) => Some(Body::Log(self.history(&history))),
+                        Request::History(history) => Some(self.history(&history)),
                         Request::CreateGroup(create) => {
                             assert_eq!(create.client_msg_id.len(), ClientMsgId::LEN);
                             Some(Body::GroupCreated(GroupCreated {
