@@ -1,5 +1,6 @@
 //! Waiting until nodes are there and know each other.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -36,7 +37,9 @@ fn all_run(children: &mut [Child]) -> anyhow::Result<()> {
     children.iter_mut().try_for_each(Child::must_run)
 }
 
-/// Waits until each node sees all nodes alive, and all shards made and led.
+/// Waits until each node sees all nodes alive, and all shards made and shared
+/// out: one that goes to another node later is fetched anew by the one it left,
+/// whose folder lacks it meanwhile.
 pub(super) async fn agreed(
     plan: &Plan,
     members: &[Member],
@@ -62,6 +65,7 @@ async fn lacks(plan: &Plan, member: &Member, nodes: usize) -> anyhow::Result<Opt
     let list = |answer: &Value, key: &str| answer[key].as_array().cloned().unwrap_or_default();
     let says = |what: String| Ok(Some(format!("{} {what}", member.place.name)));
     let seen = list(&api.get("/v1/nodes").await?, "nodes");
+    let regions = regions_of(&seen);
     let alive = seen.iter().filter(|node| node["state"] == "alive").count();
     if alive != nodes {
         return says(format!("sees {alive} of {nodes} nodes alive"));
@@ -71,9 +75,49 @@ async fn lacks(plan: &Plan, member: &Member, nodes: usize) -> anyhow::Result<Opt
     if made != plan.regions {
         return says(format!("sees {made} of {} regions made", plan.regions));
     }
-    let shards = list(&api.get("/v1/shards").await?, "shards").len();
-    if shards < plan.regions * plan.shards as usize {
-        return says(format!("sees {shards} shards"));
+    let shards = list(&api.get("/v1/shards").await?, "shards");
+    if shards.len() < plan.regions * plan.shards as usize {
+        return says(format!("sees {} shards", shards.len()));
     }
-    Ok(None)
+    match is_shared_out(&regions, &shards) {
+        true => Ok(None),
+        false => says("sees shards that go to other nodes".to_owned()),
+    }
 }
+
+/// The region of each node.
+fn regions_of(nodes: &[Value]) -> BTreeMap<u64, String> {
+    let region = |node: &Value| {
+        let name = node["region"].as_str()?.to_owned();
+        Some((node["node"].as_u64()?, name))
+    };
+    nodes.iter().filter_map(region).collect()
+}
+
+/// Whether no shard is on its way, and within a region none of the nodes votes
+/// in two shards more than another.
+fn is_shared_out(regions: &BTreeMap<u64, String>, shards: &[Value]) -> bool {
+    let mut loads: BTreeMap<u64, usize> = regions.keys().map(|node| (*node, 0)).collect();
+    for shard in shards {
+        if shard["next"]
+            .as_array()
+            .is_some_and(|next| !next.is_empty())
+        {
+            return false;
+        }
+        let voters = shard["voters"].as_array().into_iter().flatten();
+        for node in voters.filter_map(Value::as_u64) {
+            *loads.entry(node).or_default() += 1;
+        }
+    }
+    let mut spreads: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for (node, region) in regions {
+        let load = loads[node];
+        let (least, most) = spreads.entry(region).or_insert((load, load));
+        (*least, *most) = ((*least).min(load), (*most).max(load));
+    }
+    spreads.values().all(|(least, most)| most - least <= 1)
+}
+
+#[cfg(test)]
+mod tests;
