@@ -3,10 +3,11 @@
 //!
 //! Every message has two keepers where the region has two nodes: the edge that
 //! took it, and the relay, which is the region's one for the shard that the
-//! group was born in (or, when that is the edge itself, the next node). The relay hands over all it keeps, in the order of
-//! the message ids; the others give theirs to the relay again and again until
-//! they hear what became of it. So one order comes about, no keeper is waited
-//! for, and whatever happens twice is harmless: the home knows a message by
+//! group was born in (or, when that is the edge itself, the next node). The
+//! relay hands over all it keeps, in the order of the message ids; the others
+//! give theirs to the relay again and again until they hear what became of it.
+//! So one order comes about, no keeper is waited for, and whatever happens
+//! twice is harmless: the home knows a message by
 //! its `(user, device, client_msg_id)`.
 
 mod effects;

@@ -96,7 +96,7 @@ impl Keeper {
             } else {
                 due(&mut rounds.given, way, now)
             };
-            work.push(self.go(way.home, groups, relay, beat));
+            work.push(self.pass_on(way.home, groups, relay, beat));
         }
         join_all(work).await;
     }
@@ -106,7 +106,7 @@ impl Keeper {
         rendezvous(&self.region(), born, nodes).unwrap_or_else(|| self.me())
     }
 
-    async fn go(&self, home: ShardId, groups: Vec<GroupId>, relay: NodeId, beat: bool) {
+    async fn pass_on(&self, home: ShardId, groups: Vec<GroupId>, relay: NodeId, beat: bool) {
         if relay != self.me() {
             if beat {
                 self.give_all(relay, &groups).await;
