@@ -57,7 +57,25 @@ pub const ACTIVE_GROUPS_MAX: usize = 1_000;
 /// Entries in one history page.
 pub const PAGE_ENTRIES: u32 = 500;
 /// Bytes of entries in one page.
-pub const PAGE_BYTES: usize = 200 * 1024;
+pub const PAGE_BYTES: usize = 240 * 1024;
+/// Bytes of entries that a node keeps in memory for those who ask for history.
+/// More: those that were asked for least go, and are read again.
+pub const RECENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of pages of history on their way to clients of one edge. More wait...
+pub const PAGES_BYTES: usize = 32 * 1024 * 1024;
+/// ...and of so many that wait, more are answered `busy`, to come again...
+pub const PAGES_WAITING: usize = 4_096;
+/// ...within this time, spread over it.
+pub const PAGES_RETRY: Duration = Duration::from_secs(2);
+/// A page that its client has not taken after this time no longer counts, but
+/// for its own session...
+pub const PAGE_HELD: Duration = Duration::from_secs(2);
+/// ...which has so many at once. More wait.
+pub const SESSION_PAGES: usize = 4;
+/// Groups that one node asks another about at once.
+pub const STANDINGS: usize = 1_000;
+/// Groups looked at for one answer about what is unread. More: the next page.
+pub const UNREAD_GROUPS: usize = 2_000;
 /// Rows in one page.
 pub const PAGE_ROWS: u32 = 500;
 

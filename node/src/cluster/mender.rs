@@ -147,15 +147,14 @@ impl Mender {
             before: head.seq.saturating_add(1),
             limit: limits::PAGE_ENTRIES as usize,
             max_bytes: limits::PAGE_BYTES,
+            backward: false,
         };
         match proof::read(&seat, &self.cluster, &place.group, &head, &page) {
-            Ok((_, entries)) => match entries.last() {
-                Some((seq, _)) => {
-                    walk.seq = *seq;
-                    Ok(true)
-                }
-                None => self.next(walk),
-            },
+            Ok(proven) if proven.entries.is_empty() => self.next(walk),
+            Ok(proven) => {
+                walk.seq = proven.from - 1 + proven.entries.len() as u64;
+                Ok(true)
+            }
             Err(Unproven::Damaged { seq }) => {
                 self.suspects.add(place, seq);
                 self.next(walk)

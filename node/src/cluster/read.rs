@@ -9,24 +9,27 @@ use folkmoot_replication::reconcile::{self, RowSums, SHAPE};
 use folkmoot_storage::{Direction, Place, Read, Store, StoreError, Table, keys, log, value};
 use folkmoot_wire::proto::{
     Covers, FetchLog, FetchRows, Head, HomeState, LogSlice, MemberAuthority, MemberStatus, Moved,
-    ReconcileRows, Row, RowDiff, RowPage, SealedEntry, row,
+    ReconcileRows, Row, RowDiff, RowPage, row,
 };
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
 
 use super::mender::Suspects;
-use crate::backend::{LogRange, refusal};
+use crate::backend::{LogRange, Standing, refusal};
 
 mod list;
 pub(super) mod proof;
+mod recent;
 
-use proof::{Page, Unproven};
+use proof::{Page, Proven, Unproven};
+use recent::{Recent, Source};
 
 /// Reads what this node's store holds.
 pub struct LocalReads {
     pub(super) store: Arc<dyn Store>,
     sums: Arc<RowSums>,
     cluster: [u8; 16],
+    recent: Recent,
     /// Copies with entries that do not follow from those before them.
     pub suspects: Arc<Suspects>,
 }
@@ -38,6 +41,7 @@ impl LocalReads {
             store,
             sums,
             cluster,
+            recent: Recent::default(),
             suspects: Arc::default(),
         }
     }
@@ -98,6 +102,21 @@ impl LocalReads {
             .transpose()
     }
 
+    /// How far a group is, and a user in it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn standing(&self, place: &Place, user: &UserId) -> Result<Standing, Fault> {
+        // Read first: who reads on meanwhile may be ahead of it, never behind.
+        let head = self.head(place)?;
+        let row = self.row(place, &RowKey::Cursor(*user))?;
+        let cursor = match row.and_then(|row| row.value) {
+            Some(row::Value::Cursor(cursor)) => Some(cursor),
+            _ => None,
+        };
+        Ok(Standing { head, cursor })
+    }
+
     /// Rows whose key begins with `prefix`, behind `after`.
     ///
     /// # Errors
@@ -151,33 +170,33 @@ impl LocalReads {
             before => (before - 1).min(head.seq),
         };
         let floor = head.floor.as_ref().map_or(0, |floor| floor.seq);
-        let mut after = range.after.max(authority.visible_from.saturating_sub(1));
-        if range.backward {
-            after = after.max(end.saturating_sub(u64::from(limit)));
-        }
-        let gone = after < floor;
-        after = after.max(floor);
-        if after > head.seq {
+        let mut page = Page {
+            after: range.after.max(authority.visible_from.saturating_sub(1)),
+            before: end.saturating_add(1),
+            limit: limit as usize,
+            max_bytes,
+            backward: range.backward,
+        };
+        let gone = page.wanted().0 <= floor;
+        page.after = page.after.max(floor);
+        if page.after > head.seq {
             // Another replica may have it.
             let detail = format!("this node's copy ends at {}", head.seq);
             return Err(Fault::new(Code::NotHere, detail));
         }
-        let page = Page {
-            after,
-            before: end.saturating_add(1),
-            limit: limit as usize,
-            max_bytes,
-        };
-        let (chain_before, entries) = self.proven(place, &head, &page)?;
-        let to = entries.last().map_or(after, |(seq, _)| *seq);
+        let Proven {
+            from,
+            chain_before,
+            entries,
+        } = self.proven(place, &head, &page)?;
         Ok(LogSlice {
             group: place.group.to_bytes(),
             covers: Some(Covers {
-                from: after.saturating_add(1),
-                to,
+                from,
+                to: from - 1 + entries.len() as u64,
             }),
             chain_before,
-            entries: entries.into_iter().map(|(_, entry)| entry).collect(),
+            entries,
             head: Some(head),
             gone,
         })
@@ -198,15 +217,14 @@ impl LocalReads {
 
     /// Entries that follow from what comes before them. What does not is never
     /// given away.
-    fn proven(
-        &self,
-        place: &Place,
-        head: &Head,
-        page: &Page,
-    ) -> Result<(Bytes, Vec<(u64, SealedEntry)>), Fault> {
-        let seat = place.seat(&*self.store);
-        let read = proof::read(&seat, &self.cluster, &place.group, head, page);
-        read.map_err(|unproven| match unproven {
+    fn proven(&self, place: &Place, head: &Head, page: &Page) -> Result<Proven, Fault> {
+        let source = Source {
+            store: &place.seat(&*self.store),
+            cluster: &self.cluster,
+            group: &place.group,
+            head,
+        };
+        self.recent.read(&source, page).map_err(|why| match why {
             Unproven::Store(error) => storage(error),
             Unproven::Damaged { seq } => {
                 self.suspects.add(*place, seq);

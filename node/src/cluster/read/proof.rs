@@ -14,6 +14,36 @@ pub struct Page {
     pub before: u64,
     pub limit: usize,
     pub max_bytes: usize,
+    /// The last of them instead of the first, where not all may be given.
+    pub backward: bool,
+}
+
+impl Page {
+    /// The first and the last seq that are given, if there are no bounds but
+    /// the number of entries.
+    #[must_use]
+    pub fn wanted(&self) -> (u64, u64) {
+        let (first, last) = (self.after.saturating_add(1), self.before.saturating_sub(1));
+        let limit = self.limit as u64;
+        match self.backward {
+            true => (
+                first.max(last.saturating_add(1).saturating_sub(limit)),
+                last,
+            ),
+            false => (first, last.min(self.after.saturating_add(limit))),
+        }
+    }
+}
+
+/// Entries that follow from each other.
+#[derive(Debug)]
+pub struct Proven {
+    /// The seq of the first, or of the one that would be.
+    pub from: u64,
+    /// The chain before it.
+    pub chain_before: Bytes,
+    /// In order of seq, without a hole.
+    pub entries: Vec<SealedEntry>,
 }
 
 /// Why nothing is given.
@@ -34,7 +64,7 @@ impl From<StoreError> for Unproven {
     }
 }
 
-/// The chain before a page, and its entries, each of which follows from it.
+/// The entries of a page, each of which follows from the one before it.
 ///
 /// # Errors
 /// When one does not, or the store fails.
@@ -44,20 +74,38 @@ pub fn read(
     group: &GroupId,
     head: &Head,
     page: &Page,
-) -> Result<(Bytes, Vec<(u64, SealedEntry)>), Unproven> {
-    let (after, before) = (page.after, page.before);
-    let entries = log::read_entries(store, group, after, before, page.limit, page.max_bytes)?;
-    let chain = chain_at(store, cluster, group, head, after)?;
-    let given = Bytes::copy_from_slice(&chain);
-    without!(ChainCheck => { return Ok((given, entries)); });
-    let mut chain = chain;
-    for ((_, sealed), seq) in entries.iter().zip(after + 1..) {
+) -> Result<Proven, Unproven> {
+    let read = match page.backward {
+        true => log::read_entries_back,
+        false => log::read_entries,
+    };
+    let entries = read(
+        store,
+        group,
+        page.after,
+        page.before,
+        page.limit,
+        page.max_bytes,
+    )?;
+    let from = match entries.first() {
+        // What is missing at the front of a page that begins there is damage.
+        Some((seq, _)) if page.backward => *seq,
+        _ => page.after.saturating_add(1),
+    };
+    let mut chain = chain_at(store, cluster, group, head, from - 1)?;
+    let proven = Proven {
+        from,
+        chain_before: Bytes::copy_from_slice(&chain),
+        entries: entries.into_iter().map(|(_, sealed)| sealed).collect(),
+    };
+    without!(ChainCheck => { return Ok(proven); });
+    for (sealed, seq) in proven.entries.iter().zip(from..) {
         let Ok((_, next)) = sealed.verify(&chain, seq) else {
             return Err(Unproven::Damaged { seq });
         };
         chain = next;
     }
-    Ok((given, entries))
+    Ok(proven)
 }
 
 /// The chain behind entry `seq`, or behind the floor or the beginning. Whether

@@ -1,5 +1,5 @@
 use folkmoot_storage::{Batch, MemStore};
-use folkmoot_wire::proto::{EntryHeader, Kind, MemberValue};
+use folkmoot_wire::proto::{EntryHeader, Kind, MemberValue, SealedEntry};
 use folkmoot_wire::{RegionId, Slot, entry};
 
 use super::*;
@@ -163,4 +163,29 @@ fn what_lies_behind_the_end_of_a_copy_is_not_damage() {
         assert!(fault.detail.contains("ends at"), "{fault}");
     }
     assert_eq!(reads.suspects.counts().0, 0);
+}
+
+/// The web client asks for what comes before the oldest it has. A page that did
+/// not end there, since its bytes were too many, brought it nowhere.
+#[test]
+fn a_backward_page_ends_where_it_was_asked_to_however_large_its_entries() {
+    let (group, reads) = copy();
+    let range = LogRange {
+        after: 0,
+        before: 3,
+        limit: 10,
+        max_bytes: 1,
+        backward: true,
+        reader: None,
+    };
+    let place = Place::of_birth(group);
+    let slice = reads.log(&place, range).unwrap();
+    assert_eq!(slice.covers, Some(Covers { from: 2, to: 2 }));
+    let forward = LogRange {
+        backward: false,
+        ..range
+    };
+    let first = reads.log(&place, forward).unwrap();
+    assert_eq!(first.covers, Some(Covers { from: 1, to: 1 }));
+    assert_eq!(slice.chain_before, first.entries[0].chain);
 }
