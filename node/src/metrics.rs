@@ -6,8 +6,17 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 use crate::cluster::parts::StatusSource;
 use crate::cluster::start::Node;
+use crate::edge::EdgeStats;
 
 const SESSIONS: &str = "folkmoot_sessions";
+const ACTIVE_GROUPS: &str = "folkmoot_active_groups";
+const QUEUE_BYTES: &str = "folkmoot_session_queue_bytes";
+const DELIVERIES: &str = "folkmoot_deliveries_total";
+const GAPS: &str = "folkmoot_gaps_total";
+const PAGE_BYTES: &str = "folkmoot_history_page_bytes";
+const PAGES_WAITING: &str = "folkmoot_history_pages_waiting";
+const REQUESTS: &str = "folkmoot_requests_total";
+const REFUSED: &str = "folkmoot_refused_total";
 const SHARD_APPLIED: &str = "folkmoot_shard_applied_index";
 const SHARD_WATERMARK: &str = "folkmoot_shard_watermark";
 const SHARD_FOLLOWERS: &str = "folkmoot_shard_followers";
@@ -42,6 +51,32 @@ const STORE_BYTES: &str = "folkmoot_store_bytes";
 /// Says what each metric means.
 pub fn describe() {
     describe_gauge!(SESSIONS, "clients connected, by transport");
+    describe_gauge!(
+        ACTIVE_GROUPS,
+        "groups that some client connected here has active"
+    );
+    describe_gauge!(
+        QUEUE_BYTES,
+        "bytes that wait to be written to clients, of all sessions"
+    );
+    describe_counter!(DELIVERIES, "frames of entries queued for clients");
+    describe_counter!(
+        GAPS,
+        "gaps told to clients because their queue was full or the edge had lost its place"
+    );
+    describe_gauge!(
+        PAGE_BYTES,
+        "bytes of pages of history that are on their way to clients"
+    );
+    describe_gauge!(
+        PAGES_WAITING,
+        "requests for history that wait until there is room for their pages"
+    );
+    describe_counter!(REQUESTS, "requests taken from clients");
+    describe_counter!(
+        REFUSED,
+        "what clients were refused, and sessions that were ended, by what it was"
+    );
     describe_gauge!(
         SHARD_APPLIED,
         "index of the last applied batch of a shard voted on here"
@@ -137,8 +172,7 @@ pub fn describe() {
 /// Brings gauges up to date: called at each scrape.
 pub fn observe(node: &Node) {
     let status = node.status();
-    gauge!(SESSIONS, "transport" => "quic").set(status.sessions_quic as f64);
-    gauge!(SESSIONS, "transport" => "websocket").set(status.sessions_ws as f64);
+    observe_edge(&node.edge.stats());
     gauge!(STORE_BYTES).set(node.store.approximate_bytes() as f64);
     gauge!(LEASES_ENDED).set(node.leases.not_served() as f64);
     gauge!(TENTATIVE).set(node.keeper.waiting() as f64);
@@ -219,6 +253,28 @@ fn observe_feed(node: &Node, shard: ShardId, label: String) {
             |kind: &'static str| counter!(ROW_FOUND, "shard" => label.clone(), "kind" => kind);
         found("brought").absolute(rows.rows);
         found("wrong").absolute(rows.wrong);
+    }
+}
+
+fn observe_edge(stats: &EdgeStats) {
+    gauge!(SESSIONS, "transport" => "quic").set(stats.sessions_quic as f64);
+    gauge!(SESSIONS, "transport" => "websocket").set(stats.sessions_websocket as f64);
+    gauge!(ACTIVE_GROUPS).set(stats.active_groups as f64);
+    gauge!(QUEUE_BYTES).set(stats.queue_bytes as f64);
+    counter!(DELIVERIES).absolute(stats.delivered);
+    counter!(GAPS).absolute(stats.gaps);
+    gauge!(PAGE_BYTES).set(stats.page_bytes as f64);
+    gauge!(PAGES_WAITING).set(stats.pages_waiting as f64);
+    counter!(REQUESTS).absolute(stats.requests);
+    for (what, count) in [
+        ("token", stats.refused_tokens),
+        ("session", stats.refused_sessions),
+        ("request", stats.too_many_requests),
+        ("history", stats.refused_pages),
+        ("slow_consumer", stats.slow_consumers),
+        ("bad_frame", stats.bad_frames),
+    ] {
+        counter!(REFUSED, "what" => what).absolute(count);
     }
 }
 

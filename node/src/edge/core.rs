@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::EdgeOptions;
 use super::auth::Auth;
+use super::bulk::Bulk;
 use super::fanout::{Chores, Fanout, Link, SessionId};
 use super::stats::{Counters, EdgeStats};
 use super::wants::Wants;
@@ -28,6 +29,7 @@ pub(super) struct Core {
     pub(super) fanout: Arc<Fanout>,
     pub(super) wants: Arc<Wants>,
     pub(super) counters: Counters,
+    pub(super) bulk: Bulk,
     /// No new sessions; those there are end in an orderly way.
     pub(super) draining: CancellationToken,
     /// As while draining, until it is called off: the clock is not right.
@@ -62,6 +64,7 @@ impl Core {
             options,
             fanout,
             counters: Counters::default(),
+            bulk: Bulk::default(),
             draining: CancellationToken::new(),
             away: watch::Sender::new(false),
             stopped: CancellationToken::new(),
@@ -134,6 +137,8 @@ impl Core {
             stats.queue_bytes += link.outbound.bytes() as u64;
             stats.gaps += link.outbound.gaps();
         }
+        stats.page_bytes = self.bulk.bytes() as u64;
+        stats.pages_waiting = self.bulk.waiting() as u64;
         (stats.active_groups, stats.delivered) = self.fanout.figures();
         stats
     }

@@ -5,13 +5,15 @@
 //! - `requests`: what each request does, one family per file;
 //! - `fanout`: which session has which group, and what it gets of what is new;
 //! - `tentative`: frames of what is in no log yet;
-//! - [`outbound`]: what waits to be written to one client.
+//! - [`outbound`]: what waits to be written to one client;
+//! - `bulk`: pages of history on their way to all of them.
 //!
 //! It stands on [`crate::backend::Backend`] and knows only its own clients
 //! (D12). Time is tokio's, the wall clock and randomness are the backend's.
 
 mod access;
 pub mod auth;
+mod bulk;
 mod core;
 mod fanout;
 pub mod outbound;

@@ -29,6 +29,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::bulk::Turns;
 use super::core::Core;
 use super::fanout::Link;
 use super::outbound::Outbound;
@@ -49,7 +50,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Writing what is left may take this long.
 const FLUSH: Duration = Duration::from_secs(5);
 /// Clients that are sent to other edges come there spread over this time.
-const SPREAD_MS: u64 = 2_000;
+const SPREAD: Duration = Duration::from_secs(2);
 /// Longest time a token is waited out; one that lasts longer never ends.
 const TOKEN_HORIZON: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -61,6 +62,7 @@ pub(super) struct Session {
     pub(super) device: DeviceId,
     open: asked::OpenRequests,
     jobs: Semaphore,
+    pages: Turns,
     lanes: Lanes,
     limiter: parking_lot::Mutex<Limiter>,
     controls: Controls,
@@ -232,6 +234,7 @@ impl Session {
             device: DeviceId(greeting.hello.device),
             open: asked::OpenRequests::new(limits::SESSION_REQUESTS, OPEN_BYTES),
             jobs: Semaphore::new(CONCURRENT),
+            pages: Turns::default(),
             lanes: Lanes::default(),
             limiter: parking_lot::Mutex::new(Limiter::new(core.options.sends, Instant::now())),
             controls: Controls::default(),
@@ -256,9 +259,14 @@ impl Session {
 
     /// Why the client is sent to another edge, and when it may come.
     fn sent(&self, why: Code) -> Fault {
+        self.later(why, SPREAD)
+    }
+
+    /// A refusal, to come again within `spread`: not all at one moment.
+    pub(super) fn later(&self, why: Code, spread: Duration) -> Fault {
         let mut bytes = [0; 8];
         self.core.backend.random(&mut bytes);
-        let after = u64::from_be_bytes(bytes) % SPREAD_MS;
+        let after = 1 + u64::from_be_bytes(bytes) % spread.as_millis() as u64;
         Fault::from(why).retry_after(after)
     }
 

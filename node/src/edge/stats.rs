@@ -17,6 +17,10 @@ pub struct EdgeStats {
     pub active_groups: u64,
     /// Bytes that wait in the sessions' queues now.
     pub queue_bytes: u64,
+    /// Bytes of pages of history on their way to clients now.
+    pub page_bytes: u64,
+    /// Requests for history that wait for room now.
+    pub pages_waiting: u64,
     /// Requests taken.
     pub requests: u64,
     /// Frames of entries queued for clients.
@@ -29,6 +33,8 @@ pub struct EdgeStats {
     pub refused_sessions: u64,
     /// Requests refused with `too_many_requests`.
     pub too_many_requests: u64,
+    /// Requests for history refused with `busy`.
+    pub refused_pages: u64,
     /// Clients cut off with `slow_consumer`.
     pub slow_consumers: u64,
     /// Sessions ended because of what the client sent.
@@ -45,6 +51,7 @@ pub(super) struct Counters {
     pub(super) refused_tokens: AtomicU64,
     pub(super) refused_sessions: AtomicU64,
     pub(super) too_many_requests: AtomicU64,
+    pub(super) refused_pages: AtomicU64,
     pub(super) slow_consumers: AtomicU64,
     pub(super) bad_frames: AtomicU64,
 }
@@ -73,6 +80,7 @@ impl Counters {
             refused_tokens: read(&self.refused_tokens),
             refused_sessions: read(&self.refused_sessions),
             too_many_requests: read(&self.too_many_requests),
+            refused_pages: read(&self.refused_pages),
             slow_consumers: read(&self.slow_consumers),
             bad_frames: read(&self.bad_frames),
             ..EdgeStats::default()

@@ -7,7 +7,7 @@ use super::group_id;
 use crate::backend::LogRange;
 use crate::edge::session::Session;
 
-pub(super) async fn history(
+pub(in crate::edge) async fn history(
     session: &Session,
     request: &History,
 ) -> Result<server_frame::Body, Fault> {

@@ -12,6 +12,7 @@ use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Session;
+use crate::edge::bulk::Share;
 
 /// The open requests of one session.
 pub(super) struct OpenRequests {
@@ -98,6 +99,12 @@ impl Asked {
     /// Answers; waits while the client's queue is full.
     pub(in crate::edge) async fn reply(self, result: Result<server_frame::Body, Fault>) {
         let frame = self.frame(result);
+        self.session.link.outbound.reply(frame).await;
+    }
+
+    /// The same with a page, for which there is room.
+    pub(super) async fn reply_page(self, result: Result<server_frame::Body, Fault>, share: Share) {
+        let frame = share.carry(self.frame(result));
         self.session.link.outbound.reply(frame).await;
     }
 

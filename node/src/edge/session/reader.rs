@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use folkmoot_transport::{FrameRecv, TransportError};
 use folkmoot_wire::proto::client_frame::Request;
-use folkmoot_wire::proto::{ClientFrame, Pong, server_frame};
-use folkmoot_wire::{Code, Fault};
+use folkmoot_wire::proto::{ClientFrame, History, Pong, server_frame};
+use folkmoot_wire::{Code, Fault, limits};
 use prost::Message;
 use tokio::time::{Instant, timeout};
 
@@ -14,7 +14,7 @@ use super::asked::NotTaken;
 use super::controls::Control;
 use super::hello::Greeting;
 use super::{Asked, End, Session};
-use crate::edge::requests::{self, send};
+use crate::edge::requests::{self, history, send};
 use crate::edge::stats::Counters;
 
 /// What a client that asks too much at once should wait, in milliseconds.
@@ -101,6 +101,10 @@ impl Session {
             Some(Request::Deactivate(request)) => {
                 self.control(Control::Deactivate(asked, request));
             }
+            Some(Request::History(request)) => {
+                let session = Arc::clone(self);
+                self.spawn(async move { session.page(asked, request).await });
+            }
             Some(request) => {
                 let session = Arc::clone(self);
                 self.spawn(async move {
@@ -112,6 +116,21 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Answers with a page of history, when there is room for it.
+    async fn page(self: Arc<Self>, asked: Asked, request: History) {
+        match self.core.bulk.share(&self.pages).await {
+            Some(share) => {
+                let result = history::history(&self, &request).await;
+                asked.reply_page(result, share).await;
+            }
+            None => {
+                Counters::add(&self.core.counters.refused_pages);
+                let fault = self.later(Code::Busy, limits::PAGES_RETRY);
+                asked.reply(Err(fault)).await;
+            }
+        }
     }
 
     /// Whether the session may send now; answers when it may not.
