@@ -9,7 +9,7 @@ use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::apply::departure;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_wire::proto::{
-    EntryHeader, Head, LogSlice, MemberStatus, Outcome, Row, SealedEntry, command,
+    CursorValue, EntryHeader, Head, LogSlice, MemberStatus, Outcome, Row, SealedEntry, command,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, UserId};
@@ -46,6 +46,13 @@ pub struct LogRange {
     /// Who is to see it. The copy that answers says whether, and from where:
     /// one that was asked for the member row before may have been older.
     pub reader: Option<UserId>,
+}
+
+/// How far a group is, and one user in it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Standing {
+    pub head: Option<Head>,
+    pub cursor: Option<CursorValue>,
 }
 
 /// What stands behind an edge.
@@ -120,6 +127,10 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// When nobody who knows can be reached.
     async fn home_head(&self, group: GroupId) -> Result<Option<Head>, Fault>;
+
+    /// How far groups are, and the user in each: in the order of the groups,
+    /// `None` where nobody who knows can be reached.
+    async fn standings(&self, user: UserId, groups: &[GroupId]) -> Vec<Option<Standing>>;
 
     /// One row.
     ///

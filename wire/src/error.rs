@@ -81,7 +81,7 @@ codes! {
     Gone = 407, "gone", false, "that part of the log is below the floor and gone";
     TargetNotFound = 408, "target_not_found", false, "the entry acted on is not there or not of a kind that allows it";
     // 5xx: not now
-    Busy = 500, "busy", true, "the sequencer is full: retry after retry_after";
+    Busy = 500, "busy", true, "there is no room for it now: retry after retry_after";
     Unavailable = 501, "unavailable", true, "the group's home cannot be reached now: retry with the same client_msg_id";
     NotLeader = 502, "not_leader", true, "another node sequences this shard";
     Internal = 503, "internal", true, "the node failed; its log says more";

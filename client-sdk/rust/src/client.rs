@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
-use folkmoot_wire::proto::{CreateGroup, GroupSummary, ListGroups, OpenDirect};
+use folkmoot_wire::proto::{CreateGroup, GetUnread, GroupSummary, ListGroups, OpenDirect, Unread};
 use folkmoot_wire::{DeviceId, GroupId, UserId, limits};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -166,6 +166,32 @@ impl Client {
             }
             if page.is_empty() {
                 return Ok(groups);
+            }
+        }
+        Err(ClientError::Protocol(
+            "the list of groups does not end".into(),
+        ))
+    }
+
+    /// What there is to read in all groups of the user's list, counted by the
+    /// edge: for badges, without fetching any of it. See [`crate::badge`].
+    ///
+    /// # Errors
+    /// When the edge refuses, or the list does not end.
+    pub async fn unread(&self) -> Result<Unread> {
+        let mut all = Unread::default();
+        let mut page = Bytes::new();
+        for _ in 0..limits::PAGE_ROWS {
+            match self.call(Request::GetUnread(GetUnread { page })).await? {
+                Body::Unread(answer) => {
+                    all.groups.extend(answer.groups);
+                    all.unknown.extend(answer.unknown);
+                    page = answer.next;
+                }
+                other => return Err(strange(&other)),
+            }
+            if page.is_empty() {
+                return Ok(all);
             }
         }
         Err(ClientError::Protocol(

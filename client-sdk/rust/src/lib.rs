@@ -26,6 +26,7 @@
 //! Inside, [`core`] holds the protocol without I/O, an engine joins its parts,
 //! and one task per client does the I/O.
 
+mod badge;
 mod builder;
 mod client;
 pub mod core;
@@ -41,6 +42,7 @@ mod receipt;
 mod store;
 mod token;
 
+pub use badge::badge;
 pub use builder::ClientBuilder;
 pub use client::{Client, NewGroup};
 pub use core::backoff::Backoff;

@@ -2,9 +2,10 @@
 import { create } from "@bufbuild/protobuf";
 import { fullJitter } from "./backoff.ts";
 import { Emitter } from "./emitter.ts";
-import { FolkmootError, LocalCode, asError, closedError, disconnected } from "./errors.ts";
+import { FolkmootError, LocalCode, asError, closedError, disconnected, protocolError } from "./errors.ts";
 import {
-  DeactivateSchema, HelloSchema, ListGroupsSchema, type Groups, type Hello, type Welcome,
+  DeactivateSchema, GetUnreadSchema, HelloSchema, ListGroupsSchema, UnreadSchema, type Groups, type Hello,
+  type Unread, type Welcome,
 } from "./gen/folkmoot/v1/client_pb.ts";
 import { Group } from "./group.ts";
 import { groupIdBytes, groupIdText, newDevice } from "./ids.ts";
@@ -41,6 +42,8 @@ export type ClientEvents = {
 const SETTLED_MS = 5_000;
 /** New tokens asked for in a row before a refusal stands. */
 const TOKEN_TRIES = 5;
+/** A list of groups that has more pages than this does not end. */
+const UNREAD_PAGES = 500;
 
 export class Folkmoot extends Emitter<ClientEvents> {
   /** This device's id. */
@@ -116,6 +119,24 @@ export class Folkmoot extends Emitter<ClientEvents> {
   /** One page of the user's groups. */
   listGroups(page: Uint8Array = new Uint8Array(), limit = 100): Promise<Groups> {
     return this.request({ case: "listGroups", value: create(ListGroupsSchema, { page, limit }) }, "groups");
+  }
+
+  /**
+   * What there is to read in all the user's groups, counted by the edge: for
+   * badges, without fetching any of it. See `badge`.
+   */
+  async unread(): Promise<Unread> {
+    const all = create(UnreadSchema);
+    let page: Uint8Array = new Uint8Array();
+    for (let pages = 0; pages < UNREAD_PAGES; pages++) {
+      const value = create(GetUnreadSchema, { page });
+      const answer = await this.request({ case: "getUnread", value }, "unread");
+      all.groups.push(...answer.groups);
+      all.unknown.push(...answer.unknown);
+      if (answer.next.length === 0) return all;
+      page = answer.next;
+    }
+    throw protocolError("the list of groups does not end");
   }
 
   /** Any request of the schema. Rejects with a FolkmootError. */

@@ -1,5 +1,7 @@
 /** Folkmoot client for browsers and Node: see README.md. */
+export { badge } from "./badge.ts";
 export { Folkmoot, type ClientEvents, type ClientState, type ConnectOptions } from "./client.ts";
+export type { Unread, UnreadCount } from "./gen/folkmoot/v1/client_pb.ts";
 export { genesis, type Entry, type EntryKind } from "./entry.ts";
 export { Code, FolkmootError, LocalCode } from "./errors.ts";
 export { Group, type GroupEvents, type GroupHead } from "./group.ts";

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { badge } from "../src/badge.ts";
 import { fullJitter } from "../src/backoff.ts";
 import { Code, FolkmootError } from "../src/errors.ts";
 import { ClosingSchema, ServerFrameSchema } from "../src/gen/folkmoot/v1/client_pb.ts";
 import { BACKOFF_CAP_MS } from "../src/limits.ts";
+import { groupIdText } from "../src/ids.ts";
 import { closeError } from "../src/session.ts";
 import { EdgeSettings } from "./support/fake_edge.ts";
-import { ANN, GROUP, range, until, watch, world } from "./support/harness.ts";
+import { ANN, BOB, GROUP, groupOf, range, until, watch, world } from "./support/harness.ts";
 
 test("full jitter stays under a ceiling that doubles up to the cap", () => {
   assert.equal(fullJitter(0, () => 0), 0);
@@ -39,6 +41,23 @@ test("Hello carries version, token and device; Welcome tells who and where", asy
   assert.equal(group.me, ANN);
   w.close();
   assert.equal(client.state, "closed");
+});
+
+test("what is unread is counted over all pages of groups", async () => {
+  const w = world(3);
+  const others = [2, 3].map((last) => {
+    const log = w.cluster.log(groupOf(last));
+    for (let i = 0; i < last * 50; i++) log.append({ sender: BOB, nick: "bob", text: `${i}` });
+    return log;
+  });
+  w.cluster.log(groupOf(4));
+  const client = w.connect();
+  await client.ready;
+  const unread = async () => (await client.unread()).groups.map((g) => [groupIdText(g.group), badge(g.unread)]);
+  assert.deepEqual(await unread(), [[GROUP, "3"], [others[0]?.id, "99+"], [others[1]?.id, "99+"]]);
+  others[0]?.read(ANN, 60);
+  assert.deepEqual((await unread())[1], [others[0]?.id, "40"]);
+  w.close();
 });
 
 test("a refused token stops the client; a function is asked for a new one", async () => {

@@ -23,11 +23,12 @@ use super::read::storage;
 use super::router::Router;
 use super::tentatives::Keeper;
 use super::view::ClusterView;
-use crate::backend::{Backend, LogRange};
+use crate::backend::{Backend, LogRange, Standing};
 use crate::ports::{Random, Stamps};
 
 mod pages;
 mod propose;
+mod standings;
 
 use pages::RowsWanted;
 
@@ -235,6 +236,10 @@ impl Backend for NodeBackend {
             self.copies.home_head(&shard, group).await
         })
         .await
+    }
+
+    async fn standings(&self, user: UserId, groups: &[GroupId]) -> Vec<Option<Standing>> {
+        self.standings_of(user, groups).await
     }
 
     async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {

@@ -41,11 +41,11 @@ impl Copies {
         group: &GroupId,
         request: node_request::Request,
     ) -> Result<Option<node_reply::Reply>, Fault> {
-        let (here, lease) = (self.head_here(shard, group)?, self.leases.check(shard.id));
-        let speaks = self.votes(shard.id) || self.speaks_for(shard.id, group, here.as_ref());
-        if speaks && lease.is_ok() {
+        // Whether the group is at home there shows when it is read.
+        if self.good_here(shard, group)? {
             return Ok(None);
         }
+        let (here, lease) = (self.head_here(shard, group)?, self.leases.check(shard.id));
         let held = is_whole(here.as_ref());
         match self.ask(shard, group, request).await {
             Ok(reply) => Ok(Some(reply)),
@@ -72,6 +72,30 @@ impl Copies {
             Some(moved) => Err(self.view.moved(group, shard.id, moved)),
             None => read,
         }
+    }
+
+    /// Whether the copy here may be read in place of the home's.
+    ///
+    /// # Errors
+    /// As [`Copies::here`].
+    pub fn good_here(&self, shard: &Shard, group: &GroupId) -> Result<bool, Fault> {
+        if self.leases.check(shard.id).is_err() {
+            return Ok(false);
+        }
+        if self.votes(shard.id) {
+            return Ok(true);
+        }
+        let here = self.head_here(shard, group)?;
+        Ok(self.speaks_for(shard.id, group, here.as_ref()))
+    }
+
+    /// Whether there is a copy here that may still be read, however old.
+    ///
+    /// # Errors
+    /// As [`Copies::here`].
+    pub fn held_here(&self, shard: &Shard, group: &GroupId) -> Result<bool, Fault> {
+        let here = self.head_here(shard, group)?;
+        Ok(is_whole(here.as_ref()) && self.leases.check(shard.id).is_ok())
     }
 
     fn head_here(&self, shard: &Shard, group: &GroupId) -> Result<Option<Head>, Fault> {
@@ -136,6 +160,21 @@ impl Copies {
         group: &GroupId,
         request: node_request::Request,
     ) -> Result<node_reply::Reply, Fault> {
+        match self.ask_shard(shard, request).await? {
+            node_reply::Reply::Moved(moved) => Err(self.view.moved(group, shard.id, moved)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// The same with a question about more than one group.
+    ///
+    /// # Errors
+    /// When none answers.
+    pub async fn ask_shard(
+        &self,
+        shard: &Shard,
+        request: node_request::Request,
+    ) -> Result<node_reply::Reply, Fault> {
         // The last leader heard of may vote no more.
         let leader = self.view.leader(shard.id);
         let leader = leader.filter(|leader| shard.voters.contains(leader));
@@ -151,9 +190,6 @@ impl Copies {
                 .call_living(node, Class::Bulk, request.clone(), limits::RPC_DEADLINE)
                 .await
             {
-                Ok(node_reply::Reply::Moved(moved)) => {
-                    return Err(self.view.moved(group, shard.id, moved));
-                }
                 Ok(reply) => return Ok(reply),
                 Err(fault) if fault.code.temporary() => last = fault,
                 Err(fault) => return Err(fault),

@@ -188,6 +188,7 @@ impl Serve {
                 self.at_home(&shard, &group, diff.map(node_reply::Reply::RowDiff))
             }
             node_request::Request::FetchHead(fetch) => self.head(&fetch),
+            node_request::Request::FetchStandings(fetch) => self.standings(&fetch),
             node_request::Request::Tentative(news) => {
                 Ok(node_reply::Reply::Held(self.keeper.told(news).await?))
             }

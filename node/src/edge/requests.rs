@@ -7,7 +7,7 @@ mod create;
 mod cursors;
 mod digest;
 pub(super) mod groups;
-mod history;
+pub(super) mod history;
 mod members;
 mod own;
 pub(super) mod send;
@@ -27,7 +27,6 @@ pub(super) async fn answer(
     request: Request,
 ) -> Result<server_frame::Body, Fault> {
     match request {
-        Request::History(request) => history::history(session, &request).await,
         Request::MarkRead(request) => cursors::mark_read(session, &request).await,
         Request::GetCursors(request) => cursors::get_cursors(session, &request).await,
         Request::GetMembers(request) => members::get_members(session, &request).await,
@@ -35,6 +34,7 @@ pub(super) async fn answer(
         Request::OpenDirect(request) => create::open_direct(session, &request).await,
         Request::GetGroup(request) => groups::get_group(session, &request.group).await,
         Request::ListGroups(request) => groups::list_groups(session, &request).await,
+        Request::GetUnread(request) => groups::get_unread(session, &request).await,
         Request::GetProfile(request) => own::get_profile(session, &request.group).await,
         Request::UpdateSelf(request) => own::update_self(session, request).await,
         Request::DigestRows(request) => digest::digest_rows(session, &request.group).await,
@@ -45,6 +45,7 @@ pub(super) async fn answer(
         | Request::Activate(_)
         | Request::Deactivate(_)
         | Request::UpdateProfile(_)
+        | Request::History(_)
         | Request::Goodbye(_) => Err(Code::UnknownRequest.into()),
     }
 }

@@ -35,7 +35,7 @@ export const CODES = {
   406: { name: "already_exists", temporary: false, message: "it exists already" },
   407: { name: "gone", temporary: false, message: "that part of the log is below the floor and gone" },
   408: { name: "target_not_found", temporary: false, message: "the entry acted on is not there or not of a kind that allows it" },
-  500: { name: "busy", temporary: true, message: "the sequencer is full: retry after retry_after" },
+  500: { name: "busy", temporary: true, message: "there is no room for it now: retry after retry_after" },
   501: { name: "unavailable", temporary: true, message: "the group's home cannot be reached now: retry with the same client_msg_id" },
   502: { name: "not_leader", temporary: true, message: "another node sequences this shard" },
   503: { name: "internal", temporary: true, message: "the node failed; its log says more" },

@@ -4,7 +4,7 @@ import { Code, FolkmootError } from "../../src/errors.ts";
 import {
   ActivatedSchema, ClientFrameSchema, CursorsSchema, DeliverSchema, ErrorSchema, GapSchema, GroupInfoSchema,
   LogSliceSchema, MembersSchema, OkSchema, PongSchema, RowsChangedSchema, SentSchema, ServerFrameSchema,
-  WelcomeSchema, type Activated, type ClientFrame, type History, type Resume, type Send, type ServerFrame,
+  UnreadSchema, WelcomeSchema, type Activated, type ClientFrame, type History, type Resume, type Send, type ServerFrame,
 } from "../../src/gen/folkmoot/v1/client_pb.ts";
 import { clientMsgIdText, hex, sameBytes, userIdBytes, userIdText } from "../../src/ids.ts";
 import type { FakeCluster, FakeLog, Pushed } from "./fake_cluster.ts";
@@ -142,6 +142,19 @@ export class FakeSession {
         const log = this.#log(request.value.group);
         return answer({ case: "group", value: create(GroupInfoSchema, {
           group: log.bytes, head: log.head(), home: "eu", value: { memberCount: log.members.size },
+        }) });
+      }
+      case "getUnread": {
+        // A group a page: clients have to go on.
+        const logs = this.#cluster.logs;
+        const at = logs.findIndex((log) => sameBytes(log.bytes, request.value.page)) + 1;
+        const log = logs[at];
+        if (log === undefined) throw FolkmootError.of(Code.Invalid);
+        const { count } = log.head();
+        const unread = count - log.cursorValue(this.#user).count;
+        return answer({ case: "unread", value: create(UnreadSchema, {
+          groups: unread > 0n ? [{ group: log.bytes, unread }] : [],
+          next: at + 1 < logs.length ? log.bytes : new Uint8Array(),
         }) });
       }
       case "goodbye":

@@ -12,12 +12,14 @@ const id = (kind: number, last: number): Uint8Array => {
   bytes[15] = last;
   return bytes;
 };
-export const GROUP = groupIdText(id(1, 1));
+export const groupOf = (last: number): string => groupIdText(id(1, last));
+export const GROUP = groupOf(1);
 export const ANN = userIdText(id(4, 2));
 export const BOB = userIdText(id(4, 3));
 
 export interface World {
   network: FakeNetwork;
+  cluster: FakeCluster;
   edge: EdgeSettings;
   log: FakeLog;
   connect(options?: Partial<ConnectOptions>): Folkmoot;
@@ -37,7 +39,7 @@ export function world(count = 0): World {
   const network = new FakeNetwork(cluster, { "ws://a": edge });
   const clients: Folkmoot[] = [];
   return {
-    network, edge, log,
+    network, cluster, edge, log,
     connect(options = {}) {
       const client = Folkmoot.connect({
         urls: ["ws://a"], token: "ann", WebSocket: network.WebSocket, random: () => 0, ...options,

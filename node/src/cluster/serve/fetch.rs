@@ -2,25 +2,37 @@
 
 use bytes::Bytes;
 use folkmoot_replication::placement::Shard;
-use folkmoot_wire::proto::{FetchHead, GroupHead, Moved, node_reply};
-use folkmoot_wire::{Code, Fault, GroupId, ShardId};
+use folkmoot_wire::proto::{
+    FetchHead, FetchStandings, GroupHead, Moved, Standing, Standings, node_reply,
+};
+use folkmoot_wire::{Code, Fault, GroupId, ShardId, UserId, limits};
 
 use super::Serve;
 
 type Reply = Result<node_reply::Reply, Fault>;
+
+fn unknown() -> Fault {
+    Fault::new(Code::Unavailable, "this node does not know that shard yet")
+}
 
 impl Serve {
     /// As which shard this node is asked, and for which group.
     pub(super) fn asked(&self, shard: u32, group: &Bytes) -> Result<(Shard, GroupId), Fault> {
         let group = GroupId::from_slice(group)
             .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
-        let placement = self.view.placement();
         let shard = match shard {
-            0 => placement.birth_shard(&group),
-            shard => placement.shard(ShardId(shard)),
+            0 => {
+                let placement = self.view.placement();
+                placement.birth_shard(&group).cloned().ok_or_else(unknown)?
+            }
+            shard => self.shard(ShardId(shard))?,
         };
-        let unknown = || Fault::new(Code::Unavailable, "this node does not know that shard yet");
-        Ok((shard.ok_or_else(unknown)?.clone(), group))
+        Ok((shard, group))
+    }
+
+    fn shard(&self, shard: ShardId) -> Result<Shard, Fault> {
+        let placement = self.view.placement();
+        placement.shard(shard).cloned().ok_or_else(unknown)
     }
 
     /// Whether what is here speaks for the shard, where that is asked for. The
@@ -48,6 +60,34 @@ impl Serve {
     fn moved(&self, shard: &Shard, group: &GroupId) -> Result<Option<Moved>, Fault> {
         let votes = self.voters.get(shard.id).is_some();
         self.reads.moved(shard, group, votes)
+    }
+
+    pub(super) fn standings(&self, fetch: &FetchStandings) -> Reply {
+        if fetch.groups.len() > limits::STANDINGS {
+            return Err(Code::TooLarge.into());
+        }
+        let shard = self.shard(ShardId(fetch.shard))?;
+        self.may_answer(&shard, fetch.as_voter)?;
+        let user = UserId::from_slice(&fetch.user)
+            .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
+        let mut standings = Vec::with_capacity(fetch.groups.len());
+        for group in &fetch.groups {
+            let group = GroupId::from_slice(group)
+                .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
+            let read = self.reads.standing(&shard.place(group), &user)?;
+            standings.push(match self.moved(&shard, &group)? {
+                Some(_) => Standing {
+                    moved: true,
+                    ..Standing::default()
+                },
+                None => Standing {
+                    head: read.head,
+                    cursor: read.cursor,
+                    moved: false,
+                },
+            });
+        }
+        Ok(node_reply::Reply::Standings(Standings { standings }))
     }
 
     pub(super) fn head(&self, fetch: &FetchHead) -> Reply {

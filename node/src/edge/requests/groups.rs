@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use folkmoot_wire::proto::{
-    CursorValue, GroupInfo, GroupSummary, Groups, Head, ListGroups, ListedValue, row, server_frame,
+    CursorValue, GetUnread, GroupInfo, GroupSummary, Groups, Head, ListGroups, ListedValue, Unread,
+    UnreadCount, row, server_frame,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, ShardId, limits};
-use futures_util::stream::{self, StreamExt};
 use tokio::time::{sleep, timeout};
 
 use super::changed::Token;
 use super::group_id;
+use crate::backend::Standing;
 use crate::edge::fanout::PASSIVE_GROUPS_MAX;
 use crate::edge::session::Session;
 
@@ -23,8 +24,6 @@ use crate::edge::session::Session;
 const PAGE_GROUPS: usize = 100;
 /// Groups looked at when a session begins. Of more, the client asks by page.
 const GROUPS_MAX: usize = PASSIVE_GROUPS_MAX;
-/// Groups looked up at once.
-const AT_ONCE: usize = 32;
 /// First and longest pause between attempts to follow the user's list.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -95,21 +94,23 @@ impl Session {
 
     /// Heads and cursors of groups; what cannot be known now is left out.
     async fn know(&self, groups: Vec<(GroupId, ListedValue)>) -> Vec<Known> {
-        let know = |(group, listed): (GroupId, ListedValue)| async move {
-            let (mut head, mut cursor) = (None, None);
-            if listed.listed {
-                head = self.core.backend.head(group).await.ok().flatten();
-                cursor = self.own_cursor(group).await.ok().flatten();
-            }
+        let listed = groups.iter().filter(|(_, listed)| listed.listed);
+        let asked: Vec<GroupId> = listed.map(|(group, _)| *group).collect();
+        let backend = &self.core.backend;
+        let mut standings = backend.standings(self.user, &asked).await.into_iter();
+        let known = |(group, listed): (GroupId, ListedValue)| {
+            let standing = match listed.listed {
+                true => standings.next().flatten().unwrap_or_default(),
+                false => Standing::default(),
+            };
             Known {
                 group,
                 listed,
-                head,
-                cursor,
+                head: standing.head,
+                cursor: standing.cursor,
             }
         };
-        let work: Vec<_> = groups.into_iter().map(know).collect();
-        stream::iter(work).buffered(AT_ONCE).collect().await
+        groups.into_iter().map(known).collect()
     }
 
     fn shard_of(&self, group: &GroupId) -> Option<ShardId> {
@@ -132,15 +133,19 @@ impl Session {
                 *version = head.version.max(*version);
             }
         }
-        for k in known.iter_mut() {
-            let Some(shard) = self.shard_of(&k.group) else {
-                continue;
-            };
-            let behind = |head: &Head| versions.get(&shard).is_some_and(|v| head.version < *v);
-            if k.head.as_ref().is_some_and(behind) {
-                k.head = self.core.backend.head(k.group).await.ok().flatten();
-            }
-            if k.listed.listed && k.head.is_none() {
+        let is_behind = |k: &&mut Known| {
+            let version = self.shard_of(&k.group).and_then(|s| versions.get(&s));
+            let head = k.head.as_ref().zip(version);
+            head.is_some_and(|(head, version)| head.version < *version)
+        };
+        let behind: Vec<&mut Known> = known.iter_mut().filter(is_behind).collect();
+        let asked: Vec<GroupId> = behind.iter().map(|k| k.group).collect();
+        let again = self.core.backend.standings(self.user, &asked).await;
+        for (k, standing) in behind.into_iter().zip(again) {
+            k.head = standing.and_then(|standing| standing.head);
+        }
+        for k in known.iter().filter(|k| k.listed.listed && k.head.is_none()) {
+            if let Some(shard) = self.shard_of(&k.group) {
                 // Not known now: nothing may be claimed of its shard.
                 versions.remove(&shard);
             }
@@ -246,16 +251,65 @@ pub(in crate::edge) async fn follow_own_list(session: &Arc<Session>) {
     std::future::pending::<()>().await;
 }
 
+/// Behind which row a page begins.
+fn page_after(page: &[u8]) -> Result<Bytes, Fault> {
+    if page.is_empty() {
+        return Ok(Bytes::new());
+    }
+    GroupId::from_slice(page)
+        .map(|group| RowKey::Listed(group).to_bytes())
+        .map_err(|_| Fault::new(Code::Invalid, "page is not a token of an earlier answer"))
+}
+
+/// What there is to read, by subtraction (D3): in one answer however many
+/// groups there are, up to [`limits::UNREAD_GROUPS`].
+pub(super) async fn get_unread(
+    session: &Session,
+    request: &GetUnread,
+) -> Result<server_frame::Body, Fault> {
+    let mut after = page_after(&request.page)?;
+    let (mut groups, mut next) = (Vec::new(), Bytes::new());
+    while groups.len() < limits::UNREAD_GROUPS {
+        let left = (limits::UNREAD_GROUPS - groups.len()) as u32;
+        let (page, more) = session.listed(after, left.min(limits::PAGE_ROWS)).await?;
+        groups.extend(page);
+        next = match groups.last() {
+            Some((last, _)) if !more.is_empty() => last.to_bytes(),
+            _ => Bytes::new(),
+        };
+        if next.is_empty() {
+            break;
+        }
+        after = more;
+    }
+    groups.retain(|(_, value)| value.listed);
+    let mut unread = Unread {
+        next,
+        ..Unread::default()
+    };
+    for known in session.know(groups).await {
+        let Some(head) = &known.head else {
+            unread.unknown.push(known.group.to_bytes());
+            continue;
+        };
+        let read = known.cursor.unwrap_or_default();
+        let count = head.count.saturating_sub(read.count);
+        if count > 0 {
+            unread.groups.push(UnreadCount {
+                group: known.group.to_bytes(),
+                unread: count,
+                at_all: head.at_all.saturating_sub(read.at_all),
+            });
+        }
+    }
+    Ok(server_frame::Body::Unread(unread))
+}
+
 pub(super) async fn list_groups(
     session: &Session,
     request: &ListGroups,
 ) -> Result<server_frame::Body, Fault> {
-    let after = match request.page.len() {
-        0 => Bytes::new(),
-        _ => GroupId::from_slice(&request.page)
-            .map(|group| RowKey::Listed(group).to_bytes())
-            .map_err(|_| Fault::new(Code::Invalid, "page is not a token of an earlier answer"))?,
-    };
+    let after = page_after(&request.page)?;
     let limit = match request.limit as usize {
         0 => PAGE_GROUPS,
         limit => limit.min(PAGE_GROUPS),

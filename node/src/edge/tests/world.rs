@@ -13,7 +13,7 @@ use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_storage::{Batch, Direction, MemStore, Read, Store, Table, keys, log, value};
 use folkmoot_wire::proto::{
     Command, CommandBatch, Covers, CursorBatch, CursorChange, GroupPush, Head, LogSlice, OutboxAck,
-    Outcome, ResolveUser, Row, SealedEntry, command, outcome,
+    Outcome, ResolveUser, Row, SealedEntry, command, outcome, row,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, RegionId, ShardId, Slot, UserId, entry};
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::news::merged;
 use super::setting::placement;
 pub(super) use super::setting::{EPOCH_MS, SECRET, token};
-use crate::backend::{Backend, LogRange};
+use crate::backend::{Backend, LogRange, Standing};
 use crate::edge::auth::Auth;
 use crate::edge::{Edge, EdgeOptions};
 
@@ -277,6 +277,21 @@ impl Backend for World {
 
     async fn home_head(&self, group: GroupId) -> Result<Option<Head>, Fault> {
         Ok(self.head_of(&group))
+    }
+
+    async fn standings(&self, user: UserId, groups: &[GroupId]) -> Vec<Option<Standing>> {
+        let mut standings = Vec::new();
+        for group in groups {
+            let head = self.head_of(group);
+            let row = self.row(*group, RowKey::Cursor(user)).await.unwrap();
+            let cursor = match row.and_then(|row| row.value) {
+                Some(row::Value::Cursor(cursor)) => Some(cursor),
+                _ => None,
+            };
+            standings.push(Some(Standing { head, cursor }));
+        }
+        self.wait().await;
+        standings
     }
 
     async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file folkmoot/v1/client.proto.
  */
 export const file_folkmoot_v1_client: GenFile = /*@__PURE__*/
-  fileDesc("Chhmb2xrbW9vdC92MS9jbGllbnQucHJvdG8SC2ZvbGttb290LnYxIssGCgtDbGllbnRGcmFtZRIKCgJpZBgBIAEoBBIjCgVoZWxsbxgCIAEoCzISLmZvbGttb290LnYxLkhlbGxvSAASIQoEcGluZxgDIAEoCzIRLmZvbGttb290LnYxLlBpbmdIABIhCgRzZW5kGAQgASgLMhEuZm9sa21vb3QudjEuU2VuZEgAEikKCGFjdGl2YXRlGAUgASgLMhUuZm9sa21vb3QudjEuQWN0aXZhdGVIABItCgpkZWFjdGl2YXRlGAYgASgLMhcuZm9sa21vb3QudjEuRGVhY3RpdmF0ZUgAEicKB2hpc3RvcnkYByABKAsyFC5mb2xrbW9vdC52MS5IaXN0b3J5SAASKgoJbWFya19yZWFkGAggASgLMhUuZm9sa21vb3QudjEuTWFya1JlYWRIABIuCgtnZXRfY3Vyc29ycxgJIAEoCzIXLmZvbGttb290LnYxLkdldEN1cnNvcnNIABIuCgtnZXRfbWVtYmVycxgKIAEoCzIXLmZvbGttb290LnYxLkdldE1lbWJlcnNIABIwCgxjcmVhdGVfZ3JvdXAYCyABKAsyGC5mb2xrbW9vdC52MS5DcmVhdGVHcm91cEgAEioKCWdldF9ncm91cBgMIAEoCzIVLmZvbGttb290LnYxLkdldEdyb3VwSAASLgoLbGlzdF9ncm91cHMYDSABKAsyFy5mb2xrbW9vdC52MS5MaXN0R3JvdXBzSAASLgoLZ2V0X3Byb2ZpbGUYDiABKAsyFy5mb2xrbW9vdC52MS5HZXRQcm9maWxlSAASNAoOdXBkYXRlX3Byb2ZpbGUYDyABKAsyGi5mb2xrbW9vdC52MS5VcGRhdGVQcm9maWxlSAASJwoHZ29vZGJ5ZRgQIAEoCzIULmZvbGttb290LnYxLkdvb2RieWVIABIuCgtvcGVuX2RpcmVjdBgRIAEoCzIXLmZvbGttb290LnYxLk9wZW5EaXJlY3RIABIuCgt1cGRhdGVfc2VsZhgSIAEoCzIXLmZvbGttb290LnYxLlVwZGF0ZVNlbGZIABIuCgtkaWdlc3Rfcm93cxgTIAEoCzIXLmZvbGttb290LnYxLkRpZ2VzdFJvd3NIAEIJCgdyZXF1ZXN0IvIGCgtTZXJ2ZXJGcmFtZRIKCgJpZBgBIAEoBBIjCgVlcnJvchgCIAEoCzISLmZvbGttb290LnYxLkVycm9ySAASJwoHd2VsY29tZRgDIAEoCzIULmZvbGttb290LnYxLldlbGNvbWVIABIhCgRwb25nGAQgASgLMhEuZm9sa21vb3QudjEuUG9uZ0gAEiEKBHNlbnQYBSABKAsyES5mb2xrbW9vdC52MS5TZW50SAASKwoJYWN0aXZhdGVkGAYgASgLMhYuZm9sa21vb3QudjEuQWN0aXZhdGVkSAASHQoCb2sYByABKAsyDy5mb2xrbW9vdC52MS5Pa0gAEiQKA2xvZxgIIAEoCzIVLmZvbGttb290LnYxLkxvZ1NsaWNlSAASJwoHY3Vyc29ycxgJIAEoCzIULmZvbGttb290LnYxLkN1cnNvcnNIABInCgdtZW1iZXJzGAogASgLMhQuZm9sa21vb3QudjEuTWVtYmVyc0gAEjIKDWdyb3VwX2NyZWF0ZWQYCyABKAsyGS5mb2xrbW9vdC52MS5Hcm91cENyZWF0ZWRIABInCgVncm91cBgMIAEoCzIWLmZvbGttb290LnYxLkdyb3VwSW5mb0gAEiUKBmdyb3VwcxgNIAEoCzITLmZvbGttb290LnYxLkdyb3Vwc0gAEicKB3Byb2ZpbGUYDiABKAsyFC5mb2xrbW9vdC52MS5Qcm9maWxlSAASJQoGZGlnZXN0GA8gASgLMhMuZm9sa21vb3QudjEuRGlnZXN0SAASJwoHZGVsaXZlchggIAEoCzIULmZvbGttb290LnYxLkRlbGl2ZXJIABIhCgRidW1wGCEgASgLMhEuZm9sa21vb3QudjEuQnVtcEgAEh8KA2dhcBgiIAEoCzIQLmZvbGttb290LnYxLkdhcEgAEjAKDHJvd3NfY2hhbmdlZBgjIAEoCzIYLmZvbGttb290LnYxLlJvd3NDaGFuZ2VkSAASJwoHY2xvc2luZxgkIAEoCzIULmZvbGttb290LnYxLkNsb3NpbmdIABIuCgthY2Nlc3NfbG9zdBglIAEoCzIXLmZvbGttb290LnYxLkFjY2Vzc0xvc3RIABIrCgl0ZW50YXRpdmUYJiABKAsyFi5mb2xrbW9vdC52MS5UZW50YXRpdmVIAEIGCgRib2R5Il8KBUVycm9yEgwKBGNvZGUYASABKA0SDAoEbmFtZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEhEKCXRlbXBvcmFyeRgEIAEoCBIWCg5yZXRyeV9hZnRlcl9tcxgFIAEoBCKuAQoFSGVsbG8SEwoLdmVyc2lvbl9taW4YASABKA0SEwoLdmVyc2lvbl9tYXgYAiABKA0SEAoIZmVhdHVyZXMYAyADKAkSDQoFdG9rZW4YBCABKAkSDgoGZGV2aWNlGAUgASgGEg4KBmNsaWVudBgGIAEoCRIVCg1jaGFuZ2VkX3NpbmNlGAcgASgMEiMKBmFjdGl2ZRgIIAMoCzITLmZvbGttb290LnYxLlJlc3VtZSIzCgZSZXN1bWUSDQoFZ3JvdXAYASABKAwSCwoDc2VxGAIgASgEEg0KBWNoYWluGAMgASgMIu8BCgdXZWxjb21lEg8KB3ZlcnNpb24YASABKA0SEAoIZmVhdHVyZXMYAiADKAkSDAoEdXNlchgDIAEoDBIMCgRub2RlGAQgASgNEg4KBnJlZ2lvbhgFIAEoCRINCgVzdGFtcBgGIAEoBhIUCgxoZWFydGJlYXRfbXMYByABKA0SJAoHY2hhbmdlZBgIIAEoCzITLmZvbGttb290LnYxLkdyb3VwcxImCgZhY3RpdmUYCSADKAsyFi5mb2xrbW9vdC52MS5BY3RpdmF0ZWQSEQoJbWF4X2ZyYW1lGAogASgNEg8KB2NsdXN0ZXIYCyABKAkiBgoEUGluZyIVCgRQb25nEg0KBXN0YW1wGAEgASgGIgQKAk9rIgkKB0dvb2RieWUiggIKBFNlbmQSDQoFZ3JvdXAYASABKAwSFQoNY2xpZW50X21zZ19pZBgCIAEoDBIfCgRraW5kGAMgASgOMhEuZm9sa21vb3QudjEuS2luZBIMCgRib2R5GAQgASgMEhAKCG1lbnRpb25zGAUgAygMEhQKDG1lbnRpb25zX2FsbBgGIAEoCBIOCgZ0aHJlYWQYByABKAQSDgoGdGFyZ2V0GAggASgEEhAKCHJlcGx5X3RvGAkgASgEEhUKDWV4cGlyZXNfYXRfbXMYCiABKAQSIwoGY2lwaGVyGAsgASgOMhMuZm9sa21vb3QudjEuQ2lwaGVyEg8KB3N1YmplY3QYDCABKAwiUQoEU2VudBILCgNzZXEYASABKAQSCwoDaGxjGAIgASgGEgoKAmlkGAMgASgMEhEKCWR1cGxpY2F0ZRgEIAEoCBIQCghhY2NlcHRlZBgFIAEoCCIvCghBY3RpdmF0ZRIjCgZncm91cHMYASADKAsyEy5mb2xrbW9vdC52MS5SZXN1bWUiHAoKRGVhY3RpdmF0ZRIOCgZncm91cHMYASADKAwiwgEKCUFjdGl2YXRlZBINCgVncm91cBgBIAEoDBIfCgRoZWFkGAIgASgLMhEuZm9sa21vb3QudjEuSGVhZBIPCgdyZXN1bWVkGAMgASgIEhEKCWxpdmVfZnJvbRgEIAEoBBIoCgZjdXJzb3IYBSABKAsyGC5mb2xrbW9vdC52MS5DdXJzb3JWYWx1ZRIUCgx2aXNpYmxlX2Zyb20YBiABKAQSIQoFZXJyb3IYByABKAsyEi5mb2xrbW9vdC52MS5FcnJvciJYCgdIaXN0b3J5Eg0KBWdyb3VwGAEgASgMEg0KBWFmdGVyGAIgASgEEg4KBmJlZm9yZRgDIAEoBBINCgVsaW1pdBgEIAEoDRIQCghiYWNrd2FyZBgFIAEoCCKuAQoITG9nU2xpY2USDQoFZ3JvdXAYASABKAwSIwoGY292ZXJzGAIgASgLMhMuZm9sa21vb3QudjEuQ292ZXJzEhQKDGNoYWluX2JlZm9yZRgDIAEoDBIpCgdlbnRyaWVzGAQgAygLMhguZm9sa21vb3QudjEuU2VhbGVkRW50cnkSHwoEaGVhZBgFIAEoCzIRLmZvbGttb290LnYxLkhlYWQSDAoEZ29uZRgGIAEoCCImCghNYXJrUmVhZBINCgVncm91cBgBIAEoDBILCgNzZXEYAiABKAQiKgoKR2V0Q3Vyc29ycxINCgVncm91cBgBIAEoDBINCgV1c2VycxgCIAMoDCJECgpVc2VyQ3Vyc29yEgwKBHVzZXIYASABKAwSKAoGY3Vyc29yGAIgASgLMhguZm9sa21vb3QudjEuQ3Vyc29yVmFsdWUiQgoHQ3Vyc29ycxINCgVncm91cBgBIAEoDBIoCgdjdXJzb3JzGAIgAygLMhcuZm9sa21vb3QudjEuVXNlckN1cnNvciI4CgpHZXRNZW1iZXJzEg0KBWdyb3VwGAEgASgMEgwKBHBhZ2UYAiABKAwSDQoFbGltaXQYAyABKA0iPwoGTWVtYmVyEgwKBHVzZXIYASABKAwSJwoFdmFsdWUYAiABKAsyGC5mb2xrbW9vdC52MS5NZW1iZXJWYWx1ZSJMCgdNZW1iZXJzEg0KBWdyb3VwGAEgASgMEiQKB21lbWJlcnMYAiADKAsyEy5mb2xrbW9vdC52MS5NZW1iZXISDAoEbmV4dBgDIAEoDCKNAQoLQ3JlYXRlR3JvdXASFQoNY2xpZW50X21zZ19pZBgBIAEoDBIMCgRuYW1lGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRISCgptZW1iZXJfY2FwGAQgASgNEhkKEWhpc3RvcnlfZnJvbV9qb2luGAUgASgIEgwKBG9wZW4YBiABKAgSDAoEbmljaxgHIAEoCSIqCgxHcm91cENyZWF0ZWQSDQoFZ3JvdXAYASABKAwSCwoDc2VxGAIgASgEIjEKCk9wZW5EaXJlY3QSDAoEcGVlchgBIAEoDBIVCg1jbGllbnRfbXNnX2lkGAIgASgMIhkKCEdldEdyb3VwEg0KBWdyb3VwGAEgASgMIsEBCglHcm91cEluZm8SDQoFZ3JvdXAYASABKAwSJgoFdmFsdWUYAiABKAsyFy5mb2xrbW9vdC52MS5Hcm91cFZhbHVlEh8KBGhlYWQYAyABKAsyES5mb2xrbW9vdC52MS5IZWFkEgwKBGhvbWUYBCABKAkSJAoCbWUYBSABKAsyGC5mb2xrbW9vdC52MS5NZW1iZXJWYWx1ZRIoCgZjdXJzb3IYBiABKAsyGC5mb2xrbW9vdC52MS5DdXJzb3JWYWx1ZSIpCgpMaXN0R3JvdXBzEgwKBHBhZ2UYASABKAwSDQoFbGltaXQYAiABKA0ilgEKDEdyb3VwU3VtbWFyeRINCgVncm91cBgBIAEoDBIMCgRuYW1lGAIgASgJEh8KBGhlYWQYAyABKAsyES5mb2xrbW9vdC52MS5IZWFkEigKBmN1cnNvchgEIAEoCzIYLmZvbGttb290LnYxLkN1cnNvclZhbHVlEg4KBnVucmVhZBgFIAEoBBIOCgZsaXN0ZWQYBiABKAgiZwoGR3JvdXBzEikKBmdyb3VwcxgBIAMoCzIZLmZvbGttb290LnYxLkdyb3VwU3VtbWFyeRIVCg1jaGFuZ2VkX3NpbmNlGAIgASgMEgwKBG5leHQYAyABKAwSDQoFd2hvbGUYBCABKAgiGwoKR2V0UHJvZmlsZRINCgVncm91cBgBIAEoDCIqCgdQcm9maWxlEg0KBWdyb3VwGAEgASgMEhAKCGRvY3VtZW50GAIgASgMIkYKDVVwZGF0ZVByb2ZpbGUSDQoFZ3JvdXAYASABKAwSFQoNY2xpZW50X21zZ19pZBgCIAEoDBIPCgdjaGFuZ2VzGAMgAygMIkIKClVwZGF0ZVNlbGYSDQoFZ3JvdXAYASABKAwSJQoEc2VsZhgCIAEoCzIXLmZvbGttb290LnYxLk1lbWJlclNlbGYiGwoKRGlnZXN0Um93cxINCgVncm91cBgBIAEoDCJnCgZEaWdlc3QSDQoFZ3JvdXAYASABKAwSDAoEcm93cxgCIAEoDBIPCgdtZW1iZXJzGAMgASgMEg8KB2N1cnNvcnMYBCABKAwSDwoHcHJvZmlsZRgFIAEoDBINCgVjb3VudBgGIAEoBCJoCgdEZWxpdmVyEg0KBWdyb3VwGAEgASgMEiMKBmNvdmVycxgCIAEoCzITLmZvbGttb290LnYxLkNvdmVycxIpCgdlbnRyaWVzGAMgAygLMhguZm9sa21vb3QudjEuU2VhbGVkRW50cnkiRgoEQnVtcBINCgVncm91cBgBIAEoDBIfCgRoZWFkGAIgASgLMhEuZm9sa21vb3QudjEuSGVhZBIOCgZ1bnJlYWQYAyABKAQiNQoDR2FwEg0KBWdyb3VwGAEgASgMEh8KBGhlYWQYAiABKAsyES5mb2xrbW9vdC52MS5IZWFkIjwKC1Jvd3NDaGFuZ2VkEg0KBWdyb3VwGAEgASgMEh4KBHJvd3MYAiADKAsyEC5mb2xrbW9vdC52MS5Sb3ciPwoHQ2xvc2luZxIMCgRjb2RlGAEgASgNEg4KBnJlYXNvbhgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoBCIpCgpBY2Nlc3NMb3N0Eg0KBWdyb3VwGAEgASgMEgwKBGNvZGUYAiABKA0ibAoJVGVudGF0aXZlEg0KBWdyb3VwGAEgASgMEikKB2VudHJpZXMYAiADKAsyGC5mb2xrbW9vdC52MS5TZWFsZWRFbnRyeRIlCgdzZXR0bGVkGAMgAygLMhQuZm9sa21vb3QudjEuU2V0dGxlZCKJAQoHU2V0dGxlZBIOCgZzZW5kZXIYASABKAwSDgoGZGV2aWNlGAIgASgGEhUKDWNsaWVudF9tc2dfaWQYAyABKAwSCwoDc2VxGAQgASgEEgsKA2hsYxgFIAEoBhIKCgJpZBgGIAEoDBIhCgVlcnJvchgHIAEoCzISLmZvbGttb290LnYxLkVycm9yYgZwcm90bzM", [file_folkmoot_v1_entry]);
+  fileDesc("Chhmb2xrbW9vdC92MS9jbGllbnQucHJvdG8SC2ZvbGttb290LnYxIvkGCgtDbGllbnRGcmFtZRIKCgJpZBgBIAEoBBIjCgVoZWxsbxgCIAEoCzISLmZvbGttb290LnYxLkhlbGxvSAASIQoEcGluZxgDIAEoCzIRLmZvbGttb290LnYxLlBpbmdIABIhCgRzZW5kGAQgASgLMhEuZm9sa21vb3QudjEuU2VuZEgAEikKCGFjdGl2YXRlGAUgASgLMhUuZm9sa21vb3QudjEuQWN0aXZhdGVIABItCgpkZWFjdGl2YXRlGAYgASgLMhcuZm9sa21vb3QudjEuRGVhY3RpdmF0ZUgAEicKB2hpc3RvcnkYByABKAsyFC5mb2xrbW9vdC52MS5IaXN0b3J5SAASKgoJbWFya19yZWFkGAggASgLMhUuZm9sa21vb3QudjEuTWFya1JlYWRIABIuCgtnZXRfY3Vyc29ycxgJIAEoCzIXLmZvbGttb290LnYxLkdldEN1cnNvcnNIABIuCgtnZXRfbWVtYmVycxgKIAEoCzIXLmZvbGttb290LnYxLkdldE1lbWJlcnNIABIwCgxjcmVhdGVfZ3JvdXAYCyABKAsyGC5mb2xrbW9vdC52MS5DcmVhdGVHcm91cEgAEioKCWdldF9ncm91cBgMIAEoCzIVLmZvbGttb290LnYxLkdldEdyb3VwSAASLgoLbGlzdF9ncm91cHMYDSABKAsyFy5mb2xrbW9vdC52MS5MaXN0R3JvdXBzSAASLgoLZ2V0X3Byb2ZpbGUYDiABKAsyFy5mb2xrbW9vdC52MS5HZXRQcm9maWxlSAASNAoOdXBkYXRlX3Byb2ZpbGUYDyABKAsyGi5mb2xrbW9vdC52MS5VcGRhdGVQcm9maWxlSAASJwoHZ29vZGJ5ZRgQIAEoCzIULmZvbGttb290LnYxLkdvb2RieWVIABIuCgtvcGVuX2RpcmVjdBgRIAEoCzIXLmZvbGttb290LnYxLk9wZW5EaXJlY3RIABIuCgt1cGRhdGVfc2VsZhgSIAEoCzIXLmZvbGttb290LnYxLlVwZGF0ZVNlbGZIABIuCgtkaWdlc3Rfcm93cxgTIAEoCzIXLmZvbGttb290LnYxLkRpZ2VzdFJvd3NIABIsCgpnZXRfdW5yZWFkGBQgASgLMhYuZm9sa21vb3QudjEuR2V0VW5yZWFkSABCCQoHcmVxdWVzdCKZBwoLU2VydmVyRnJhbWUSCgoCaWQYASABKAQSIwoFZXJyb3IYAiABKAsyEi5mb2xrbW9vdC52MS5FcnJvckgAEicKB3dlbGNvbWUYAyABKAsyFC5mb2xrbW9vdC52MS5XZWxjb21lSAASIQoEcG9uZxgEIAEoCzIRLmZvbGttb290LnYxLlBvbmdIABIhCgRzZW50GAUgASgLMhEuZm9sa21vb3QudjEuU2VudEgAEisKCWFjdGl2YXRlZBgGIAEoCzIWLmZvbGttb290LnYxLkFjdGl2YXRlZEgAEh0KAm9rGAcgASgLMg8uZm9sa21vb3QudjEuT2tIABIkCgNsb2cYCCABKAsyFS5mb2xrbW9vdC52MS5Mb2dTbGljZUgAEicKB2N1cnNvcnMYCSABKAsyFC5mb2xrbW9vdC52MS5DdXJzb3JzSAASJwoHbWVtYmVycxgKIAEoCzIULmZvbGttb290LnYxLk1lbWJlcnNIABIyCg1ncm91cF9jcmVhdGVkGAsgASgLMhkuZm9sa21vb3QudjEuR3JvdXBDcmVhdGVkSAASJwoFZ3JvdXAYDCABKAsyFi5mb2xrbW9vdC52MS5Hcm91cEluZm9IABIlCgZncm91cHMYDSABKAsyEy5mb2xrbW9vdC52MS5Hcm91cHNIABInCgdwcm9maWxlGA4gASgLMhQuZm9sa21vb3QudjEuUHJvZmlsZUgAEiUKBmRpZ2VzdBgPIAEoCzITLmZvbGttb290LnYxLkRpZ2VzdEgAEiUKBnVucmVhZBgQIAEoCzITLmZvbGttb290LnYxLlVucmVhZEgAEicKB2RlbGl2ZXIYICABKAsyFC5mb2xrbW9vdC52MS5EZWxpdmVySAASIQoEYnVtcBghIAEoCzIRLmZvbGttb290LnYxLkJ1bXBIABIfCgNnYXAYIiABKAsyEC5mb2xrbW9vdC52MS5HYXBIABIwCgxyb3dzX2NoYW5nZWQYIyABKAsyGC5mb2xrbW9vdC52MS5Sb3dzQ2hhbmdlZEgAEicKB2Nsb3NpbmcYJCABKAsyFC5mb2xrbW9vdC52MS5DbG9zaW5nSAASLgoLYWNjZXNzX2xvc3QYJSABKAsyFy5mb2xrbW9vdC52MS5BY2Nlc3NMb3N0SAASKwoJdGVudGF0aXZlGCYgASgLMhYuZm9sa21vb3QudjEuVGVudGF0aXZlSABCBgoEYm9keSJfCgVFcnJvchIMCgRjb2RlGAEgASgNEgwKBG5hbWUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIRCgl0ZW1wb3JhcnkYBCABKAgSFgoOcmV0cnlfYWZ0ZXJfbXMYBSABKAQirgEKBUhlbGxvEhMKC3ZlcnNpb25fbWluGAEgASgNEhMKC3ZlcnNpb25fbWF4GAIgASgNEhAKCGZlYXR1cmVzGAMgAygJEg0KBXRva2VuGAQgASgJEg4KBmRldmljZRgFIAEoBhIOCgZjbGllbnQYBiABKAkSFQoNY2hhbmdlZF9zaW5jZRgHIAEoDBIjCgZhY3RpdmUYCCADKAsyEy5mb2xrbW9vdC52MS5SZXN1bWUiMwoGUmVzdW1lEg0KBWdyb3VwGAEgASgMEgsKA3NlcRgCIAEoBBINCgVjaGFpbhgDIAEoDCLvAQoHV2VsY29tZRIPCgd2ZXJzaW9uGAEgASgNEhAKCGZlYXR1cmVzGAIgAygJEgwKBHVzZXIYAyABKAwSDAoEbm9kZRgEIAEoDRIOCgZyZWdpb24YBSABKAkSDQoFc3RhbXAYBiABKAYSFAoMaGVhcnRiZWF0X21zGAcgASgNEiQKB2NoYW5nZWQYCCABKAsyEy5mb2xrbW9vdC52MS5Hcm91cHMSJgoGYWN0aXZlGAkgAygLMhYuZm9sa21vb3QudjEuQWN0aXZhdGVkEhEKCW1heF9mcmFtZRgKIAEoDRIPCgdjbHVzdGVyGAsgASgJIgYKBFBpbmciFQoEUG9uZxINCgVzdGFtcBgBIAEoBiIECgJPayIJCgdHb29kYnllIoICCgRTZW5kEg0KBWdyb3VwGAEgASgMEhUKDWNsaWVudF9tc2dfaWQYAiABKAwSHwoEa2luZBgDIAEoDjIRLmZvbGttb290LnYxLktpbmQSDAoEYm9keRgEIAEoDBIQCghtZW50aW9ucxgFIAMoDBIUCgxtZW50aW9uc19hbGwYBiABKAgSDgoGdGhyZWFkGAcgASgEEg4KBnRhcmdldBgIIAEoBBIQCghyZXBseV90bxgJIAEoBBIVCg1leHBpcmVzX2F0X21zGAogASgEEiMKBmNpcGhlchgLIAEoDjITLmZvbGttb290LnYxLkNpcGhlchIPCgdzdWJqZWN0GAwgASgMIlEKBFNlbnQSCwoDc2VxGAEgASgEEgsKA2hsYxgCIAEoBhIKCgJpZBgDIAEoDBIRCglkdXBsaWNhdGUYBCABKAgSEAoIYWNjZXB0ZWQYBSABKAgiLwoIQWN0aXZhdGUSIwoGZ3JvdXBzGAEgAygLMhMuZm9sa21vb3QudjEuUmVzdW1lIhwKCkRlYWN0aXZhdGUSDgoGZ3JvdXBzGAEgAygMIsIBCglBY3RpdmF0ZWQSDQoFZ3JvdXAYASABKAwSHwoEaGVhZBgCIAEoCzIRLmZvbGttb290LnYxLkhlYWQSDwoHcmVzdW1lZBgDIAEoCBIRCglsaXZlX2Zyb20YBCABKAQSKAoGY3Vyc29yGAUgASgLMhguZm9sa21vb3QudjEuQ3Vyc29yVmFsdWUSFAoMdmlzaWJsZV9mcm9tGAYgASgEEiEKBWVycm9yGAcgASgLMhIuZm9sa21vb3QudjEuRXJyb3IiWAoHSGlzdG9yeRINCgVncm91cBgBIAEoDBINCgVhZnRlchgCIAEoBBIOCgZiZWZvcmUYAyABKAQSDQoFbGltaXQYBCABKA0SEAoIYmFja3dhcmQYBSABKAgirgEKCExvZ1NsaWNlEg0KBWdyb3VwGAEgASgMEiMKBmNvdmVycxgCIAEoCzITLmZvbGttb290LnYxLkNvdmVycxIUCgxjaGFpbl9iZWZvcmUYAyABKAwSKQoHZW50cmllcxgEIAMoCzIYLmZvbGttb290LnYxLlNlYWxlZEVudHJ5Eh8KBGhlYWQYBSABKAsyES5mb2xrbW9vdC52MS5IZWFkEgwKBGdvbmUYBiABKAgiJgoITWFya1JlYWQSDQoFZ3JvdXAYASABKAwSCwoDc2VxGAIgASgEIioKCkdldEN1cnNvcnMSDQoFZ3JvdXAYASABKAwSDQoFdXNlcnMYAiADKAwiRAoKVXNlckN1cnNvchIMCgR1c2VyGAEgASgMEigKBmN1cnNvchgCIAEoCzIYLmZvbGttb290LnYxLkN1cnNvclZhbHVlIkIKB0N1cnNvcnMSDQoFZ3JvdXAYASABKAwSKAoHY3Vyc29ycxgCIAMoCzIXLmZvbGttb290LnYxLlVzZXJDdXJzb3IiOAoKR2V0TWVtYmVycxINCgVncm91cBgBIAEoDBIMCgRwYWdlGAIgASgMEg0KBWxpbWl0GAMgASgNIj8KBk1lbWJlchIMCgR1c2VyGAEgASgMEicKBXZhbHVlGAIgASgLMhguZm9sa21vb3QudjEuTWVtYmVyVmFsdWUiTAoHTWVtYmVycxINCgVncm91cBgBIAEoDBIkCgdtZW1iZXJzGAIgAygLMhMuZm9sa21vb3QudjEuTWVtYmVyEgwKBG5leHQYAyABKAwijQEKC0NyZWF0ZUdyb3VwEhUKDWNsaWVudF9tc2dfaWQYASABKAwSDAoEbmFtZRgCIAEoCRIOCgZyZWdpb24YAyABKAkSEgoKbWVtYmVyX2NhcBgEIAEoDRIZChFoaXN0b3J5X2Zyb21fam9pbhgFIAEoCBIMCgRvcGVuGAYgASgIEgwKBG5pY2sYByABKAkiKgoMR3JvdXBDcmVhdGVkEg0KBWdyb3VwGAEgASgMEgsKA3NlcRgCIAEoBCIxCgpPcGVuRGlyZWN0EgwKBHBlZXIYASABKAwSFQoNY2xpZW50X21zZ19pZBgCIAEoDCIZCghHZXRHcm91cBINCgVncm91cBgBIAEoDCLBAQoJR3JvdXBJbmZvEg0KBWdyb3VwGAEgASgMEiYKBXZhbHVlGAIgASgLMhcuZm9sa21vb3QudjEuR3JvdXBWYWx1ZRIfCgRoZWFkGAMgASgLMhEuZm9sa21vb3QudjEuSGVhZBIMCgRob21lGAQgASgJEiQKAm1lGAUgASgLMhguZm9sa21vb3QudjEuTWVtYmVyVmFsdWUSKAoGY3Vyc29yGAYgASgLMhguZm9sa21vb3QudjEuQ3Vyc29yVmFsdWUiKQoKTGlzdEdyb3VwcxIMCgRwYWdlGAEgASgMEg0KBWxpbWl0GAIgASgNIpYBCgxHcm91cFN1bW1hcnkSDQoFZ3JvdXAYASABKAwSDAoEbmFtZRgCIAEoCRIfCgRoZWFkGAMgASgLMhEuZm9sa21vb3QudjEuSGVhZBIoCgZjdXJzb3IYBCABKAsyGC5mb2xrbW9vdC52MS5DdXJzb3JWYWx1ZRIOCgZ1bnJlYWQYBSABKAQSDgoGbGlzdGVkGAYgASgIImcKBkdyb3VwcxIpCgZncm91cHMYASADKAsyGS5mb2xrbW9vdC52MS5Hcm91cFN1bW1hcnkSFQoNY2hhbmdlZF9zaW5jZRgCIAEoDBIMCgRuZXh0GAMgASgMEg0KBXdob2xlGAQgASgIIhkKCUdldFVucmVhZBIMCgRwYWdlGAEgASgMIjwKC1VucmVhZENvdW50Eg0KBWdyb3VwGAEgASgMEg4KBnVucmVhZBgCIAEoBBIOCgZhdF9hbGwYAyABKAQiUQoGVW5yZWFkEigKBmdyb3VwcxgBIAMoCzIYLmZvbGttb290LnYxLlVucmVhZENvdW50Eg8KB3Vua25vd24YAiADKAwSDAoEbmV4dBgDIAEoDCIbCgpHZXRQcm9maWxlEg0KBWdyb3VwGAEgASgMIioKB1Byb2ZpbGUSDQoFZ3JvdXAYASABKAwSEAoIZG9jdW1lbnQYAiABKAwiRgoNVXBkYXRlUHJvZmlsZRINCgVncm91cBgBIAEoDBIVCg1jbGllbnRfbXNnX2lkGAIgASgMEg8KB2NoYW5nZXMYAyADKAwiQgoKVXBkYXRlU2VsZhINCgVncm91cBgBIAEoDBIlCgRzZWxmGAIgASgLMhcuZm9sa21vb3QudjEuTWVtYmVyU2VsZiIbCgpEaWdlc3RSb3dzEg0KBWdyb3VwGAEgASgMImcKBkRpZ2VzdBINCgVncm91cBgBIAEoDBIMCgRyb3dzGAIgASgMEg8KB21lbWJlcnMYAyABKAwSDwoHY3Vyc29ycxgEIAEoDBIPCgdwcm9maWxlGAUgASgMEg0KBWNvdW50GAYgASgEImgKB0RlbGl2ZXISDQoFZ3JvdXAYASABKAwSIwoGY292ZXJzGAIgASgLMhMuZm9sa21vb3QudjEuQ292ZXJzEikKB2VudHJpZXMYAyADKAsyGC5mb2xrbW9vdC52MS5TZWFsZWRFbnRyeSJGCgRCdW1wEg0KBWdyb3VwGAEgASgMEh8KBGhlYWQYAiABKAsyES5mb2xrbW9vdC52MS5IZWFkEg4KBnVucmVhZBgDIAEoBCI1CgNHYXASDQoFZ3JvdXAYASABKAwSHwoEaGVhZBgCIAEoCzIRLmZvbGttb290LnYxLkhlYWQiPAoLUm93c0NoYW5nZWQSDQoFZ3JvdXAYASABKAwSHgoEcm93cxgCIAMoCzIQLmZvbGttb290LnYxLlJvdyI/CgdDbG9zaW5nEgwKBGNvZGUYASABKA0SDgoGcmVhc29uGAIgASgJEhYKDnJldHJ5X2FmdGVyX21zGAMgASgEIikKCkFjY2Vzc0xvc3QSDQoFZ3JvdXAYASABKAwSDAoEY29kZRgCIAEoDSJsCglUZW50YXRpdmUSDQoFZ3JvdXAYASABKAwSKQoHZW50cmllcxgCIAMoCzIYLmZvbGttb290LnYxLlNlYWxlZEVudHJ5EiUKB3NldHRsZWQYAyADKAsyFC5mb2xrbW9vdC52MS5TZXR0bGVkIokBCgdTZXR0bGVkEg4KBnNlbmRlchgBIAEoDBIOCgZkZXZpY2UYAiABKAYSFQoNY2xpZW50X21zZ19pZBgDIAEoDBILCgNzZXEYBCABKAQSCwoDaGxjGAUgASgGEgoKAmlkGAYgASgMEiEKBWVycm9yGAcgASgLMhIuZm9sa21vb3QudjEuRXJyb3JiBnByb3RvMw", [file_folkmoot_v1_entry]);
 
 /**
  * @generated from message folkmoot.v1.ClientFrame
@@ -140,6 +140,12 @@ export type ClientFrame = Message<"folkmoot.v1.ClientFrame"> & {
      */
     value: DigestRows;
     case: "digestRows";
+  } | {
+    /**
+     * @generated from field: folkmoot.v1.GetUnread get_unread = 20;
+     */
+    value: GetUnread;
+    case: "getUnread";
   } | { case: undefined; value?: undefined };
 };
 
@@ -248,6 +254,12 @@ export type ServerFrame = Message<"folkmoot.v1.ServerFrame"> & {
      */
     value: Digest;
     case: "digest";
+  } | {
+    /**
+     * @generated from field: folkmoot.v1.Unread unread = 16;
+     */
+    value: Unread;
+    case: "unread";
   } | {
     /**
      * pushes
@@ -1287,6 +1299,87 @@ export const GroupsSchema: GenMessage<Groups> = /*@__PURE__*/
   messageDesc(file_folkmoot_v1_client, 31);
 
 /**
+ * How much there is to read, of all the user's groups in one answer.
+ *
+ * @generated from message folkmoot.v1.GetUnread
+ */
+export type GetUnread = Message<"folkmoot.v1.GetUnread"> & {
+  /**
+   * @generated from field: bytes page = 1;
+   */
+  page: Uint8Array;
+};
+
+/**
+ * Describes the message folkmoot.v1.GetUnread.
+ * Use `create(GetUnreadSchema)` to create a new message.
+ */
+export const GetUnreadSchema: GenMessage<GetUnread> = /*@__PURE__*/
+  messageDesc(file_folkmoot_v1_client, 32);
+
+/**
+ * @generated from message folkmoot.v1.UnreadCount
+ */
+export type UnreadCount = Message<"folkmoot.v1.UnreadCount"> & {
+  /**
+   * @generated from field: bytes group = 1;
+   */
+  group: Uint8Array;
+
+  /**
+   * @generated from field: uint64 unread = 2;
+   */
+  unread: bigint;
+
+  /**
+   * of these: to everybody
+   *
+   * @generated from field: uint64 at_all = 3;
+   */
+  atAll: bigint;
+};
+
+/**
+ * Describes the message folkmoot.v1.UnreadCount.
+ * Use `create(UnreadCountSchema)` to create a new message.
+ */
+export const UnreadCountSchema: GenMessage<UnreadCount> = /*@__PURE__*/
+  messageDesc(file_folkmoot_v1_client, 33);
+
+/**
+ * @generated from message folkmoot.v1.Unread
+ */
+export type Unread = Message<"folkmoot.v1.Unread"> & {
+  /**
+   * those in which there is something
+   *
+   * @generated from field: repeated folkmoot.v1.UnreadCount groups = 1;
+   */
+  groups: UnreadCount[];
+
+  /**
+   * Groups of which it cannot be known now: their homes are out of reach.
+   *
+   * @generated from field: repeated bytes unknown = 2;
+   */
+  unknown: Uint8Array[];
+
+  /**
+   * empty: that is all
+   *
+   * @generated from field: bytes next = 3;
+   */
+  next: Uint8Array;
+};
+
+/**
+ * Describes the message folkmoot.v1.Unread.
+ * Use `create(UnreadSchema)` to create a new message.
+ */
+export const UnreadSchema: GenMessage<Unread> = /*@__PURE__*/
+  messageDesc(file_folkmoot_v1_client, 34);
+
+/**
  * @generated from message folkmoot.v1.GetProfile
  */
 export type GetProfile = Message<"folkmoot.v1.GetProfile"> & {
@@ -1301,7 +1394,7 @@ export type GetProfile = Message<"folkmoot.v1.GetProfile"> & {
  * Use `create(GetProfileSchema)` to create a new message.
  */
 export const GetProfileSchema: GenMessage<GetProfile> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 32);
+  messageDesc(file_folkmoot_v1_client, 35);
 
 /**
  * @generated from message folkmoot.v1.Profile
@@ -1323,7 +1416,7 @@ export type Profile = Message<"folkmoot.v1.Profile"> & {
  * Use `create(ProfileSchema)` to create a new message.
  */
 export const ProfileSchema: GenMessage<Profile> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 33);
+  messageDesc(file_folkmoot_v1_client, 36);
 
 /**
  * @generated from message folkmoot.v1.UpdateProfile
@@ -1350,7 +1443,7 @@ export type UpdateProfile = Message<"folkmoot.v1.UpdateProfile"> & {
  * Use `create(UpdateProfileSchema)` to create a new message.
  */
 export const UpdateProfileSchema: GenMessage<UpdateProfile> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 34);
+  messageDesc(file_folkmoot_v1_client, 37);
 
 /**
  * @generated from message folkmoot.v1.UpdateSelf
@@ -1372,7 +1465,7 @@ export type UpdateSelf = Message<"folkmoot.v1.UpdateSelf"> & {
  * Use `create(UpdateSelfSchema)` to create a new message.
  */
 export const UpdateSelfSchema: GenMessage<UpdateSelf> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 35);
+  messageDesc(file_folkmoot_v1_client, 38);
 
 /**
  * @generated from message folkmoot.v1.DigestRows
@@ -1389,7 +1482,7 @@ export type DigestRows = Message<"folkmoot.v1.DigestRows"> & {
  * Use `create(DigestRowsSchema)` to create a new message.
  */
 export const DigestRowsSchema: GenMessage<DigestRows> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 36);
+  messageDesc(file_folkmoot_v1_client, 39);
 
 /**
  * @generated from message folkmoot.v1.Digest
@@ -1435,7 +1528,7 @@ export type Digest = Message<"folkmoot.v1.Digest"> & {
  * Use `create(DigestSchema)` to create a new message.
  */
 export const DigestSchema: GenMessage<Digest> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 37);
+  messageDesc(file_folkmoot_v1_client, 40);
 
 /**
  * Entries of an active group. covers.from - 1 is the last seq pushed before.
@@ -1464,7 +1557,7 @@ export type Deliver = Message<"folkmoot.v1.Deliver"> & {
  * Use `create(DeliverSchema)` to create a new message.
  */
 export const DeliverSchema: GenMessage<Deliver> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 38);
+  messageDesc(file_folkmoot_v1_client, 41);
 
 /**
  * A passive group moved on.
@@ -1493,7 +1586,7 @@ export type Bump = Message<"folkmoot.v1.Bump"> & {
  * Use `create(BumpSchema)` to create a new message.
  */
 export const BumpSchema: GenMessage<Bump> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 39);
+  messageDesc(file_folkmoot_v1_client, 42);
 
 /**
  * The session was too slow, or the edge lost its place: fetch up to head.
@@ -1517,7 +1610,7 @@ export type Gap = Message<"folkmoot.v1.Gap"> & {
  * Use `create(GapSchema)` to create a new message.
  */
 export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 40);
+  messageDesc(file_folkmoot_v1_client, 43);
 
 /**
  * @generated from message folkmoot.v1.RowsChanged
@@ -1539,7 +1632,7 @@ export type RowsChanged = Message<"folkmoot.v1.RowsChanged"> & {
  * Use `create(RowsChangedSchema)` to create a new message.
  */
 export const RowsChangedSchema: GenMessage<RowsChanged> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 41);
+  messageDesc(file_folkmoot_v1_client, 44);
 
 /**
  * @generated from message folkmoot.v1.Closing
@@ -1566,7 +1659,7 @@ export type Closing = Message<"folkmoot.v1.Closing"> & {
  * Use `create(ClosingSchema)` to create a new message.
  */
 export const ClosingSchema: GenMessage<Closing> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 42);
+  messageDesc(file_folkmoot_v1_client, 45);
 
 /**
  * @generated from message folkmoot.v1.AccessLost
@@ -1588,7 +1681,7 @@ export type AccessLost = Message<"folkmoot.v1.AccessLost"> & {
  * Use `create(AccessLostSchema)` to create a new message.
  */
 export const AccessLostSchema: GenMessage<AccessLost> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 43);
+  messageDesc(file_folkmoot_v1_client, 46);
 
 /**
  * What this region's people said in an active group while its home cannot be
@@ -1621,7 +1714,7 @@ export type Tentative = Message<"folkmoot.v1.Tentative"> & {
  * Use `create(TentativeSchema)` to create a new message.
  */
 export const TentativeSchema: GenMessage<Tentative> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 44);
+  messageDesc(file_folkmoot_v1_client, 47);
 
 /**
  * @generated from message folkmoot.v1.Settled
@@ -1676,5 +1769,5 @@ export type Settled = Message<"folkmoot.v1.Settled"> & {
  * Use `create(SettledSchema)` to create a new message.
  */
 export const SettledSchema: GenMessage<Settled> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 45);
+  messageDesc(file_folkmoot_v1_client, 48);
 

@@ -1,0 +1,159 @@
+//! How far many groups are, and one user in them: one question to each shard
+//! that is not kept here.
+
+use std::collections::BTreeMap;
+
+use folkmoot_replication::placement::Shard;
+use folkmoot_wire::proto::{self, FetchStandings, node_reply, node_request};
+use folkmoot_wire::row::RowKey;
+use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
+use futures_util::stream::{self, StreamExt};
+
+use super::NodeBackend;
+use crate::backend::{Backend, Standing};
+
+/// Questions asked at once.
+const AT_ONCE: usize = 32;
+
+/// Groups, by their place in the question.
+type Asked = Vec<(usize, GroupId)>;
+/// What is known of them.
+type Known = Vec<(usize, Standing)>;
+
+impl NodeBackend {
+    pub(super) async fn standings_of(
+        &self,
+        user: UserId,
+        groups: &[GroupId],
+    ) -> Vec<Option<Standing>> {
+        let mut shards: BTreeMap<u32, (Shard, Asked)> = BTreeMap::new();
+        for (at, group) in groups.iter().enumerate() {
+            if let Some(shard) = self.view.home_of(group) {
+                let of_shard = shards.entry(shard.id.0);
+                let (_, asked) = of_shard.or_insert_with(|| (shard, Asked::new()));
+                asked.push((at, *group));
+            }
+        }
+        let parts = shards.values().flat_map(|(shard, asked)| {
+            let parts = asked.chunks(limits::STANDINGS);
+            parts.map(move |asked| self.of_shard(shard, user, asked))
+        });
+        let parts: Vec<_> = parts.collect();
+        let mut known = vec![None; groups.len()];
+        let mut answers = stream::iter(parts).buffer_unordered(AT_ONCE);
+        while let Some((found, moved)) = answers.next().await {
+            for (at, standing) in found {
+                known[at] = Some(standing);
+            }
+            let one = |(at, group)| async move { (at, self.one(user, group).await.ok()) };
+            let mut ones = stream::iter(moved.into_iter().map(one)).buffer_unordered(AT_ONCE);
+            while let Some((at, standing)) = ones.next().await {
+                known[at] = standing;
+            }
+        }
+        known
+    }
+
+    /// What is known of groups of one shard, and those that are not at home
+    /// there.
+    async fn of_shard(
+        &self,
+        shard: &Shard,
+        user: UserId,
+        asked: &[(usize, GroupId)],
+    ) -> (Known, Asked) {
+        let (mut known, mut moved) = (Known::new(), Asked::new());
+        let mut elsewhere = Asked::new();
+        for (at, group) in asked {
+            match self.here(shard, user, group) {
+                Ok(Some(standing)) => known.push((*at, standing)),
+                Ok(None) => elsewhere.push((*at, *group)),
+                Err(fault) if fault.code == Code::Moved => moved.push((*at, *group)),
+                Err(_) => {}
+            }
+        }
+        if elsewhere.is_empty() {
+            return (known, moved);
+        }
+        match self.there(shard, user, &elsewhere).await {
+            Ok(standings) => {
+                for ((at, group), standing) in elsewhere.into_iter().zip(standings) {
+                    match standing.moved {
+                        true => moved.push((at, group)),
+                        false => known.push((
+                            at,
+                            Standing {
+                                head: standing.head,
+                                cursor: standing.cursor,
+                            },
+                        )),
+                    }
+                }
+            }
+            Err(_) => {
+                for (at, group) in elsewhere {
+                    match self.old(shard, user, &group) {
+                        Ok(standing) => known.push((at, standing)),
+                        Err(fault) if fault.code == Code::Moved => moved.push((at, group)),
+                        Err(_) => {}
+                    }
+                }
+            }
+        }
+        (known, moved)
+    }
+
+    fn here(
+        &self,
+        shard: &Shard,
+        user: UserId,
+        group: &GroupId,
+    ) -> Result<Option<Standing>, Fault> {
+        let copies = &self.copies;
+        if !copies.good_here(shard, group)? {
+            return Ok(None);
+        }
+        let read = copies.here(shard, group, |place| copies.reads.standing(place, &user));
+        read.map(Some)
+    }
+
+    /// While the home is out of reach an old copy is better than none.
+    fn old(&self, shard: &Shard, user: UserId, group: &GroupId) -> Result<Standing, Fault> {
+        let copies = &self.copies;
+        if !copies.held_here(shard, group)? {
+            return Err(Code::Unavailable.into());
+        }
+        copies.here(shard, group, |place| copies.reads.standing(place, &user))
+    }
+
+    async fn there(
+        &self,
+        shard: &Shard,
+        user: UserId,
+        groups: &[(usize, GroupId)],
+    ) -> Result<Vec<proto::Standing>, Fault> {
+        let request = node_request::Request::FetchStandings(FetchStandings {
+            shard: shard.id.0,
+            as_voter: true,
+            user: user.to_bytes(),
+            groups: groups.iter().map(|(_, group)| group.to_bytes()).collect(),
+        });
+        match self.copies.ask_shard(shard, request).await? {
+            node_reply::Reply::Standings(answer) if answer.standings.len() == groups.len() => {
+                Ok(answer.standings)
+            }
+            _ => Err(Code::Internal.into()),
+        }
+    }
+
+    /// One group by itself, wherever it is.
+    async fn one(&self, user: UserId, group: GroupId) -> Result<Standing, Fault> {
+        let head = self.head(group).await?;
+        let row = self.row(group, RowKey::Cursor(user)).await?;
+        let cursor = match row.and_then(|row| row.value) {
+            Some(proto::row::Value::Cursor(cursor)) => Some(cursor),
+            _ => None,
+        };
+        Ok(Standing { head, cursor })
+    }
+}
