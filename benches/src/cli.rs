@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::crowd::{FloorOptions, serve_floor};
-use crate::{failover, fanout, idle, parts, path, process};
+use crate::{counts, failover, fanout, herd, idle, parts, path, process};
 
 /// Measures Folkmoot, beside its peers where there are any.
 #[derive(Debug, Parser)]
@@ -27,6 +27,11 @@ enum What {
     /// What it costs to bring one person's messages to many; beside Redis, NATS
     /// and Mosquitto, and beside bare loops that write the same bytes
     Fanout(fanout::Options),
+    /// Many who ask at once for the newest of one group's history; beside
+    /// JetStream and Redis Streams, and beside the same loops
+    Herd(herd::Options),
+    /// How much is unread in a thousand groups: server time and delay
+    Counts(counts::Options),
     /// The memory of connections that do nothing; beside the same
     Connections(idle::Options),
     /// One part alone: records per second that the store's group commit makes
@@ -61,6 +66,8 @@ pub fn main() -> ExitCode {
         What::Path(options) => path::run(options),
         What::Failover(options) => failover::run(&options),
         What::Fanout(options) => fanout::run(&options),
+        What::Herd(options) => herd::run(&options),
+        What::Counts(options) => counts::run(&options),
         What::Connections(options) => idle::run(&options),
         What::AsFloor(options) => serve_floor(&options),
         What::Commit(options) => parts::commit::run(&options),

@@ -1,8 +1,9 @@
-//! The port behind which everything that fans out is alike: a room that many
-//! listen to and one speaks in.
+//! The ports behind which everything is alike that many are connected to: a
+//! room that many listen to and one speaks in, a shelf that many read from.
 
 mod floor;
 mod folkmoot;
+mod hosts;
 mod mosquitto;
 mod nats;
 mod plain;
@@ -16,9 +17,7 @@ use serde::Serialize;
 
 pub(crate) use floor::{Floor, ServeOptions as FloorOptions, serve as serve_floor};
 pub(crate) use folkmoot::{Folkmoot, Over};
-pub(crate) use mosquitto::Mosquitto;
-pub(crate) use nats::Nats;
-pub(crate) use redis::Redis;
+pub(crate) use hosts::{Hosts, Which};
 
 use crate::peer::Tag;
 
@@ -42,9 +41,9 @@ pub(crate) enum Kind {
     Floor,
 }
 
-/// Something that fans out.
+/// A program that is measured, as it is set up for that.
 #[async_trait]
-pub(crate) trait Host: Send + Sync {
+pub(crate) trait Product: Send + Sync {
     fn name(&self) -> String;
 
     fn kind(&self) -> Kind {
@@ -61,9 +60,26 @@ pub(crate) trait Host: Send + Sync {
 
     /// Finds or installs its program; gives the version.
     async fn prepare(&mut self) -> anyhow::Result<String>;
+}
 
+/// Something that fans out.
+#[async_trait]
+pub(crate) trait Host: Product {
     /// Starts a server with one room.
     async fn open(&self, setup: &Setup) -> anyhow::Result<Box<dyn Room>>;
+}
+
+/// Something that keeps what was said.
+#[async_trait]
+pub(crate) trait Archive: Product {
+    /// Starts a server with one log of messages: the numbers from 0 on, so many
+    /// of them. `newest` of these will be read at once.
+    async fn shelf(
+        &self,
+        setup: &Setup,
+        messages: Tag,
+        newest: usize,
+    ) -> anyhow::Result<Box<dyn Shelf>>;
 }
 
 /// A running server with its room. Dropping it kills it.
@@ -105,6 +121,33 @@ pub(crate) trait Speaker: Send {
 pub(crate) trait Listener: Send {
     /// Waits until at least one message is there, and adds all that are.
     async fn hear(&mut self, heard: &mut Vec<Tag>) -> anyhow::Result<()>;
+}
+
+/// A running server with its log. Dropping it kills it.
+#[async_trait]
+pub(crate) trait Shelf: Send {
+    fn pids(&self) -> Vec<u32>;
+
+    /// Connects all who will read: they have done whatever a client does before
+    /// it reads.
+    async fn readers(&mut self) -> anyhow::Result<Vec<Box<dyn Reader>>>;
+
+    /// Readers begin to read now.
+    async fn begin(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Fails when the server has ended.
+    fn must_run(&mut self) -> anyhow::Result<()>;
+
+    async fn stop(self: Box<Self>) -> anyhow::Result<()>;
+}
+
+/// Reads what it missed.
+#[async_trait]
+pub(crate) trait Reader: Send {
+    /// Asks for the newest messages, and adds all of them, oldest first.
+    async fn catch_up(&mut self, read: &mut Vec<Tag>) -> anyhow::Result<()>;
 }
 
 /// QUIC connections of one socket: with all on one, its buffer would lose what

@@ -8,29 +8,27 @@ mod table;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::ValueEnum;
 
-use crate::crowd::{Floor, Folkmoot, Host, Mosquitto, Nats, Over, Redis, Setup};
-use crate::flags::{Common, MosquittoAt, NatsAt, RedisAt};
+use crate::crowd::{Host, Hosts, Setup, Which};
+use crate::flags::Common;
 use crate::machine::{Cores, Machine};
 use crate::progress::Progress;
 use crate::run::{self, Clean};
 use load::{Crowd, Heard, Pace, Plan};
-use report::{Cell, Report};
+use report::{Cell, Report, Size};
 
 /// What can be measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Which {
-    Websocket,
-    WebsocketNoWindow,
-    Quic,
-    Redis,
-    Nats,
-    Mosquitto,
-    FloorTcp,
-    FloorTls,
-    FloorQuic,
-}
+const HOSTS: [Which; 9] = [
+    Which::Websocket,
+    Which::WebsocketNoWindow,
+    Which::Quic,
+    Which::Redis,
+    Which::Nats,
+    Which::Mosquitto,
+    Which::FloorTcp,
+    Which::FloorTls,
+    Which::FloorQuic,
+];
 
 /// Flags of `folkmoot-bench fanout`.
 #[derive(Debug, clap::Args)]
@@ -47,21 +45,17 @@ pub(crate) struct Options {
     /// Leave out the measurement as fast as it goes
     #[arg(long)]
     no_most: bool,
+    /// Percent of the listeners that read nothing [default: 0]
+    #[arg(long, value_delimiter = ',', value_name = "NUMBERS")]
+    slow: Vec<usize>,
     /// Seconds of each measurement, after a fifth of that to warm up
     /// [default: 10]
     #[arg(long)]
     seconds: Option<f64>,
-    /// Only these
-    #[arg(long, value_delimiter = ',', value_name = "HOSTS")]
-    only: Vec<Which>,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
-    nats: NatsAt,
-    #[command(flatten)]
-    redis: RedisAt,
-    #[command(flatten)]
-    mosquitto: MosquittoAt,
+    hosts: Hosts,
 }
 
 impl Options {
@@ -85,6 +79,16 @@ impl Options {
         Ok(all)
     }
 
+    fn slow(&self) -> anyhow::Result<Vec<usize>> {
+        if self.slow.iter().any(|percent| *percent > 90) {
+            bail!("--slow is at most 90 percent: who reads nothing is not measured");
+        }
+        Ok(match self.slow.is_empty() {
+            true => vec![0],
+            false => self.slow.clone(),
+        })
+    }
+
     fn paces(&self) -> anyhow::Result<Vec<Pace>> {
         let rates = match self.rates.is_empty() {
             true => &[100.0, 10.0][..],
@@ -98,30 +102,6 @@ impl Options {
             paces.push(Pace::Most);
         }
         Ok(paces)
-    }
-
-    fn hosts(&self) -> Vec<Box<dyn Host>> {
-        let all = Which::value_variants().iter();
-        let wanted = all.filter(|which| self.only.is_empty() || self.only.contains(which));
-        wanted.map(|which| self.host(*which)).collect()
-    }
-
-    fn host(&self, which: Which) -> Box<dyn Host> {
-        let folkmoot = |over, gathers| {
-            let program = self.common.folkmoot.clone();
-            Box::new(Folkmoot::new(program, over, gathers))
-        };
-        match which {
-            Which::Websocket => folkmoot(Over::WebSocket, true),
-            Which::WebsocketNoWindow => folkmoot(Over::WebSocket, false),
-            Which::Quic => folkmoot(Over::Quic, true),
-            Which::Redis => Box::new(Redis::new(self.redis.redis_server.clone())),
-            Which::Nats => Box::new(Nats::new(self.nats.nats_server.clone())),
-            Which::Mosquitto => Box::new(Mosquitto::new(self.mosquitto.mosquitto.clone())),
-            Which::FloorTcp => Box::new(Floor::Tcp),
-            Which::FloorTls => Box::new(Floor::Tls),
-            Which::FloorQuic => Box::new(Floor::Quic),
-        }
     }
 }
 
@@ -137,19 +117,20 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
-    let (time, listeners, paces) = (options.time()?, options.listeners()?, options.paces()?);
-    let mut hosts = options.hosts();
+    let (time, paces) = (options.time()?, options.paces()?);
+    let crowds = crowds(&options.listeners()?, &options.slow()?);
+    let mut hosts = options.hosts.hosts(&options.common, &HOSTS)?;
     let mut versions = Vec::new();
     for host in &mut hosts {
         versions.push(host.prepare().await?);
     }
     let folder = run::folder(options.common.data.as_deref())?;
     let mut report = Report::new(Machine::here(&cores, folder.path()), time);
-    let progress = Progress::show(hosts.len() * listeners.len() * paces.len());
-    for count in listeners {
+    let progress = Progress::show(hosts.len() * crowds.len() * paces.len());
+    for size in crowds {
         for (host, version) in hosts.iter().zip(&versions) {
             let setup = Setup {
-                listeners: count,
+                listeners: size.listeners,
                 folder: folder.path().join("server"),
                 core: cores.server,
             };
@@ -159,23 +140,35 @@ async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
                 time,
             });
             let (name, plans) = (host.name(), plans.collect::<Vec<_>>());
-            let says = |plan: &Plan| {
-                progress.step(&format!("{name}, {count} listeners, {}", plan.pace.name()));
-            };
-            let all = one(&**host, &setup, &plans, cores, says).await;
-            let all = all.with_context(|| format!("{name} with {count} listeners"))?;
+            let says =
+                |plan: &Plan| progress.step(&format!("{name}, {size}, {}", plan.pace.name()));
+            let all = one(&**host, &setup, size, &plans, cores, says).await;
+            let all = all.with_context(|| format!("{name} with {size}"))?;
             for (plan, heard) in plans.iter().zip(&all) {
-                report.add(Cell::new(&**host, version, count, *plan, heard));
+                report.add(Cell::new(&**host, version, size, *plan, heard));
             }
         }
     }
     Ok(report)
 }
 
+/// Every number of listeners with every part of them that is slow.
+fn crowds(listeners: &[usize], slow: &[usize]) -> Vec<Size> {
+    let with = |listeners: &usize| {
+        let listeners = *listeners;
+        slow.iter().map(move |percent| Size {
+            listeners,
+            slow: listeners * percent / 100,
+        })
+    };
+    listeners.iter().flat_map(with).collect()
+}
+
 /// One server, from its start to its end, under one load after the other.
 async fn one(
     host: &dyn Host,
     setup: &Setup,
+    size: Size,
     plans: &[Plan],
     cores: Cores,
     says: impl Fn(&Plan),
@@ -183,7 +176,9 @@ async fn one(
     std::fs::create_dir(&setup.folder)?;
     let _clean = Clean(&setup.folder);
     let mut room = host.open(setup).await?;
-    let listeners = room.listeners().await.context("connecting listeners")?;
+    let mut listeners = room.listeners().await.context("connecting listeners")?;
+    // They stay connected, and read nothing.
+    let slow = listeners.split_off(size.listeners - size.slow);
     let speaker = room.speaker().await.context("connecting the speaker")?;
     let mut crowd = Crowd {
         listeners,
@@ -197,7 +192,7 @@ async fn one(
         room.must_run()?;
         all.push(heard.with_context(|| plan.pace.name())?);
     }
-    drop(crowd);
+    drop((crowd, slow));
     room.stop().await?;
     Ok(all)
 }

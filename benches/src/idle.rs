@@ -1,38 +1,33 @@
 //! `folkmoot-bench connections`: what a connection costs that does nothing.
 
-mod memory;
-
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::ValueEnum;
 use comfy_table::CellAlignment;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::crowd::{Floor, Folkmoot, Host, Listener, Mosquitto, Nats, Over, Redis, Room, Setup};
-use crate::flags::{Common, MosquittoAt, NatsAt, RedisAt};
-use crate::machine::{Cores, Machine};
+use crate::crowd::{Host, Hosts, Listener, Room, Setup, Which};
+use crate::flags::Common;
+use crate::machine::{Cores, Machine, Memory};
 use crate::progress::Progress;
 use crate::run::{self, Clean};
 use crate::table::titled;
-use memory::Memory;
 
 /// Servers settle for so long before they are looked at.
 const SETTLE: Duration = Duration::from_secs(60);
 const SETTLE_QUICKLY: Duration = Duration::from_secs(3);
 
 /// What can be measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Which {
-    Websocket,
-    Quic,
-    Redis,
-    Nats,
-    Mosquitto,
-    FloorTcp,
-}
+const HOSTS: [Which; 6] = [
+    Which::Websocket,
+    Which::Quic,
+    Which::Redis,
+    Which::Nats,
+    Which::Mosquitto,
+    Which::FloorTcp,
+];
 
 /// Flags of `folkmoot-bench connections`.
 #[derive(Debug, clap::Args)]
@@ -46,31 +41,10 @@ pub(crate) struct Options {
     /// Groups, subjects or topics that each is in
     #[arg(long, default_value_t = 10)]
     groups: usize,
-    /// Only these
-    #[arg(long, value_delimiter = ',', value_name = "HOSTS")]
-    only: Vec<Which>,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
-    nats: NatsAt,
-    #[command(flatten)]
-    redis: RedisAt,
-    #[command(flatten)]
-    mosquitto: MosquittoAt,
-}
-
-impl Options {
-    fn host(&self, which: Which) -> Box<dyn Host> {
-        let folkmoot = |over| Box::new(Folkmoot::new(self.common.folkmoot.clone(), over, true));
-        match which {
-            Which::Websocket => folkmoot(Over::WebSocket),
-            Which::Quic => folkmoot(Over::Quic),
-            Which::Redis => Box::new(Redis::new(self.redis.redis_server.clone())),
-            Which::Nats => Box::new(Nats::new(self.nats.nats_server.clone())),
-            Which::Mosquitto => Box::new(Mosquitto::new(self.mosquitto.mosquitto.clone())),
-            Which::FloorTcp => Box::new(Floor::Tcp),
-        }
-    }
+    hosts: Hosts,
 }
 
 /// Everything.
@@ -138,9 +112,7 @@ async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
         bail!("--connections is between 1 and 25000");
     }
     let folder = run::folder(options.common.data.as_deref())?;
-    let all = Which::value_variants().iter();
-    let wanted = all.filter(|which| options.only.is_empty() || options.only.contains(which));
-    let mut hosts: Vec<_> = wanted.map(|which| options.host(*which)).collect();
+    let mut hosts = options.hosts.hosts(&options.common, &HOSTS)?;
     let progress = Progress::show(hosts.len());
     let mut rows = Vec::new();
     for host in &mut hosts {

@@ -3,17 +3,21 @@
 //!
 //! [`path`] is the way of a message: sent, committed, delivered; [`failover`]
 //! is what happens to it when a leader is killed; [`fanout`] is its way to many
-//! at once, through [`crowd`], the port for what fans out, and
-//! [`idle`] what its connections cost that do nothing. [`peer`] is
+//! at once, [`herd`] many who come back at once, both through [`crowd`], the
+//! ports for what many are connected to,
+//! [`idle`] what its connections cost that do nothing, and [`counts`] what it
+//! takes to tell one person what is unread everywhere. [`peer`] is
 //! the port behind which Folkmoot, JetStream and Redis are alike, [`load`]
 //! makes the load, [`machine`] says what it cost. [`parts`] measures what
 //! single parts of a node can do.
 
 pub mod cli;
+mod counts;
 mod crowd;
 mod failover;
 mod fanout;
 mod flags;
+mod herd;
 mod idle;
 mod load;
 mod machine;

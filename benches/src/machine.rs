@@ -2,9 +2,11 @@
 
 mod cores;
 mod cpu;
+mod memory;
 
 pub(crate) use cores::{Cores, pin_this_thread};
-pub(crate) use cpu::{Meter, Usage};
+pub(crate) use cpu::{Limit, Meter, Usage};
+pub(crate) use memory::Memory;
 
 use std::path::Path;
 

@@ -11,11 +11,12 @@ mod socket;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context;
 use async_trait::async_trait;
 
 pub(crate) use folkmoot::{Cluster, Folkmoot, publisher};
-pub(crate) use jetstream::{JetStream, prepare as prepare_nats};
-pub(crate) use redis::{Redis, version as redis_version};
+pub(crate) use jetstream::{JetStream, JetStreamShelf, prepare as prepare_nats};
+pub(crate) use redis::{Redis, RedisShelf, version as redis_version};
 pub(crate) use replicated::Replicated;
 
 /// The number of a message, unique from its servers' start on.
@@ -33,6 +34,19 @@ pub(crate) struct Setup {
     pub(crate) folder: PathBuf,
     /// Where they are pinned to.
     pub(crate) core: Option<usize>,
+}
+
+impl Setup {
+    /// One server with one target and one publisher, for many who read.
+    pub(crate) fn of_one(crowd: &crate::crowd::Setup) -> Self {
+        Self {
+            replicas: 1,
+            targets: 1,
+            publishers: 1,
+            folder: crowd.folder.clone(),
+            core: crowd.core,
+        }
+    }
 }
 
 /// Something that is measured.
@@ -108,4 +122,22 @@ pub(crate) trait Subscriber: Send {
 /// Names of targets: `bench.17`.
 fn target_names(count: usize) -> Arc<[String]> {
     (0..count).map(|target| format!("bench.{target}")).collect()
+}
+
+/// Has so many messages stored, in order.
+async fn fill(servers: &mut dyn Servers, messages: Tag) -> anyhow::Result<()> {
+    /// Messages sent before their acknowledgements are waited for.
+    const AT_ONCE: usize = 200;
+    let mut publishers = servers.publishers(1).await?;
+    let publisher = publishers.first_mut().context("no publisher")?;
+    let (mut sent, mut done) = (0, Vec::new());
+    while (done.len() as Tag) < messages {
+        while sent < messages && sent - (done.len() as Tag) < AT_ONCE as Tag {
+            publisher.send(0, sent).await?;
+            sent += 1;
+        }
+        publisher.flush().await?;
+        publisher.done(&mut done).await?;
+    }
+    Ok(())
 }

@@ -1,8 +1,9 @@
-//! Several runs of one measurement, as one figure.
+//! Several runs of one measurement as one figure, and many delays as a few.
 
 #[cfg(test)]
 mod tests;
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 /// Median and extremes of the same figure over all runs.
@@ -37,5 +38,27 @@ fn median(sorted: &[f64]) -> f64 {
         sorted[middle]
     } else {
         f64::midpoint(sorted[middle - 1], sorted[middle])
+    }
+}
+
+/// In milliseconds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Percentiles {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    pub(crate) p999: f64,
+    pub(crate) most: f64,
+}
+
+impl Percentiles {
+    /// Of a histogram of microseconds.
+    pub(crate) fn of(micros: &Histogram<u64>) -> Self {
+        let ms = |micros: u64| micros as f64 / 1_000.0;
+        Self {
+            p50: ms(micros.value_at_quantile(0.5)),
+            p99: ms(micros.value_at_quantile(0.99)),
+            p999: ms(micros.value_at_quantile(0.999)),
+            most: ms(micros.max()),
+        }
     }
 }

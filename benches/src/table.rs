@@ -3,6 +3,9 @@
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Attribute, Cell, ContentArrangement, Table, TableComponent};
 
+/// Others on the two cores that make figures doubtful, in percent.
+pub(crate) const NOISE: f64 = 10.0;
+
 /// A table with these titles: one line a row, no lines between.
 pub(crate) fn titled(titles: &[&str]) -> Table {
     let bold = |title: &&str| Cell::new(title).add_attribute(Attribute::Bold);
@@ -14,4 +17,22 @@ pub(crate) fn titled(titles: &[&str]) -> Table {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(titles.iter().map(bold));
     table
+}
+
+/// A whole number, in groups of three digits.
+pub(crate) fn thousands(figure: f64) -> String {
+    let digits = format!("{figure:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Of memory.
+pub(crate) fn mib(bytes: u64) -> String {
+    format!("{:.0} MiB", bytes as f64 / (1024.0 * 1024.0))
 }

@@ -3,6 +3,7 @@
 //! nor history, waits for who is slow, and keeps nothing.
 
 mod serve;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +28,7 @@ pub(crate) use serve::{Options as ServeOptions, serve};
 
 use super::plain::Mouth;
 use super::records::{Aside, Form, Records};
-use super::{AT_ONCE, Host, Kind, Listener, ON_ONE_SOCKET, Room, Setup, Speaker};
+use super::{AT_ONCE, Host, Kind, Listener, ON_ONE_SOCKET, Product, Room, Setup, Speaker};
 use crate::load::payload::PAYLOAD;
 use crate::peer::Tag;
 use crate::process::{self, Server};
@@ -67,7 +68,7 @@ impl Floor {
 }
 
 #[async_trait]
-impl Host for Floor {
+impl Product for Floor {
     fn name(&self) -> String {
         self.title().to_owned()
     }
@@ -85,15 +86,26 @@ impl Host for Floor {
     async fn prepare(&mut self) -> anyhow::Result<String> {
         Ok(env!("CARGO_PKG_VERSION").to_owned())
     }
+}
 
+#[async_trait]
+impl Host for Floor {
     async fn open(&self, setup: &Setup) -> anyhow::Result<Box<dyn Room>> {
+        Ok(Box::new(self.run(setup, None)?))
+    }
+}
+
+impl Floor {
+    /// Starts the loop. With `whole` its frames have so many messages, as pages
+    /// have, and wait for the last.
+    fn run(self, setup: &Setup, whole: Option<usize>) -> anyhow::Result<Running> {
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
         let [certificate, key] = NAMES.map(|name| setup.folder.join(name));
         std::fs::write(&certificate, made.cert.pem())?;
         std::fs::write(&key, made.signing_key.serialize_pem())?;
         let mut ports = Ports::new(std::process::id());
         let (listen, speak) = (ports.free()?, ports.free()?);
-        let args = [
+        let mut args = vec![
             "as-floor".to_owned(),
             self.value().to_owned(),
             format!("--listen={listen}"),
@@ -101,16 +113,17 @@ impl Host for Floor {
             format!("--listeners={}", setup.listeners),
             format!("--folder={}", setup.folder.display()),
         ];
+        args.extend(whole.map(|messages| format!("--whole={messages}")));
         let own = std::env::current_exe().context("the path of this program")?;
         let server = Server::start("floor", &own, &args, &setup.folder, setup.core)?;
-        Ok(Box::new(Running {
-            floor: *self,
+        Ok(Running {
+            floor: self,
             server,
             listen,
             speak,
             trust: Trust::Pinned(certificate_in(&setup.folder)?.fingerprint()),
             listeners: setup.listeners,
-        }))
+        })
     }
 }
 

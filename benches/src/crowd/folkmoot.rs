@@ -3,6 +3,9 @@
 //! and has it active.
 
 mod client;
+mod known;
+mod pages;
+mod shelf;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -14,7 +17,7 @@ use folkmoot_client::{Client, GroupId, NewGroup};
 use folkmoot_transport::{Dial, Fingerprint, QuicConfig, QuicEndpoint, Trust, WsDialer, WsOptions};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::{AT_ONCE, Floor, Host, Kind, Listener, ON_ONE_SOCKET, Room, Setup, Speaker};
+use super::{AT_ONCE, Floor, Host, Kind, Listener, ON_ONE_SOCKET, Product, Room, Setup, Speaker};
 use crate::peer::{self, Cluster, Peer};
 use client::{Ear, Mouth, Session};
 
@@ -51,7 +54,7 @@ impl Folkmoot {
 }
 
 #[async_trait]
-impl Host for Folkmoot {
+impl Product for Folkmoot {
     fn name(&self) -> String {
         let over = match self.over {
             Over::Quic => "quic",
@@ -94,21 +97,25 @@ impl Host for Folkmoot {
         self.program = Some(peer.program().to_owned());
         Ok(version)
     }
+}
 
+#[async_trait]
+impl Host for Folkmoot {
     async fn open(&self, setup: &Setup) -> anyhow::Result<Box<dyn Room>> {
+        Ok(Box::new(self.run(setup).await?))
+    }
+}
+
+impl Folkmoot {
+    /// Starts a node with one group.
+    async fn run(&self, setup: &Setup) -> anyhow::Result<Running> {
         let program = self.program.as_ref().context("not prepared")?;
-        let servers = peer::Setup {
-            replicas: 1,
-            targets: 1,
-            publishers: 1,
-            folder: setup.folder.clone(),
-            core: setup.core,
-        };
+        let servers = peer::Setup::of_one(setup);
         let cluster = Cluster::start_with(program, &servers, self.flags()).await?;
         let founder = peer::publisher(&[&cluster.nodes[0]], 0).await?;
         let group = make(&founder).await?;
         let fingerprint: Fingerprint = cluster.nodes[0].fingerprint.parse()?;
-        Ok(Box::new(Running {
+        Ok(Running {
             cluster,
             founder,
             group,
@@ -117,7 +124,7 @@ impl Host for Folkmoot {
                 trust: Trust::Pinned(fingerprint),
             },
             listeners: setup.listeners,
-        }))
+        })
     }
 }
 
@@ -203,9 +210,26 @@ impl Running {
         Ok(Box::new(Ear::of(session)))
     }
 
-    async fn ear(&self, mut session: Session) -> anyhow::Result<Box<dyn Listener>> {
-        session.activate(self.group).await?;
-        Ok(Box::new(Ear::of(session)))
+    /// All listeners, each a member.
+    async fn members(&self) -> anyhow::Result<Vec<Session>> {
+        let sockets = self.dial.sockets(self.listeners)?;
+        let sockets = &sockets;
+        stream::iter(0..self.listeners)
+            .map(|number| self.member(&*sockets[number / ON_ONE_SOCKET], number))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// Has members make the group active, once all are in: nobody hears of the
+    /// others' joining.
+    async fn activate(&self, members: Vec<Session>) -> anyhow::Result<Vec<Session>> {
+        let activate = |mut session: Session| async move {
+            session.activate(self.group).await?;
+            anyhow::Ok(session)
+        };
+        let all = stream::iter(members).map(activate);
+        all.buffered(AT_ONCE).try_collect().await
     }
 }
 
@@ -216,19 +240,9 @@ impl Room for Running {
     }
 
     async fn listeners(&mut self) -> anyhow::Result<Vec<Box<dyn Listener>>> {
-        let sockets = self.dial.sockets(self.listeners)?;
-        let (this, sockets) = (&*self, &sockets);
-        let members: Vec<Session> = stream::iter(0..this.listeners)
-            .map(|number| this.member(&*sockets[number / ON_ONE_SOCKET], number))
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
-        // Once all are in: nobody hears of the others' joining.
-        stream::iter(members)
-            .map(|session| this.ear(session))
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await
+        let active = self.activate(self.members().await?).await?;
+        let ear = |session| Box::new(Ear::of(session)) as Box<dyn Listener>;
+        Ok(active.into_iter().map(ear).collect())
     }
 
     async fn enter(&mut self, rooms: usize) -> anyhow::Result<()> {

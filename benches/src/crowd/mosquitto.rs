@@ -8,7 +8,7 @@ use folkmoot_node::demo::ports::Ports;
 
 use super::plain::{Language, Plain, known};
 use super::records::Form;
-use super::{Host, Room, Setup};
+use super::{Host, Product, Room, Setup};
 use crate::load::payload::PAYLOAD;
 use crate::process::Server;
 
@@ -37,7 +37,7 @@ impl Mosquitto {
 }
 
 #[async_trait]
-impl Host for Mosquitto {
+impl Product for Mosquitto {
     fn name(&self) -> String {
         "mosquitto".to_owned()
     }
@@ -60,7 +60,10 @@ impl Host for Mosquitto {
             .skip_while(|word| *word != "version");
         Ok(words.nth(1).unwrap_or("unknown").to_owned())
     }
+}
 
+#[async_trait]
+impl Host for Mosquitto {
     async fn open(&self, setup: &Setup) -> anyhow::Result<Box<dyn Room>> {
         let addr = Ports::new(std::process::id()).free()?;
         let config = setup.folder.join("mosquitto.conf");

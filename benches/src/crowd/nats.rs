@@ -8,7 +8,7 @@ use folkmoot_node::demo::ports::Ports;
 
 use super::plain::{Language, Plain, known};
 use super::records::{Aside, Form};
-use super::{Host, Room, Setup};
+use super::{Host, Product, Room, Setup};
 use crate::peer::prepare_nats;
 use crate::process::Server;
 
@@ -26,7 +26,7 @@ impl Nats {
 }
 
 #[async_trait]
-impl Host for Nats {
+impl Product for Nats {
     fn name(&self) -> String {
         "nats core".to_owned()
     }
@@ -41,7 +41,10 @@ impl Host for Nats {
         self.program = Some(program);
         Ok(version)
     }
+}
 
+#[async_trait]
+impl Host for Nats {
     async fn open(&self, setup: &Setup) -> anyhow::Result<Box<dyn Room>> {
         let program = self.program.as_ref().context("not prepared")?;
         let addr = Ports::new(std::process::id()).free()?;

@@ -8,7 +8,7 @@ use folkmoot_node::demo::ports::Ports;
 
 use super::plain::{Language, Plain, known};
 use super::records::Form;
-use super::{Host, Room, Setup};
+use super::{Host, Product, Room, Setup};
 use crate::peer::redis_version;
 use crate::process::Server;
 
@@ -30,7 +30,7 @@ impl Redis {
 }
 
 #[async_trait]
-impl Host for Redis {
+impl Product for Redis {
     fn name(&self) -> String {
         "redis pub/sub".to_owned()
     }
@@ -43,7 +43,10 @@ impl Host for Redis {
     async fn prepare(&mut self) -> anyhow::Result<String> {
         redis_version(&self.program).await
     }
+}
 
+#[async_trait]
+impl Host for Redis {
     async fn open(&self, setup: &Setup) -> anyhow::Result<Box<dyn Room>> {
         let addr = Ports::new(std::process::id()).free()?;
         let args = [

@@ -15,7 +15,7 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::crowd::{Listener, Speaker};
-use crate::machine::{Cores, Meter, Usage};
+use crate::machine::{Cores, Memory, Meter, Usage};
 use crate::peer::Tag;
 
 /// Longest delay that is told apart, in microseconds.
@@ -68,6 +68,8 @@ pub(super) struct Heard {
     /// Deliveries, of all times, that never came.
     pub(super) lost: u64,
     pub(super) usage: Usage,
+    /// Of the servers at the end of the measured time, in bytes.
+    pub(super) memory: u64,
 }
 
 /// A message under way.
@@ -182,9 +184,10 @@ pub(super) async fn run(
     let speaker = &mut *crowd.speaker;
     let metered = async {
         sleep_until(begin.into()).await;
-        let meter = Meter::start(pids, cores)?;
+        let meter = Meter::start(pids.clone(), cores)?;
         sleep_until(hall.end.into()).await;
-        meter.stop()
+        let usage = meter.stop()?;
+        anyhow::Ok((usage, Memory::of(&pids)?.server))
     };
     let spoken = async {
         match plan.pace {
@@ -193,7 +196,7 @@ pub(super) async fn run(
         }
     };
     let done = async {
-        let (usage, ()) = tokio::try_join!(metered, spoken)?;
+        let (measured, ()) = tokio::try_join!(metered, spoken)?;
         let arrived = async {
             while hall.left() > 0 {
                 tokio::time::sleep(LOOK).await;
@@ -201,10 +204,10 @@ pub(super) async fn run(
         };
         // What is late then is lost.
         let _ = timeout(DRAIN, arrived).await;
-        anyhow::Ok(usage)
+        anyhow::Ok(measured)
     };
-    let usage = tokio::select! {
-        usage = done => usage?,
+    let (usage, memory) = tokio::select! {
+        measured = done => measured?,
         ended = ears.join_next() => match ended {
             Some(ended) => return Err(ended?.err().context("a listener has ended")?),
             None => bail!("nobody listens"),
@@ -222,6 +225,7 @@ pub(super) async fn run(
         deliveries: state.deliveries,
         lost: state.left,
         usage,
+        memory,
     })
 }
 

@@ -3,18 +3,16 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::load::{Heard, Pace, Plan};
 use crate::crowd::{Floor, Host, Kind};
 use crate::load::payload::PAYLOAD;
-use crate::machine::{Machine, Usage};
-
-/// From here on a core counts as full, in percent.
-const FULL: f64 = 90.0;
+use crate::machine::{Limit, Machine, Usage};
+use crate::stats::Percentiles;
 
 impl Pace {
     pub(super) fn name(self) -> String {
@@ -34,6 +32,24 @@ pub(super) struct Report {
     pub(super) cells: Vec<Cell>,
 }
 
+/// Who listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Size {
+    pub(super) listeners: usize,
+    /// Of them: those who read nothing, to whom no delivery counts.
+    pub(super) slow: usize,
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} listeners", self.listeners)?;
+        match self.slow {
+            0 => Ok(()),
+            slow => write!(f, ", {slow} of which read nothing"),
+        }
+    }
+}
+
 /// One host under one load.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Cell {
@@ -43,7 +59,8 @@ pub(super) struct Cell {
     pub(super) floor: Option<&'static str>,
     pub(super) version: String,
     pub(super) notes: String,
-    pub(super) listeners: usize,
+    #[serde(flatten)]
+    pub(super) size: Size,
     /// Messages a second; none: as fast as it goes.
     pub(super) rate: Option<f64>,
     pub(super) deliveries_per_second: f64,
@@ -53,60 +70,18 @@ pub(super) struct Cell {
     /// What of it is the generator's own: from due to said.
     pub(super) late_ms: Percentiles,
     pub(super) lost: u64,
+    /// Of the server at the end of the measured time, in bytes.
+    pub(super) memory: u64,
     pub(super) usage: Usage,
     /// Whose core was full.
     pub(super) limit: Limit,
-}
-
-/// In milliseconds.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct Percentiles {
-    pub(super) p50: f64,
-    pub(super) p99: f64,
-    pub(super) p999: f64,
-    pub(super) most: f64,
-}
-
-/// Whose core was full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Limit {
-    /// Nobody's.
-    None,
-    Server,
-    /// The figures say what the generator can do.
-    Generator,
-    Both,
-}
-
-impl Limit {
-    fn of(usage: &Usage) -> Self {
-        match (usage.server >= FULL, usage.generator >= FULL) {
-            (false, false) => Self::None,
-            (true, false) => Self::Server,
-            (false, true) => Self::Generator,
-            (true, true) => Self::Both,
-        }
-    }
-}
-
-impl Percentiles {
-    fn of(micros: &Histogram<u64>) -> Self {
-        let ms = |micros: u64| micros as f64 / 1_000.0;
-        Self {
-            p50: ms(micros.value_at_quantile(0.5)),
-            p99: ms(micros.value_at_quantile(0.99)),
-            p999: ms(micros.value_at_quantile(0.999)),
-            most: ms(micros.max()),
-        }
-    }
 }
 
 impl Cell {
     pub(super) fn new(
         host: &dyn Host,
         version: &str,
-        listeners: usize,
+        size: Size,
         plan: Plan,
         heard: &Heard,
     ) -> Self {
@@ -118,7 +93,7 @@ impl Cell {
             floor: host.floor().map(Floor::title),
             version: version.to_owned(),
             notes: host.notes(),
-            listeners,
+            size,
             rate: match plan.pace {
                 Pace::Rate(rate) => Some(rate),
                 Pace::Most => None,
@@ -128,6 +103,7 @@ impl Cell {
             delay_ms: Percentiles::of(&heard.delay),
             late_ms: Percentiles::of(&heard.late),
             lost: heard.lost,
+            memory: heard.memory,
             usage: heard.usage,
             limit: Limit::of(&heard.usage),
         }
@@ -140,7 +116,7 @@ impl Cell {
 
     /// Whether it is of the same load.
     pub(super) fn is_beside(&self, other: &Self) -> bool {
-        self.listeners == other.listeners && self.rate == other.rate
+        self.size == other.size && self.rate == other.rate
     }
 }
 

@@ -3,14 +3,11 @@
 use comfy_table::{Cell as TableCell, CellAlignment, Color, Table};
 
 use super::load::Pace;
-use super::report::{Cell, Limit, Report};
+use super::report::{Cell, Report};
 use crate::crowd::Kind;
-use crate::table::titled;
+use crate::table::{NOISE, mib, thousands, titled};
 
-/// Others on the two cores that make figures doubtful, in percent.
-const NOISE: f64 = 10.0;
-
-const TITLES: [&str; 11] = [
+const TITLES: [&str; 12] = [
     "host",
     "deliveries/s",
     "CPU s/million",
@@ -20,6 +17,7 @@ const TITLES: [&str; 11] = [
     "p99 ms",
     "server",
     "generator",
+    "memory",
     "others",
     "limit",
 ];
@@ -33,11 +31,7 @@ pub(super) fn print(report: &Report) {
     );
     for load in loads(report) {
         let pace = load.rate.map_or(Pace::Most, Pace::Rate).name();
-        println!(
-            "\n{} listeners, {pace}\n{}",
-            load.listeners,
-            table(report, load)
-        );
+        println!("\n{}, {pace}\n{}", load.size, table(report, load));
     }
     println!();
     let mut named = Vec::new();
@@ -89,34 +83,18 @@ fn row(report: &Report, cell: &Cell) -> Vec<TableCell> {
         TableCell::new(format!("{:.1}", cell.delay_ms.p99)),
         TableCell::new(format!("{:.0} %", cell.usage.server)),
         TableCell::new(format!("{:.0} %", cell.usage.generator)),
+        TableCell::new(mib(cell.memory)),
     ];
     let others = TableCell::new(format!("{:.0} %", cell.usage.others));
     row.push(match cell.usage.others > NOISE {
         true => others.fg(Color::Red),
         false => others,
     });
-    let limit = match cell.limit {
-        Limit::None => String::new(),
-        Limit::Server => "server".to_owned(),
-        Limit::Generator => "generator".to_owned(),
-        Limit::Both => "both".to_owned(),
-    };
+    let limit = cell.limit.name();
     let lost = match cell.lost {
-        0 => limit,
+        0 => limit.to_owned(),
         lost => format!("{limit} LOST {lost}").trim().to_owned(),
     };
     row.push(TableCell::new(lost));
     row
-}
-
-fn thousands(figure: f64) -> String {
-    let digits = format!("{figure:.0}");
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

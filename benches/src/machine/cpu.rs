@@ -23,6 +23,42 @@ pub(crate) struct Usage {
     pub(crate) others: f64,
 }
 
+/// From here on a core counts as full, in percent.
+const FULL: f64 = 90.0;
+
+/// Whose core was full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Limit {
+    /// Nobody's.
+    None,
+    Server,
+    /// The figures say what the generator can do.
+    Generator,
+    Both,
+}
+
+impl Limit {
+    /// For tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Server => "server",
+            Self::Generator => "generator",
+            Self::Both => "both",
+        }
+    }
+
+    pub(crate) fn of(usage: &Usage) -> Self {
+        match (usage.server >= FULL, usage.generator >= FULL) {
+            (false, false) => Self::None,
+            (true, false) => Self::Server,
+            (false, true) => Self::Generator,
+            (true, true) => Self::Both,
+        }
+    }
+}
+
 /// Measures from its making on.
 pub(crate) struct Meter {
     pids: Vec<u32>,

@@ -5,6 +5,7 @@ mod install;
 mod lasting;
 mod protocol;
 mod session;
+mod shelf;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use super::{Peer, Publisher, Replicated, Servers, Setup, Subscriber, Tag, target
 use crate::process::{self, Server};
 use lasting::Lasting;
 use session::{Receiver, Sender, Session};
+pub(crate) use shelf::JetStreamShelf;
 
 const STREAM: &str = "BENCH";
 /// Making a consumer after servers died may take this long.
@@ -170,6 +172,7 @@ async fn make_stream(
         "storage": "file",
         "retention": "limits",
         "num_replicas": replicas,
+        "allow_direct": true,
     })
     .to_string();
     let config = &config;

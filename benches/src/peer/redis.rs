@@ -3,6 +3,7 @@
 //! their disks, so there is no mode with three.
 
 mod resp;
+mod shelf;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use super::{Peer, Publisher, Servers, Setup, Subscriber, Tag, target_names};
 use crate::load::payload::{Payloads, tag_of};
 use crate::process::{self, Server};
 use resp::Value;
+pub(crate) use shelf::RedisShelf;
 
 /// Entries of one answer.
 const ENTRIES: usize = 1_000;
@@ -58,6 +60,12 @@ impl Peer for Redis {
         if setup.replicas != 1 {
             bail!("there is no mode of {} durable replicas", setup.replicas);
         }
+        Ok(Box::new(self.run(setup).await?))
+    }
+}
+
+impl Redis {
+    async fn run(&self, setup: &Setup) -> anyhow::Result<Running> {
         let addr = Ports::new(std::process::id()).free()?;
         let args = [
             ("--bind", "127.0.0.1".to_owned()),
@@ -82,12 +90,12 @@ impl Peer for Redis {
         })
         .await?;
         let [server] = servers;
-        Ok(Box::new(Running {
+        Ok(Running {
             server,
             addr,
             publishers: setup.publishers,
             targets: target_names(setup.targets),
-        }))
+        })
     }
 }
 

@@ -22,6 +22,18 @@ use crate::load::payload::PAYLOAD;
 const WINDOW: Duration = Duration::from_millis(50);
 const MESSAGES: usize = 10;
 
+impl Options {
+    /// Messages of a frame.
+    fn messages(&self) -> usize {
+        self.whole.unwrap_or(MESSAGES)
+    }
+
+    /// How long a message waits for others.
+    fn window(&self) -> Option<Duration> {
+        self.whole.is_none().then_some(WINDOW)
+    }
+}
+
 /// Flags of a floor's process.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -33,6 +45,9 @@ pub(crate) struct Options {
     speak: SocketAddr,
     #[arg(long)]
     listeners: usize,
+    /// Write whole frames of so many messages, however long that takes
+    #[arg(long, value_name = "MESSAGES")]
+    whole: Option<usize>,
     /// With the certificate
     #[arg(long)]
     folder: PathBuf,
@@ -111,8 +126,9 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<()> {
     let mut chunk = vec![0; 64 * 1024];
     let mut opened: Option<Instant> = None;
     let mut written = Instant::now();
+    let (messages, window) = (options.messages(), options.window());
     loop {
-        ears.wait(&speaker, opened.map(|at| at + WINDOW))?;
+        ears.wait(&speaker, opened.zip(window).map(|(at, window)| at + window))?;
         match speaker.read(&mut chunk) {
             Ok(0) => return Ok(()),
             Ok(len) => input.extend_from_slice(&chunk[..len]),
@@ -124,7 +140,7 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<()> {
             frame.extend_from_slice(payload);
             frame.extend_from_slice(SEAL);
             opened.get_or_insert_with(Instant::now);
-            if frame.len() >= MESSAGES * super::RECORD {
+            if frame.len() >= messages * super::RECORD {
                 ears.write(&frame)?;
                 frame.clear();
                 (opened, written) = (None, Instant::now());
@@ -132,7 +148,9 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<()> {
         }
         input.drain(..whole);
         let now = Instant::now();
-        let is_due = opened.is_some_and(|at| at + WINDOW <= now || written + WINDOW <= now);
+        let is_due = opened
+            .zip(window)
+            .is_some_and(|(at, window)| at + window <= now || written + window <= now);
         if is_due {
             ears.write(&frame)?;
             frame.clear();

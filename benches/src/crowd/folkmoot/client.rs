@@ -1,7 +1,6 @@
 //! A client that does no more than it must: no store, no timeline, no clock.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -22,14 +21,13 @@ use prost::Message;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use super::known::Known;
 use crate::crowd::{Listener, Speaker};
 use crate::load::payload::{Payloads, tag_of};
 use crate::peer::Tag;
 
 /// Requests that are open at once. Of more, an edge refuses some.
 const OPEN: usize = 400;
-/// Frames that are remembered: of those that listeners are at, at one moment.
-const KEPT: usize = 16;
 /// The key of a `Content`'s text, and its length: 256.
 const TEXT: &[u8] = &[0x0a, 0x80, 0x02];
 
@@ -105,13 +103,24 @@ impl Session {
         Ok(session)
     }
 
+    /// Asks; gives the question's number.
+    pub(super) async fn begin(&mut self, request: Request) -> anyhow::Result<u64> {
+        let frame = self.numbers.frame(request);
+        self.tx.send(frame).await?;
+        Ok(self.numbers.next - 1)
+    }
+
+    /// The next frame.
+    pub(super) async fn frame(&mut self) -> anyhow::Result<Bytes> {
+        self.rx.recv().await?.context("the edge has ended")
+    }
+
     /// Asks, and waits for the answer.
     async fn ask(&mut self, frame: Bytes) -> anyhow::Result<Body> {
         let id = self.numbers.next - 1;
         self.tx.send(frame).await?;
         loop {
-            let frame = self.rx.recv().await?.context("the edge has ended")?;
-            let frame = ServerFrame::decode(frame)?;
+            let frame = ServerFrame::decode(self.frame().await?)?;
             match frame.body {
                 Some(Body::Error(error)) if frame.id == id => {
                     bail!("refused: {} ({})", error.name, error.message)
@@ -182,37 +191,18 @@ impl Listener for Ear {
                 }
             };
             let frame = frame.context("the edge has ended")?;
-            if !known(&frame, heard) {
-                let tags = read(frame.clone())?;
-                heard.extend_from_slice(&tags);
-                RECENT.with_borrow_mut(|recent| {
-                    recent.truncate(KEPT - 1);
-                    recent.push_front((frame, tags));
-                });
-            }
+            let tags = DELIVERED.with_borrow_mut(|known| known.read(frame, read))?;
+            heard.extend_from_slice(&tags);
         }
         Ok(())
     }
 }
 
 thread_local! {
-    /// Frames that others heard just now, and what is in them: all get the same
-    /// bytes, and comparing them is less work than reading them.
-    static RECENT: RefCell<VecDeque<(Bytes, Vec<Tag>)>> = const { RefCell::new(VecDeque::new()) };
+    static DELIVERED: RefCell<Known<Arc<[Tag]>>> = const { RefCell::new(Known::new()) };
 }
 
-/// Whether others had the frame too; then what is in it was heard.
-fn known(frame: &Bytes, heard: &mut Vec<Tag>) -> bool {
-    RECENT.with_borrow(|recent| {
-        let found = recent.iter().find(|(other, _)| other == frame);
-        if let Some((_, tags)) = found {
-            heard.extend_from_slice(tags);
-        }
-        found.is_some()
-    })
-}
-
-fn read(frame: Bytes) -> anyhow::Result<Vec<Tag>> {
+fn read(frame: Bytes) -> anyhow::Result<Arc<[Tag]>> {
     let mut tags = Vec::new();
     match ServerFrame::decode(frame)?.body {
         Some(Body::Deliver(deliver)) => {
@@ -224,11 +214,11 @@ fn read(frame: Bytes) -> anyhow::Result<Vec<Tag>> {
         Some(Body::Closing(closing)) => bail!("closed: {}", closing.reason),
         _ => {}
     }
-    Ok(tags)
+    Ok(tags.into())
 }
 
 /// Whose message an entry is; none: it is a join.
-fn tag(entry: &SealedEntry) -> anyhow::Result<Option<Tag>> {
+pub(super) fn tag(entry: &SealedEntry) -> anyhow::Result<Option<Tag>> {
     if let Some(payload) = entry.body.strip_prefix(TEXT) {
         return Ok(tag_of(payload));
     }
@@ -272,6 +262,16 @@ impl Mouth {
             payloads: Payloads::new(),
             room,
             refused,
+        }
+    }
+}
+
+impl Mouth {
+    /// Waits until all that was said is answered.
+    pub(super) async fn answered(&mut self) -> anyhow::Result<()> {
+        match self.room.acquire_many(OPEN as u32).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err((&mut self.refused).await?),
         }
     }
 }

@@ -1,3 +1,5 @@
+use hdrhistogram::Histogram;
+
 use super::*;
 
 fn cell(host: &str, kind: Kind, rate: Option<f64>, cost: f64) -> Cell {
@@ -8,13 +10,17 @@ fn cell(host: &str, kind: Kind, rate: Option<f64>, cost: f64) -> Cell {
         floor: (kind == Kind::Ours).then_some("floor, tls"),
         version: String::new(),
         notes: String::new(),
-        listeners: 10,
+        size: Size {
+            listeners: 10,
+            slow: 0,
+        },
         rate,
         deliveries_per_second: 1e6 / cost,
         cpu_seconds_per_million: cost,
         delay_ms: delays,
         late_ms: delays,
         lost: 0,
+        memory: 0,
         usage: Usage {
             server: 50.0,
             generator: 95.0,
@@ -50,17 +56,4 @@ fn the_best_peer_and_the_floor_are_those_under_the_same_load() {
     assert_eq!(report.floor(&ours).unwrap().cpu_seconds_per_million, 2.0);
     let alone = cell("ours", Kind::Ours, Some(1.0), 5.0);
     assert!(report.best_peer(&alone).is_none() && report.floor(&alone).is_none());
-}
-
-#[test]
-fn a_core_is_full_from_nine_tenths_on() {
-    let usage = |server, generator| Usage {
-        server,
-        generator,
-        others: 0.0,
-    };
-    assert_eq!(Limit::of(&usage(89.0, 20.0)), Limit::None);
-    assert_eq!(Limit::of(&usage(90.0, 20.0)), Limit::Server);
-    assert_eq!(Limit::of(&usage(20.0, 99.0)), Limit::Generator);
-    assert_eq!(Limit::of(&usage(99.0, 99.0)), Limit::Both);
 }

@@ -1,4 +1,4 @@
-use super::{core_ticks, process_ticks};
+use super::{Limit, Usage, core_ticks, process_ticks};
 
 #[test]
 fn user_and_system_time_of_a_process_with_a_strange_name() {
@@ -16,4 +16,17 @@ fn a_core_is_busy_when_it_is_neither_idle_nor_waiting() {
     assert_eq!(core_ticks(stat, 10), Some(6));
     assert_eq!(core_ticks(stat, 0), None);
     assert_eq!(core_ticks("cpu0 x", 0), None);
+}
+
+#[test]
+fn a_core_is_full_from_nine_tenths_on() {
+    let usage = |server, generator| Usage {
+        server,
+        generator,
+        others: 0.0,
+    };
+    assert_eq!(Limit::of(&usage(89.0, 20.0)), Limit::None);
+    assert_eq!(Limit::of(&usage(90.0, 20.0)), Limit::Server);
+    assert_eq!(Limit::of(&usage(20.0, 99.0)), Limit::Generator);
+    assert_eq!(Limit::of(&usage(99.0, 99.0)), Limit::Both);
 }

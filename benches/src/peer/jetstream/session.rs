@@ -88,6 +88,29 @@ impl Session {
         Ok(subject)
     }
 
+    /// Asks for messages in one go; adds those that come before the batch ends.
+    pub(super) async fn batch(
+        &mut self,
+        subject: &str,
+        inbox: &str,
+        question: &[u8],
+        read: &mut Vec<Tag>,
+    ) -> anyhow::Result<()> {
+        protocol::publish(&mut self.socket.output, subject, inbox, None, question);
+        let before = read.len();
+        loop {
+            let (_, payload) = self.message().await?;
+            if payload.is_empty() {
+                break;
+            }
+            read.push(tag_of(&payload).context("a message that was not sent")?);
+        }
+        if read.len() == before {
+            bail!("a batch without messages");
+        }
+        Ok(())
+    }
+
     /// Asks one of the server's services.
     pub(super) async fn ask(&mut self, subject: &str, question: &[u8]) -> anyhow::Result<Value> {
         self.questions += 1;

@@ -7,16 +7,16 @@ use anyhow::Context;
 
 /// In bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// Of the processes: pages shared with others count in part (PSS).
-    pub(super) server: u64,
+    pub(crate) server: u64,
     /// Of the kernel's slabs, sockets among them.
-    pub(super) slab: u64,
+    pub(crate) slab: u64,
 }
 
 impl Memory {
     /// Of these processes, now.
-    pub(super) fn of(pids: &[u32]) -> anyhow::Result<Self> {
+    pub(crate) fn of(pids: &[u32]) -> anyhow::Result<Self> {
         let mut server = 0;
         for pid in pids {
             let path = format!("/proc/{pid}/smaps_rollup");
