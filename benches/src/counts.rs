@@ -117,7 +117,14 @@ fn print(report: &Report) {
         "unread in {} groups, asked {} times a second",
         report.groups, report.rate
     );
-    let mut table = titled(&["way", "round trips", "server ms", "p50 ms", "p99 ms", "wanted"]);
+    let mut table = titled(&[
+        "way",
+        "round trips",
+        "server ms",
+        "p50 ms",
+        "p99 ms",
+        "wanted",
+    ]);
     for row in &report.rows {
         table.add_row([
             row.way.to_owned(),
@@ -132,11 +139,15 @@ fn print(report: &Report) {
 }
 
 async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
-    let groups = options.groups.unwrap_or(if options.quick { 50 } else { 1_000 });
+    let groups = options
+        .groups
+        .unwrap_or(if options.quick { 50 } else { 1_000 });
     if !(1..=10_000).contains(&groups) {
         bail!("--groups is between 1 and 10000");
     }
-    let seconds = options.seconds.unwrap_or(if options.quick { 1.0 } else { 10.0 });
+    let seconds = options
+        .seconds
+        .unwrap_or(if options.quick { 1.0 } else { 10.0 });
     if !(0.5..=600.0).contains(&seconds) || !(0.1..=10_000.0).contains(&options.rate) {
         bail!("--seconds is between 0.5 and 600, --rate between 0.1 and 10000");
     }

@@ -127,17 +127,18 @@ fn target_names(count: usize) -> Arc<[String]> {
 /// Has so many messages stored, in order.
 async fn fill(servers: &mut dyn Servers, messages: Tag) -> anyhow::Result<()> {
     /// Messages sent before their acknowledgements are waited for.
-    const AT_ONCE: usize = 200;
+    const AT_ONCE: Tag = 200;
     let mut publishers = servers.publishers(1).await?;
     let publisher = publishers.first_mut().context("no publisher")?;
-    let (mut sent, mut done) = (0, Vec::new());
-    while (done.len() as Tag) < messages {
-        while sent < messages && sent - (done.len() as Tag) < AT_ONCE as Tag {
+    let (mut sent, mut stored, mut done) = (0, 0, Vec::new());
+    while stored < messages {
+        while sent < messages && sent - stored < AT_ONCE {
             publisher.send(0, sent).await?;
             sent += 1;
         }
         publisher.flush().await?;
         publisher.done(&mut done).await?;
+        stored += done.drain(..).count() as Tag;
     }
     Ok(())
 }

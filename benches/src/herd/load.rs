@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use hdrhistogram::Histogram;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -53,18 +53,16 @@ impl Herd {
         cores: Cores,
     ) -> anyhow::Result<Round> {
         sleep(SETTLE).await;
-        let (gate, wanted) = (Arc::new(Notify::new()), Arc::new(self.wanted.clone()));
+        let (gate, wanted) = (watch::Sender::new(false), Arc::new(self.wanted.clone()));
         let mut tasks = JoinSet::new();
         for reader in self.readers.drain(..) {
-            tasks.spawn(read(reader, Arc::clone(&gate), Arc::clone(&wanted)));
+            tasks.spawn(read(reader, gate.subscribe(), Arc::clone(&wanted)));
         }
-        // Each runs up to the gate: this runtime has one thread.
-        tokio::task::yield_now().await;
         let pids = shelf.pids();
         let before = Memory::of(&pids)?.server;
         let meter = Meter::start(pids.clone(), cores)?;
         let start = Instant::now();
-        gate.notify_waiters();
+        gate.send_replace(true);
         shelf.begin().await?;
         let mut waits = Histogram::new_with_max(LONGEST, 3)?;
         let (mut most, mut last) = (before, start);
@@ -111,10 +109,10 @@ impl Round {
 
 async fn read(
     mut reader: Box<dyn Reader>,
-    gate: Arc<Notify>,
+    mut gate: watch::Receiver<bool>,
     wanted: Arc<Vec<Tag>>,
 ) -> anyhow::Result<(Box<dyn Reader>, Instant)> {
-    gate.notified().await;
+    gate.wait_for(|open| *open).await?;
     let mut got = Vec::with_capacity(wanted.len());
     reader.catch_up(&mut got).await.context("a reader")?;
     let at = Instant::now();
