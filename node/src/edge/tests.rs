@@ -6,6 +6,7 @@ mod client;
 mod delivery;
 mod doubts;
 mod limits;
+mod lists;
 mod news;
 mod pipe;
 mod reach;

@@ -1,14 +1,13 @@
 //! What people do: talk, read, come back, list, create.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
 use folkmoot_wire::proto::{
-    CreateGroup, Deactivate, DigestRows, GetCursors, GetGroup, GetMembers, GetProfile, GetUnread,
-    History, Kind, ListGroups, LogSlice, MarkRead, MemberSelf, OpenDirect, Ping, UpdateSelf, row,
+    CreateGroup, Deactivate, DigestRows, GetCursors, GetGroup, GetMembers, GetProfile, History,
+    Kind, LogSlice, MarkRead, MemberSelf, OpenDirect, Ping, UpdateSelf, row,
 };
 use folkmoot_wire::{Code, GroupId};
 
@@ -259,100 +258,6 @@ async fn a_direct_group_is_one_whoever_opens_it() {
     let other = bob.call(Request::OpenDirect(by_bob)).await;
     assert!(matches!(&first, Body::GroupCreated(_)));
     assert_eq!(first, other);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_changed_since_the_last_session() {
-    let world = World::new();
-    let mut ann = Client::connect(&world, "ann").await;
-    let quiet = ann.create("quiet", |_| {}).await;
-    let busy = ann.create("busy", |_| {}).await;
-    let (mut ann, welcome) = Client::hello(&world, hello("ann")).await;
-    let first = welcome.changed.unwrap();
-    assert_eq!(first.groups.len(), 2);
-    ann.say(busy, "news").await;
-    let mut back = hello("ann");
-    back.changed_since = first.changed_since.clone();
-    let (_, welcome) = Client::hello(&world, back.clone()).await;
-    let changed = welcome.changed.unwrap();
-    let groups: Vec<_> = changed.groups.iter().map(|g| g.group.clone()).collect();
-    assert_eq!(groups, [busy.to_bytes()]);
-    // A token of somebody else, or of nobody, tells nothing.
-    for forged in [Bytes::from_static(b"?"), Bytes::from(vec![1; 61])] {
-        back.changed_since = forged;
-        let (_, welcome) = Client::hello(&world, back.clone()).await;
-        assert_eq!(welcome.changed.unwrap().groups.len(), 2);
-    }
-    let ask = ListGroups {
-        limit: 1,
-        ..ListGroups::default()
-    };
-    match ann.call(Request::ListGroups(ask)).await {
-        Body::Groups(page) => {
-            assert_eq!(page.groups.len(), 1);
-            let rest = ListGroups {
-                page: page.next,
-                limit: 5,
-            };
-            match ann.call(Request::ListGroups(rest)).await {
-                Body::Groups(rest) => {
-                    assert_eq!(rest.groups.len(), 1);
-                    let both = [&page.groups[0].group, &rest.groups[0].group];
-                    assert!(both.contains(&&quiet.to_bytes()) && both.contains(&&busy.to_bytes()));
-                }
-                other => panic!("no groups: {other:?}"),
-            }
-        }
-        other => panic!("no groups: {other:?}"),
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_unread_comes_in_one_answer() {
-    let world = World::new();
-    let mut ann = Client::connect(&world, "ann").await;
-    let mut bob = Client::connect(&world, "bob").await;
-    let mut groups = Vec::new();
-    for i in 0..30_u64 {
-        let group = ann.create("tea", |_| {}).await;
-        bob.join(group, "bob").await;
-        let mut last = 0;
-        for _ in 0..i % 3 {
-            last = ann.say(group, "news").await;
-        }
-        groups.push((group, i % 3, last));
-    }
-    let unread = |body| match body {
-        Body::Unread(unread) => {
-            assert!(unread.unknown.is_empty() && unread.next.is_empty());
-            let counts = unread.groups.into_iter();
-            counts
-                .map(|c| (c.group, c.unread))
-                .collect::<BTreeMap<_, _>>()
-        }
-        other => panic!("no counts: {other:?}"),
-    };
-    let ask = || Request::GetUnread(GetUnread::default());
-    let due: BTreeMap<_, _> = groups
-        .iter()
-        .filter(|(_, said, _)| *said > 0)
-        .map(|(group, said, _)| (group.to_bytes(), *said))
-        .collect();
-    assert_eq!(unread(bob.call(ask()).await), due);
-    // Saying something is reading it.
-    assert_eq!(unread(ann.call(ask()).await), BTreeMap::new());
-    for (group, _, last) in groups.iter().filter(|(_, said, _)| *said == 2) {
-        let (group, seq) = (group.to_bytes(), last - 1);
-        assert!(matches!(
-            bob.call(Request::MarkRead(MarkRead { group, seq })).await,
-            Body::Ok(_)
-        ));
-    }
-    let one = unread(bob.call(ask()).await);
-    assert!(one.len() == 20 && one.values().all(|count| *count == 1));
-    let forged = GetUnread { page: "?".into() };
-    let (code, _) = error(bob.call(Request::GetUnread(forged)).await);
-    assert_eq!(code, Code::Invalid);
 }
 
 #[tokio::test(start_paused = true)]
