@@ -3,7 +3,8 @@
 //!
 //! An entry follows from all before it, so there is but one of each seq: what
 //! was proven once is never wrong later, in whatever copy. What a copy holds,
-//! and what of it may still be read, its head says each time.
+//! and what of it may still be read, its head says each time. Whoever comes to
+//! erase an entry in place has to take its block out of here.
 
 #[cfg(test)]
 mod tests;
