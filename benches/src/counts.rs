@@ -107,12 +107,11 @@ const LIST_PAGE: usize = 100;
 
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let report = run::on_its_core(async |cores| measure(options, cores).await)?;
-    if options.common.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print(&report);
-    }
+    run::printed(
+        options.common.json,
+        async |cores| measure(options, cores).await,
+        print,
+    )?;
     Ok(())
 }
 

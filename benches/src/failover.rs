@@ -79,12 +79,11 @@ impl Options {
 /// Measures and prints. Fails when a message was lost or is there twice.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     options.check()?;
-    let report = run::on_its_core(async |cores| measure(options, cores).await)?;
-    if options.common.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        table::print(&report);
-    }
+    let report = run::printed(
+        options.common.json,
+        async |cores| measure(options, cores).await,
+        table::print,
+    )?;
     match report.wrong() {
         None => Ok(()),
         Some(wrong) => bail!("{wrong}"),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use comfy_table::CellAlignment;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -13,7 +12,7 @@ use crate::flags::Common;
 use crate::machine::{Cores, Machine, Memory};
 use crate::progress::Progress;
 use crate::run::{self, Clean};
-use crate::table::titled;
+use crate::table::{align, titled};
 
 /// Servers settle for so long before they are looked at.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -72,12 +71,11 @@ struct Row {
 
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let report = run::on_its_core(async |cores| measure(options, cores).await)?;
-    if options.common.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print(&report);
-    }
+    run::printed(
+        options.common.json,
+        async |cores| measure(options, cores).await,
+        print,
+    )?;
     Ok(())
 }
 
@@ -96,9 +94,7 @@ fn print(report: &Report) {
             kib(row.empty as f64 / 1024.0),
         ]);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align(&mut table);
     println!("{table}");
 }
 

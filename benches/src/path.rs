@@ -120,12 +120,11 @@ impl Options {
 
 /// Measures and prints.
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
-    let report = run::on_its_core(async |cores| measure(&options, cores).await)?;
-    if options.common.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        table::print(&report);
-    }
+    run::printed(
+        options.common.json,
+        async |cores| measure(&options, cores).await,
+        table::print,
+    )?;
     Ok(())
 }
 

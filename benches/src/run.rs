@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use serde::Serialize;
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,6 +34,20 @@ pub(crate) fn on_its_core<R>(
             report = measure(cores) => report,
         }
     })
+}
+
+/// The same, and what came of it: as JSON, or for people.
+pub(crate) fn printed<R: Serialize>(
+    json: bool,
+    measure: impl AsyncFnOnce(Cores) -> anyhow::Result<R>,
+    print: impl FnOnce(&R),
+) -> anyhow::Result<R> {
+    let report = on_its_core(measure)?;
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(&report)?),
+        false => print(&report),
+    }
+    Ok(report)
 }
 
 /// A new folder for all servers, inside `base` or where temporary files go.

@@ -1,7 +1,7 @@
 //! How tables look, for people.
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Attribute, Cell, ContentArrangement, Table, TableComponent};
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, TableComponent};
 
 /// Others on the two cores that make figures doubtful, in percent.
 pub(crate) const NOISE: f64 = 10.0;
@@ -17,6 +17,13 @@ pub(crate) fn titled(titles: &[&str]) -> Table {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(titles.iter().map(bold));
     table
+}
+
+/// Figures stand below each other; the first column has names.
+pub(crate) fn align(table: &mut Table) {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
 }
 
 /// A whole number, in groups of three digits.

@@ -1,11 +1,11 @@
 //! The report, for people.
 
-use comfy_table::{Cell as TableCell, CellAlignment, Color, Table};
+use comfy_table::{Cell as TableCell, Color, Table};
 
 use super::load::Pace;
 use super::report::{Cell, Report};
 use crate::crowd::Kind;
-use crate::table::{NOISE, mib, thousands, titled};
+use crate::table::{NOISE, align, mib, thousands, titled};
 
 const TITLES: [&str; 12] = [
     "host",
@@ -59,9 +59,7 @@ fn table(report: &Report, load: &Cell) -> Table {
     for cell in report.cells.iter().filter(|cell| cell.is_beside(load)) {
         table.add_row(row(report, cell));
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align(&mut table);
     table
 }
 

@@ -1,10 +1,10 @@
 //! The report, for people.
 
-use comfy_table::{Cell, CellAlignment, Color};
+use comfy_table::{Cell, Color};
 
 use super::report::{Report, Row};
 use crate::crowd::Kind;
-use crate::table::{NOISE, mib, thousands, titled};
+use crate::table::{NOISE, align, mib, thousands, titled};
 
 /// Prints everything.
 pub(super) fn print(report: &Report) {
@@ -34,9 +34,7 @@ pub(super) fn print(report: &Report) {
     for row in &report.rows {
         table.add_row(cells(report, row, &peers));
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align(&mut table);
     println!("{table}");
     for row in &report.rows {
         println!("{} {}: {}", row.host, row.version, row.notes);
