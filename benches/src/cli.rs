@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::crowd::{FloorOptions, serve_floor};
-use crate::{counts, failover, fanout, herd, idle, parts, path, process};
+use crate::{counts, failover, fanout, herd, idle, parts, path, process, split};
 
 /// Measures Folkmoot, beside its peers where there are any.
 #[derive(Debug, Parser)]
@@ -24,6 +24,9 @@ enum What {
     /// The pause of a group when its leader is killed under load, and what is
     /// lost or doubled by it; beside JetStream
     Failover(failover::Options),
+    /// The pause of groups when their shard is split under load, and what is lost
+    /// or doubled by it
+    Split(split::Options),
     /// What it costs to bring one person's messages to many; beside Redis, NATS
     /// and Mosquitto, and beside bare loops that write the same bytes
     Fanout(fanout::Options),
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Path(options) => path::run(options),
         What::Failover(options) => failover::run(&options),
+        What::Split(options) => split::run(&options),
         What::Fanout(options) => fanout::run(&options),
         What::Herd(options) => herd::run(&options),
         What::Counts(options) => counts::run(&options),

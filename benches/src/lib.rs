@@ -2,7 +2,8 @@
 //! what it does, on the same machine and in the same run.
 //!
 //! [`path`] is the way of a message: sent, committed, delivered; [`failover`]
-//! is what happens to it when a leader is killed; [`fanout`] is its way to many
+//! is what happens to it when a leader is killed, [`split`] when its shard is
+//! split; [`fanout`] is its way to many
 //! at once, [`herd`] many who come back at once, both through [`crowd`], the
 //! ports for what many are connected to,
 //! [`idle`] what its connections cost that do nothing, and [`counts`] what it
@@ -27,5 +28,6 @@ mod peer;
 mod process;
 mod progress;
 mod run;
+mod split;
 mod stats;
 mod table;

@@ -13,6 +13,7 @@ use openraft::alias::SnapshotOf;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 
+use crate::born;
 use crate::codec::damaged;
 use crate::install::{self, Marker};
 use crate::log::ShardLog;
@@ -226,7 +227,14 @@ impl RaftStateMachine<Types> for Applier {
                         leader: NodeId(command.proposer),
                     };
                     let batch = &mut unwritten.batch;
-                    self.guarded(|machine| machine.apply(at, &command.data, batch))?
+                    let outcome =
+                        self.guarded(|machine| machine.apply(at, &command.data, batch))?;
+                    if let Some(child) = self.machine().take_child() {
+                        let now = unwritten.membership.as_ref();
+                        let voters = now.unwrap_or(&self.applied.last_membership).clone();
+                        born::begin(child, at.index, voters, &*self.store, batch)?;
+                    }
+                    outcome
                 }
                 Payload::Membership(membership) => {
                     let stored = StoredMembership::new(Some(entry.log_id), membership);

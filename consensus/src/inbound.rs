@@ -27,6 +27,7 @@ pub(crate) struct Inbound {
     stale: AtomicU64,
     link: Arc<dyn RaftLink>,
     pub(crate) log: ShardLog,
+    snapshot_first: bool,
 }
 
 /// A node may only speak for itself: one that is wrong about who it is must
@@ -48,6 +49,7 @@ impl Inbound {
         stage: Arc<Stage>,
         log: ShardLog,
         link: Arc<dyn RaftLink>,
+        snapshot_first: bool,
     ) -> Self {
         Self {
             shard,
@@ -56,6 +58,7 @@ impl Inbound {
             stale: AtomicU64::new(0),
             link,
             log,
+            snapshot_first,
         }
     }
 
@@ -104,6 +107,10 @@ impl Inbound {
             Kind::Append => {
                 let request = decode_append(bytes)?;
                 check_sender(from, &request.vote)?;
+                let from_the_first = request.prev_log_id.is_none() && !request.entries.is_empty();
+                if self.snapshot_first && from_the_first && self.log.is_empty() {
+                    return Err(io::Error::other("this replica begins with a snapshot"));
+                }
                 if message.held > 0 {
                     let term = request.vote.leader_id.term;
                     let index = message.held;

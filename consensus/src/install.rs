@@ -15,7 +15,7 @@ use folkmoot_wire::ShardId;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{damaged, decode_record, encode_record};
-use crate::log::make_durable;
+use crate::durable::make_durable;
 use crate::pages;
 use crate::types::SnapshotMeta;
 use crate::wire::WireRange;

@@ -8,10 +8,12 @@
 //! [`RaftLink`]. Terms have at most one leader, so `(term)` is an epoch.
 
 mod applier;
+mod born;
 mod check;
 mod codec;
 mod compare;
 mod cut;
+mod durable;
 mod inbound;
 mod install;
 mod log;

@@ -15,9 +15,10 @@ use folkmoot_wire::{ShardId, without};
 use futures_util::{Stream, stream};
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use crate::codec::{damaged, decode_entry, decode_record, encode_entry, encode_record};
+use crate::durable::make_durable;
 use crate::retired;
 use crate::tail::{Found, Tail};
 use crate::types::{Entry, LogId, Types, Vote};
@@ -128,7 +129,17 @@ impl ShardLog {
 
     /// Whether this shard never had a vote or an entry here.
     pub(crate) fn is_pristine(&self) -> bool {
-        lock(&self.0.vote).is_none() && lock(&self.0.tail).last().is_none()
+        lock(&self.0.vote).is_none() && self.is_empty()
+    }
+
+    /// Whether it never had an entry, or what came of one.
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.0.tail).last().is_none()
+    }
+
+    /// Index of the last entry that is purged; 0: none.
+    pub(crate) fn purged(&self) -> u64 {
+        lock(&self.0.tail).purged().map_or(0, |purged| purged.index)
     }
 
     /// Returns when the entry at `index` is durable.
@@ -205,22 +216,6 @@ impl ShardLog {
             }
         };
         self.0.commit.submit(batch, Box::new(done));
-    }
-}
-
-/// Submits a batch and waits until it is durable.
-pub(crate) async fn make_durable(commit: &dyn Commit, batch: Batch) -> io::Result<()> {
-    let (tx, rx) = oneshot::channel();
-    commit.submit(
-        batch,
-        Box::new(move |result| {
-            // Nobody waits any more: the replica is being shut down.
-            let _ = tx.send(result);
-        }),
-    );
-    match rx.await {
-        Ok(result) => result.map_err(io::Error::other),
-        Err(_) => Err(io::Error::other("the commit was closed")),
     }
 }
 

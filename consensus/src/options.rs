@@ -70,6 +70,9 @@ pub struct RaftOptions {
     /// the group. False for a replica that joins a group which exists:
     /// founding it a second time would forge its history.
     pub bootstrap: bool,
+    /// Whether a replica without any log refuses to begin with the first entry
+    /// of the group's: what that log did before a split is another shard's now.
+    pub snapshot_first: bool,
 }
 
 impl Default for RaftOptions {
@@ -92,6 +95,7 @@ impl Default for RaftOptions {
             part_bytes: 1024 * 1024,
             seed: 0,
             bootstrap: true,
+            snapshot_first: false,
         }
     }
 }

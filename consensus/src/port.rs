@@ -100,6 +100,14 @@ pub trait Machine: Send + 'static {
         batch: &mut Batch,
     ) -> Result<Bytes, MachineError>;
 
+    /// The shard that the last payload split off from this one: its group
+    /// begins there, with the voters that this one has there and with what the
+    /// payload put into the batch for it. Once that is written its replica can
+    /// be started as any that was here before.
+    fn take_child(&mut self) -> Option<ShardId> {
+        None
+    }
+
     /// The batch with everything applied so far was written and is visible:
     /// publish to followers. Does not block: [`room`](Self::room) was awaited.
     fn applied(&mut self);

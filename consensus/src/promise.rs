@@ -20,8 +20,9 @@ use folkmoot_wire::{NodeId, ShardId};
 use openraft::vote::RaftLeaderId;
 
 use crate::codec::encode_record;
+use crate::durable::make_durable;
 use crate::install::{read_applied, read_marker};
-use crate::log::{last_stored, make_durable, record};
+use crate::log::{last_stored, record};
 use crate::retired;
 use crate::types::{LogId, Types, Vote};
 use crate::{ConsensusError, Mark};

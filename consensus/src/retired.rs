@@ -12,8 +12,9 @@ use folkmoot_wire::ShardId;
 
 use crate::ConsensusError;
 use crate::codec::encode_record;
+use crate::durable::make_durable;
 use crate::install::{read_applied, read_marker};
-use crate::log::{last_stored, make_durable, record};
+use crate::log::{last_stored, record};
 use crate::promise::last_ever;
 use crate::types::{LogId, Vote};
 

@@ -122,7 +122,14 @@ impl RaftShard {
         let this = Arc::new(Self {
             shard,
             me,
-            inbound: Inbound::new(shard, raft.clone(), stage, kept, link),
+            inbound: Inbound::new(
+                shard,
+                raft.clone(),
+                stage,
+                kept,
+                link,
+                options.snapshot_first,
+            ),
             tally,
             raft,
             status,
@@ -166,6 +173,35 @@ impl RaftShard {
             elect.map_err(|error| ConsensusError::Engine(error.to_string()))?;
         }
         Ok(())
+    }
+
+    /// Stands for election now, unless there is a leader: it is known that the
+    /// others have just begun too.
+    ///
+    /// # Errors
+    /// As for [`Sequencer::propose`].
+    pub async fn stand(&self) -> Result<(), ProposeError> {
+        self.check_running()?;
+        let asked = self.raft.trigger().elect(true).await;
+        asked.map_err(|fatal| self.fatal(&fatal))
+    }
+
+    /// Forgets the log up to `index`, which was applied, in a while. Says
+    /// whether that is done. Newcomers get a snapshot in its place.
+    ///
+    /// # Errors
+    /// As for [`Sequencer::propose`].
+    pub async fn purge(&self, index: u64) -> Result<bool, ProposeError> {
+        self.check_running()?;
+        if self.inbound.log.purged() >= index {
+            return Ok(true);
+        }
+        let trigger = self.raft.trigger();
+        let asked = trigger.snapshot().await;
+        asked.map_err(|fatal| self.fatal(&fatal))?;
+        let asked = trigger.purge_log(index).await;
+        asked.map_err(|fatal| self.fatal(&fatal))?;
+        Ok(false)
     }
 
     /// Set, with the cause, when the replica stopped after a fault.

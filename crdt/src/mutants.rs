@@ -88,6 +88,7 @@ mod on {
         ResumeCheck = "check of (seq, chain) on resume";
         AuthorityLease = "lease on what is at home elsewhere";
         LiveOverlap = "overlap of history and live on resume";
+        SplitApplied = "a split applied before its slots are another's";
     }
 
     /// 0: none; else the mutant's number and 1.

@@ -5,6 +5,7 @@ mod copies;
 mod groups;
 mod homes;
 mod nodes;
+mod shards;
 mod views;
 
 use std::sync::Arc;
@@ -55,7 +56,8 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/nodes/{node}/drain", post(nodes::drain))
         .route("/v1/nodes/{node}/remove", post(nodes::remove))
         .route("/v1/regions", get(views::regions))
-        .route("/v1/shards", get(views::shards))
+        .route("/v1/shards", get(shards::list))
+        .route("/v1/shards/{shard}/split", post(shards::split_shard))
         .route("/v1/groups", get(groups::list).post(groups::create))
         .route("/v1/groups/{group}", get(groups::show))
         .route("/v1/groups/{group}/log", get(groups::log))

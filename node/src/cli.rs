@@ -5,6 +5,7 @@ mod groups;
 mod leave;
 pub mod log;
 mod offline;
+mod shards;
 mod start;
 mod table;
 mod views;
@@ -83,7 +84,10 @@ fn command() -> Command {
             "The nodes of the cluster",
         ))))
         .subcommand(listing("region", "The regions of the cluster"))
-        .subcommand(listing("shard", "The shards, as the asked node sees them"))
+        .subcommand(shards::commands(listing(
+            "shard",
+            "The shards, as the asked node sees them",
+        )))
         .subcommand(groups::command())
         .subcommand(
             Command::new("token")
@@ -153,7 +157,7 @@ async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             None => leave::run(&api, args).await,
         },
         Some(("region", _)) => views::regions(&api).await,
-        Some(("shard", _)) => views::shards(&api).await,
+        Some(("shard", args)) => shards::run(&api, args).await,
         Some(("group", args)) => groups::run(&api, args).await,
         Some(("token", args)) => views::token(&api, args).await,
         Some(("log", args)) => log::run(&api, args).await,

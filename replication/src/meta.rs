@@ -4,6 +4,7 @@
 //! As everywhere, apply reads no clock: a command carries the proposer's.
 
 mod moves;
+mod splits;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,8 @@ pub fn apply(state: &mut MetaState, index: u64, command: MetaCommand) -> MetaOut
         Some(meta_command::Op::SettleShard(settled)) => moves::settle(state, &settled),
         Some(meta_command::Op::DrainNode(drain)) => moves::drain(state, &drain),
         Some(meta_command::Op::RemoveNode(remove)) => moves::remove(state, &remove),
+        Some(meta_command::Op::SplitShard(split)) => splits::start(state, &split),
+        Some(meta_command::Op::SettleSplit(settled)) => splits::settle(state, &settled),
     };
     match result {
         Ok(node) => {
@@ -186,7 +189,7 @@ fn add_region(state: &mut MetaState, region: Option<RegionRecord>) -> Result<u32
     if region.shards == 0 {
         region.shards = limits::SHARDS_PER_REGION;
     }
-    if !region.shards.is_power_of_two() || region.shards > 1_024 {
+    if !region.shards.is_power_of_two() || region.shards > limits::SHARDS_PER_REGION_MAX {
         return Err(Fault::new(
             Code::Invalid,
             "a region has 1, 2, 4, ... 1024 shards",

@@ -19,8 +19,11 @@ pub struct Shard {
     pub id: ShardId,
     /// The region that sequences it.
     pub region: RegionId,
-    /// Its slots, inclusive.
+    /// The slots of the groups it is asked for, inclusive. Those that are to be
+    /// split off are among them until that is known to be done.
     pub slots: (Slot, Slot),
+    /// Those that it is to have.
+    pub own: (Slot, Slot),
     /// Its voters.
     pub voters: Vec<NodeId>,
     /// Placement generation.
@@ -31,6 +34,17 @@ pub struct Shard {
     pub next: Vec<NodeId>,
     /// Who has a replica: whoever may be a voter.
     pub replicas: BTreeSet<NodeId>,
+    /// The slots it was made with. A replica that has not applied the splits
+    /// since keeps all of them.
+    pub made: (Slot, Slot),
+    /// The shard that it was split off from.
+    pub parent: Option<ShardId>,
+    /// It is not known yet that the parent has applied that.
+    pub unborn: bool,
+    /// A split is under way by which it gets its slots, or loses some.
+    pub splitting: bool,
+    /// The shard that is being split off from it.
+    pub child: Option<ShardId>,
 }
 
 impl Shard {
@@ -48,6 +62,24 @@ impl Shard {
     pub fn bore(&self, group: &GroupId) -> bool {
         slots::contains(self.region, self.slots, group)
     }
+
+    /// Whether groups of this slot may be at home in it.
+    #[must_use]
+    pub fn has_slot_of(&self, group: &GroupId) -> bool {
+        has_slot(self.slots, group)
+    }
+
+    /// Whether it ever was split, or came out of a split.
+    #[must_use]
+    pub fn was_split(&self) -> bool {
+        self.parent.is_some() || self.made != self.own
+    }
+}
+
+/// Whether a group's slot is one of these, wherever the group was born.
+#[must_use]
+pub fn has_slot((first, last): (Slot, Slot), group: &GroupId) -> bool {
+    (first..=last).contains(&group.slot())
 }
 
 impl From<&ShardRecord> for Shard {
@@ -55,10 +87,21 @@ impl From<&ShardRecord> for Shard {
         let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();
         let (voters, next) = (nodes(&record.voters), nodes(&record.next));
         let replicas = [&voters, &next, &nodes(&record.tried)];
+        let slots = (Slot(record.slot_from as u16), Slot(record.slot_to as u16));
+        let made = match record.slots_made {
+            0 => slots,
+            made => (slots.0, Slot((record.slot_from + made - 1) as u16)),
+        };
         Self {
             id: ShardId(record.id),
             region: RegionId(record.region as u16),
-            slots: (Slot(record.slot_from as u16), Slot(record.slot_to as u16)),
+            slots,
+            own: slots,
+            made,
+            parent: (record.parent != 0).then_some(ShardId(record.parent)),
+            unborn: record.unborn,
+            splitting: record.unborn,
+            child: None,
             replicas: replicas.into_iter().flatten().copied().collect(),
             voters,
             generation: record.generation,
@@ -82,14 +125,21 @@ impl Placement {
     /// Indexes a state.
     #[must_use]
     pub fn new(state: Arc<MetaState>) -> Self {
-        let shards: BTreeMap<_, _> = state
+        let mut shards: BTreeMap<_, _> = state
             .shards
             .iter()
             .map(|record| (ShardId(record.id), Shard::from(record)))
             .collect();
+        for unborn in state.shards.iter().filter(|record| record.unborn) {
+            if let Some(parent) = shards.get_mut(&ShardId(unborn.parent)) {
+                parent.splitting = true;
+                parent.child = Some(ShardId(unborn.id));
+                parent.slots.1 = Slot(unborn.slot_to as u16);
+            }
+        }
         let slots = shards
             .values()
-            .filter(|shard| shard.id != ShardId::META)
+            .filter(|shard| shard.id != ShardId::META && !shard.unborn)
             .map(|shard| ((shard.region, shard.slots.1), shard.id))
             .collect();
         let nodes = state
@@ -130,6 +180,17 @@ impl Placement {
         let (_, id) = self.slots.range((region, slot)..).next()?;
         let shard = self.shards.get(id)?;
         (shard.region == region && shard.slots.0 <= slot).then_some(shard)
+    }
+
+    /// The shard that a group is at home in, by the word of one who said that
+    /// this is it: the slot may have been split off from that since.
+    #[must_use]
+    pub fn shard_since(&self, said: ShardId, group: &GroupId) -> Option<&Shard> {
+        let said = self.shard(said)?;
+        match said.id == ShardId::META || said.has_slot_of(group) {
+            true => Some(said),
+            false => self.shard_of_slot(said.region, group.slot()),
+        }
     }
 
     /// The shard that a group was born in.

@@ -240,6 +240,8 @@ pub const SMALL_GROUP: u32 = 200;
 
 /// Shards of a region.
 pub const SHARDS_PER_REGION: u32 = 16;
+/// Most shards of a region, those that came out of splits included.
+pub const SHARDS_PER_REGION_MAX: u32 = 1_024;
 /// Voters of a shard. More: the change is refused.
 pub const VOTERS_MAX: usize = 7;
 /// Changes of voters under way at once, in the whole cluster. More wait: each

@@ -1,6 +1,7 @@
 //! Replicas on stores in memory, joined by a simulated network with virtual
 //! time.
 
+mod born;
 mod chaos;
 mod faults;
 mod group;

@@ -130,42 +130,6 @@ pub(super) async fn regions(State(admin): State<Arc<Admin>>) -> Json<Value> {
     Json(json!({ "regions": regions }))
 }
 
-pub(super) async fn shards(State(admin): State<Arc<Admin>>) -> Json<Value> {
-    let node = &admin.running.node;
-    let placement = node.view.placement();
-    let status = node.status();
-    let shards: Vec<Value> = placement
-        .shards()
-        .map(|shard| {
-            let here = status.shards.iter().find(|s| s.shard == shard.id.0);
-            let replica = node.voters.get(shard.id);
-            let behind = replica.as_ref().and_then(|replica| replica.behind().into_values().max());
-            let membership = replica.map(|replica| replica.raft.membership());
-            let upstream = node
-                .followers
-                .get(shard.id)
-                .and_then(|follower| follower.status().upstream);
-            json!({
-                "shard": shard.id.0,
-                "region": placement.region_name(shard.region).unwrap_or_default(),
-                "slots": format!("{}-{}", shard.slots.0, shard.slots.1),
-                "voters": shard.voters.iter().map(|n| n.0).collect::<Vec<_>>(),
-                "next": shard.next.iter().map(|n| n.0).collect::<Vec<_>>(),
-                "joint": membership.as_ref().is_some_and(|now| now.joint),
-                "learners": membership.map_or_else(Vec::new, |now| now.learners.iter().map(|n| n.0).collect()),
-                "leader": here.map_or(0, |s| s.leader),
-                "term": here.map_or(0, |s| s.term),
-                "applied": here.map_or(0, |s| s.last_applied),
-                "behind": behind.unwrap_or(0),
-                "watermark": here.map_or(0, |s| s.followed),
-                "followers": here.map_or(0, |s| s.followers),
-                "upstream": upstream.map_or(0, |NodeId(n)| n),
-            })
-        })
-        .collect();
-    Json(json!({ "shards": shards }))
-}
-
 #[derive(Deserialize)]
 pub(super) struct JoinTokenRequest {
     #[serde(default)]

@@ -48,23 +48,6 @@ const REGIONS: &[Column] = &[
     ("shards made", "made"),
 ];
 
-const SHARDS: &[Column] = &[
-    ("shard", "shard"),
-    ("region", "region"),
-    ("slots", "slots"),
-    ("voters", "voters"),
-    ("to be", "next"),
-    ("joint", "joint"),
-    ("learners", "learners"),
-    ("leader", "leader"),
-    ("term", "term"),
-    ("applied", "applied"),
-    ("slowest voter behind by", "behind"),
-    ("watermark", "watermark"),
-    ("upstream", "upstream"),
-    ("followers", "followers"),
-];
-
 pub(super) fn json_lines(value: &Value) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
@@ -100,10 +83,6 @@ pub(super) async fn nodes(api: &Api) -> anyhow::Result<()> {
 
 pub(super) async fn regions(api: &Api) -> anyhow::Result<()> {
     list(api, "/v1/regions", "regions", REGIONS).await
-}
-
-pub(super) async fn shards(api: &Api) -> anyhow::Result<()> {
-    list(api, "/v1/shards", "shards", SHARDS).await
 }
 
 pub(super) async fn token(api: &Api, args: &ArgMatches) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use folkmoot_replication::placement::has_slot;
 use folkmoot_wire::proto::{GroupPush, Moved};
 use folkmoot_wire::{Code, GroupId, ShardId};
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::NodeBackend;
+use super::extent::Slots;
 use super::feeds::{News, Publish};
 use super::follow::Followers;
 use super::view::ClusterView;
@@ -56,6 +58,16 @@ impl Again {
                 News::Replaced => edge.replaced(|group| again.view.is_home(group, shard)),
             }
         })
+    }
+
+    /// What is wanted of a shard that lost slots is looked for where they are.
+    pub fn look(&self, shard: ShardId, slots: Slots) {
+        let wanted = self.followers.wanted(shard).into_iter();
+        let elsewhere: Vec<GroupId> = wanted.filter(|group| !has_slot(slots, group)).collect();
+        if !elsewhere.is_empty() {
+            self.due.lock().extend(elsewhere);
+            self.work.notify_one();
+        }
     }
 
     /// Takes out what is not for sessions, if there is such.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_consensus::{Inspector, Range, Unsound, Whose};
+use folkmoot_replication::apply::slots_held;
 use folkmoot_storage::{Direction, Place, Read, StoreError, Table, keys, log};
 use folkmoot_wire::proto::Head;
-use folkmoot_wire::{GroupId, limits, without};
+use folkmoot_wire::{GroupId, ShardId, limits, without};
 
+use super::extent::{Extent, Slots};
 use super::mender::Suspects;
 use super::read::proof::{self, Unproven};
 
@@ -24,6 +26,8 @@ enum Wrong {
     Store(#[from] StoreError),
     #[error("entry {seq} of group {} does not follow from the one before it", .place.group)]
     Entry { place: Place, seq: u64 },
+    #[error("its sender has not applied a split of the shard that was applied here")]
+    Behind,
     #[error("the head of group {group} does not follow from its log, at seq {seq}")]
     Head { group: GroupId, seq: u64 },
 }
@@ -33,6 +37,16 @@ pub struct Chains {
     pub cluster: [u8; 16],
     /// Is told of what is wrong in this node's own logs.
     pub suspects: Arc<Suspects>,
+    /// The replica's own slots.
+    pub keeps: Keeps,
+}
+
+/// What a replica has of its shard.
+pub struct Keeps {
+    pub shard: ShardId,
+    /// What the shard was made with.
+    pub made: Slots,
+    pub extent: Arc<Extent>,
 }
 
 impl Inspector for Chains {
@@ -42,6 +56,10 @@ impl Inspector for Chains {
         (table, from, to): &Range,
         whose: Whose,
     ) -> Result<(), Unsound> {
+        if whose == Whose::Sent && *table == Table::Shards {
+            self.slots(state)
+                .map_err(|wrong| Unsound(wrong.to_string()))?;
+        }
         without!(ChainCheck => { return Ok(()); });
         let looked = match table {
             Table::Log => self.log(state, from, to),
@@ -58,6 +76,21 @@ impl Inspector for Chains {
 }
 
 impl Chains {
+    /// A state from before a split would bring back here what is another shard's
+    /// by now, and lies here as that.
+    fn slots(&self, state: &dyn Read) -> Result<(), Wrong> {
+        let Keeps {
+            shard,
+            made,
+            extent,
+        } = &self.keeps;
+        let sent = slots_held(state, *shard)?.unwrap_or(*made);
+        match sent.1 <= extent.slots().1 {
+            true => Ok(()),
+            false => Err(Wrong::Behind),
+        }
+    }
+
     /// Everything that the heads tell of is there, between two keys of the log,
     /// and follows from each other and from what lies beside it.
     fn log(&self, state: &dyn Read, from: &Bytes, to: &Bytes) -> Result<(), Wrong> {

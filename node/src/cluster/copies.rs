@@ -9,6 +9,7 @@ use folkmoot_wire::proto::{FetchHead, Head, node_reply, node_request};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits};
 use tokio::time::timeout;
 
+use super::extent::Slots;
 use super::feeds::Feeds;
 use super::follow::Followers;
 use super::leases::Leases;
@@ -68,7 +69,7 @@ impl Copies {
     ) -> Result<T, Fault> {
         let read = read(&shard.place(*group));
         // Looked up after it: what was read then is the home's.
-        match self.reads.moved(shard, group, self.votes(shard.id))? {
+        match self.reads.moved(shard, group, self.keeps(shard.id))? {
             Some(moved) => Err(self.view.moved(group, shard.id, moved)),
             None => read,
         }
@@ -132,6 +133,12 @@ impl Copies {
         let placed = placement.shard(shard);
         placed.is_some_and(|placed| placed.voters.contains(&self.peers.me()))
             && self.voters.get(shard).is_some()
+    }
+
+    /// The slots that the replica here keeps, where it speaks for the shard.
+    fn keeps(&self, shard: ShardId) -> Option<Slots> {
+        let voter = self.voters.get(shard).filter(|_| self.votes(shard));
+        voter.map(|voter| voter.extent.slots())
     }
 
     /// Whether the group is followed now.

@@ -228,12 +228,9 @@ fn feed_of(store: &dyn Store, shard: &Shard, watermark: u64) -> Result<Feed, Sto
     }
     let away = away_groups(store, shard.id)?;
     let heads = heads.into_iter().filter(|(group, _)| !away.contains(group));
-    Ok(Feed::new(
-        shard.id,
-        watermark,
-        heads,
-        moved_groups(store, shard.id)?,
-    ))
+    let moved = moved_groups(store, shard.id)?;
+    let of = (shard.id, shard.slots);
+    Ok(Feed::new(of, watermark, heads, moved))
 }
 
 struct FeedTask {
@@ -272,6 +269,10 @@ impl FeedTask {
     }
 
     fn applied(&mut self, applied: Applied) {
+        if let Some(slots) = applied.slots {
+            self.shard.slots = slots;
+            self.handle(Event::Slots { slots });
+        }
         if applied.replaced {
             return self.replaced(applied.version);
         }

@@ -3,6 +3,7 @@
 //! asks for what is missing.
 
 mod link;
+mod wishes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,8 +14,10 @@ use folkmoot_replication::follow::follower::{Event, Fetch, Follower, Output};
 use folkmoot_replication::placement::Shard;
 use folkmoot_replication::relay::{Upstream, upstream};
 use folkmoot_storage::Store;
-use folkmoot_wire::proto::{FetchLog, FollowUpdate, ReconcileRows, node_reply, node_request};
-use folkmoot_wire::{GroupId, NodeId, ShardId, limits};
+use folkmoot_wire::proto::{
+    FetchLog, FollowUpdate, ReconcileRows, SlotRange, node_reply, node_request,
+};
+use folkmoot_wire::{GroupId, NodeId, ShardId, Slot, limits};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{interval, sleep, timeout};
@@ -26,6 +29,7 @@ mod handle;
 use handle::Wish;
 pub use handle::{FollowHandle, FollowStatus, Followers};
 
+use super::extent::Extent;
 use super::feeds::FeedHandle;
 use super::machine::Applied;
 use super::peers::{Class, Peers};
@@ -74,11 +78,20 @@ pub fn start(parts: FollowParts) -> FollowHandle {
     });
     let stop = parts.stop.clone();
     let tasks = TaskTracker::new();
-    let handle = FollowHandle::new(wishes, watch, parts.all_groups, stop.clone(), tasks.clone());
+    let has = Arc::new(Extent::new(parts.shard.slots, Arc::clone(&parts.view)));
+    let handle = FollowHandle::new(
+        wishes,
+        watch,
+        Arc::clone(&has),
+        parts.all_groups,
+        stop.clone(),
+        tasks.clone(),
+    );
     let (answers, answered) = mpsc::channel(QUEUE);
     let fatal = parts.fatal.clone();
     let task = Task {
         parts,
+        has,
         status,
         answers,
         upstream: None,
@@ -101,6 +114,8 @@ pub fn start(parts: FollowParts) -> FollowHandle {
 
 struct Task {
     parts: FollowParts,
+    /// The slots that the upstream has.
+    has: Arc<Extent>,
     status: watch::Sender<FollowStatus>,
     answers: mpsc::Sender<Event>,
     upstream: Option<NodeId>,
@@ -190,6 +205,7 @@ impl Task {
                 Some(event) = answers.recv() => self.handle(event).await?,
                 push = upstream.pushes.recv() => {
                     let Some(push) = push else { return Ok(End::Broken) };
+                    self.heed(push.slots);
                     self.handle(Event::Push(push)).await?;
                 }
                 Some(wish) = wishes.recv() => {
@@ -224,66 +240,12 @@ impl Task {
         }
     }
 
-    async fn wish(&mut self, wish: Wish) -> Result<FollowUpdate, ApplyError> {
-        let mut update = FollowUpdate::default();
-        match wish {
-            Wish::Want(group) => {
-                if self.own.insert(group) && !self.relayed.contains(&group) {
-                    self.want(group, &mut update).await?;
-                }
-            }
-            Wish::Unwant(group) => {
-                if self.own.remove(&group) && !self.relayed.contains(&group) {
-                    self.unwant(group, &mut update).await?;
-                }
-            }
-        }
-        Ok(update)
-    }
-
-    /// A relay can give on in full only what it follows in full itself.
-    async fn relay(&mut self, now: BTreeSet<GroupId>) -> Result<FollowUpdate, ApplyError> {
-        let mut update = FollowUpdate::default();
-        let before = std::mem::replace(&mut self.relayed, now);
-        if self.parts.all_groups {
-            return Ok(update);
-        }
-        for group in self
-            .relayed
-            .difference(&before)
-            .copied()
-            .collect::<Vec<_>>()
-        {
-            if !self.own.contains(&group) {
-                self.want(group, &mut update).await?;
-            }
-        }
-        for group in before
-            .difference(&self.relayed)
-            .copied()
-            .collect::<Vec<_>>()
-        {
-            if !self.own.contains(&group) {
-                self.unwant(group, &mut update).await?;
-            }
-        }
-        Ok(update)
-    }
-
-    async fn want(&mut self, group: GroupId, update: &mut FollowUpdate) -> Result<(), ApplyError> {
-        update.add.push(group.to_bytes());
-        let groups = vec![group];
-        self.handle(Event::Want { groups }).await
-    }
-
-    async fn unwant(
-        &mut self,
-        group: GroupId,
-        update: &mut FollowUpdate,
-    ) -> Result<(), ApplyError> {
-        update.remove.push(group.to_bytes());
-        let groups = vec![group];
-        self.handle(Event::Unwant { groups }).await
+    /// An upstream that has fewer slots says nothing of the others any more. One
+    /// that has more again is only behind with the split.
+    fn heed(&self, slots: Option<SlotRange>) {
+        let (first, last) = self.has.slots();
+        let upto = slots.map_or(last, |slots| Slot(slots.to as u16));
+        self.has.set((first, last.min(upto)));
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), ApplyError> {
@@ -314,6 +276,7 @@ impl Task {
                 pushes,
                 version: watermark.unwrap_or(0),
                 replaced: false,
+                slots: None,
             };
             let _ = self.parts.feed.sink().send(applied).await;
         }

@@ -23,10 +23,14 @@ pub struct Homes(RwLock<BTreeMap<GroupId, Moved>>);
 impl Homes {
     /// A shard that was asked for the group said where it went, or (shard 0)
     /// that it does not know.
-    fn learn(&self, group: GroupId, asked: ShardId, moved: Moved) {
+    fn learn(&self, group: GroupId, asked: ShardId, moved: Moved, placement: &Placement) {
         let mut kept = self.0.write();
         let known = kept.get(&group).copied();
-        let known = known.filter(|known| known.shard != asked.0);
+        let led_here = |known: &Moved| {
+            let known = placement.shard_since(ShardId(known.shard), &group);
+            known.is_some_and(|known| known.id == asked)
+        };
+        let known = known.filter(|known| known.shard != asked.0 && !led_here(known));
         match known {
             // Later epochs win, wherever they are heard of.
             Some(known) if known.epoch >= moved.epoch => {}
@@ -44,7 +48,7 @@ impl Homes {
 
     fn shard<'a>(&self, group: &GroupId, placement: &'a Placement) -> Option<&'a Shard> {
         let known = self.0.read().get(group).map(|moved| ShardId(moved.shard));
-        let known = known.and_then(|shard| placement.shard(shard));
+        let known = known.and_then(|shard| placement.shard_since(shard, group));
         known.or_else(|| placement.birth_shard(group))
     }
 }
@@ -79,7 +83,8 @@ impl ClusterView {
     /// asked is told: to ask again.
     pub fn moved(&self, group: &GroupId, asked: ShardId, moved: Moved) -> Fault {
         tracing::debug!(%group, asked = asked.0, shard = moved.shard, epoch = moved.epoch, "the group is at home elsewhere");
-        self.homes.learn(*group, asked, moved);
+        let placement = self.placement();
+        self.homes.learn(*group, asked, moved, &placement);
         Code::Moved.into()
     }
 }

@@ -117,6 +117,15 @@ impl Leases {
         self.not_served.load(Ordering::Relaxed)
     }
 
+    /// A shard that was split off from another one: who could speak for that
+    /// can speak for both.
+    pub fn inherit(&self, shard: ShardId, parent: ShardId) {
+        let mut ends = self.ends.lock();
+        if let Some(end) = ends.get(&parent).copied() {
+            ends.entry(shard).or_insert(end);
+        }
+    }
+
     fn has_ended(&self, shard: ShardId) -> bool {
         let end = self.ends.lock().get(&shard).copied();
         safeguard!(

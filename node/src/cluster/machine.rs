@@ -13,6 +13,7 @@ use prost::Message;
 use tokio::sync::mpsc;
 
 use super::chains::Chains;
+use super::extent::{Extent, Slots};
 use super::view::ClusterView;
 
 /// What apply did, on its way to the shard's feed.
@@ -24,6 +25,8 @@ pub struct Applied {
     pub version: u64,
     /// The state was replaced: followers have to compare heads.
     pub replaced: bool,
+    /// The shard has these slots from now on.
+    pub slots: Option<Slots>,
 }
 
 /// A shard's machine: apply, and what it did goes to the feed once written.
@@ -33,6 +36,7 @@ pub struct ShardMachine {
     directory: Vec<DirectoryRange>,
     staged: Vec<GroupPush>,
     chains: Arc<Chains>,
+    extent: Arc<Extent>,
     /// Full: apply waits for its feed. This machine is the only sender, so a
     /// place that `room` saw is still there when `applied` takes it.
     feed: mpsc::Sender<Applied>,
@@ -46,6 +50,7 @@ impl ShardMachine {
         shard: Shard,
         directory: Vec<DirectoryRange>,
         chains: Arc<Chains>,
+        extent: Arc<Extent>,
         feed: mpsc::Sender<Applied>,
     ) -> Self {
         Self {
@@ -54,6 +59,7 @@ impl ShardMachine {
             directory,
             staged: Vec::new(),
             chains,
+            extent,
             feed,
         }
     }
@@ -79,13 +85,20 @@ impl Machine for ShardMachine {
         Ok(encode_outcomes(outcomes))
     }
 
+    fn take_child(&mut self) -> Option<ShardId> {
+        self.apply.take_child()
+    }
+
     fn applied(&mut self) {
         self.apply.settled();
+        let slots = self.apply.slots();
+        let slots = self.extent.set(slots).then_some(slots);
         // A feed that is gone belongs to a node that is stopping.
         let _ = self.feed.try_send(Applied {
             pushes: std::mem::take(&mut self.staged),
             version: self.apply.applied_index(),
             replaced: false,
+            slots,
         });
     }
 
@@ -95,7 +108,7 @@ impl Machine for ShardMachine {
     }
 
     fn ranges(&self) -> Vec<(Table, Bytes, Bytes)> {
-        state_ranges(&self.shard, &self.directory)
+        state_ranges(&self.shard, self.apply.slots(), &self.directory)
     }
 
     fn inspector(&self) -> Arc<dyn Inspector> {
@@ -104,20 +117,27 @@ impl Machine for ShardMachine {
 
     fn restored(&mut self) -> Result<(), MachineError> {
         self.apply.reload().map_err(MachineError::new)?;
+        let slots = self.apply.slots();
+        self.extent.set(slots);
         let _ = self.feed.try_send(Applied {
             pushes: Vec::new(),
             version: self.apply.applied_index(),
             replaced: true,
+            slots: Some(slots),
         });
         Ok(())
     }
 }
 
-/// Every key of a shard's state, of whatever role it is here.
+/// Every key of a shard's state, of whatever role it is here, where it keeps
+/// these slots.
 #[must_use]
-pub fn state_ranges(shard: &Shard, directory: &[DirectoryRange]) -> Vec<Range> {
-    let (region, (first, last)) = (shard.region, shard.slots);
-    let (from, to) = keys::slots::range(region, first, last);
+pub fn state_ranges(
+    shard: &Shard,
+    (first, last): Slots,
+    directory: &[DirectoryRange],
+) -> Vec<Range> {
+    let (from, to) = keys::slots::range(shard.region, first, last);
     let by_group = [
         Table::Log,
         Table::Heads,

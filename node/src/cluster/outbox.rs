@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::feeds::FeedStatus;
+use super::outcome::later;
 use super::router::Router;
 use super::shards::VoterShard;
 use super::view::ClusterView;
@@ -81,7 +82,13 @@ impl Outbox {
         }
         for (id, commands) in by_shard {
             if let Some(shard) = placement.shard(id) {
-                self.router.propose(shard, commands).await?;
+                let outcomes = self.router.propose(shard, commands).await?;
+                // Its slot was split off, and this node is behind with that:
+                // what was not taken must not be acknowledged.
+                if outcomes.iter().any(|outcome| later(outcome).is_some()) {
+                    let detail = "a group it has something for is in another shard now";
+                    return Err(Fault::new(Code::Unavailable, detail));
+                }
             }
         }
         let ack = Command {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::follow::{self, FollowParts};
 use super::leadership::Leadership;
-use super::machine::MetaMachine;
+use super::machine::{Applied, MetaMachine};
 use super::meta::MetaHost;
 use super::parts::StartError;
 use super::serve::PeerRaftLink;
@@ -94,18 +94,51 @@ impl Node {
     pub(super) async fn reconcile(&self) -> Result<(), StartError> {
         let placement = self.view.placement();
         for shard in placement.shards() {
+            self.follow_less(shard).await?;
+            if let Some(parent) = shard.parent {
+                self.leases.inherit(shard.id, parent);
+            }
+        }
+        for shard in placement.shards() {
             match self.has_part_in(shard)? {
-                true if self.voters.get(shard.id).is_none() && self.standing.may_begin(shard) => {
+                true if self.voters.get(shard.id).is_none()
+                    && self.standing.may_begin(shard)
+                    && self.is_free(shard)? =>
+                {
                     self.take_part(shard).await?;
                 }
-                false if self.followers.get(shard.id).is_none() => {
+                false if self.followers.get(shard.id).is_none() && self.is_free(shard)? => {
                     self.take_no_part(shard).await?;
                     self.start_follower(shard).await?;
                 }
                 _ => {}
             }
         }
+        for shard in placement.shards().filter(|shard| shard.was_split()) {
+            let follower = self.followers.get(shard.id);
+            let slots = follower.map_or(shard.slots, |follower| follower.slots);
+            self.again.look(shard.id, slots);
+        }
         Ok(())
+    }
+
+    /// A shard that is followed here and lost slots: they are another's to
+    /// write, before that begins.
+    async fn follow_less(&self, shard: &Shard) -> Result<(), StartError> {
+        let Some(follower) = self.followers.get(shard.id) else {
+            return Ok(());
+        };
+        let slots = follower.should_follow(shard.slots);
+        if slots == follower.slots {
+            return Ok(());
+        }
+        self.followers.remove(shard.id);
+        follower.end().await;
+        let fewer = Shard {
+            slots,
+            ..shard.clone()
+        };
+        self.start_follower(&fewer).await
     }
 
     /// Follows who leads. And a replica that stopped after a fault stops the
@@ -134,6 +167,7 @@ impl Node {
             FollowerConfig {
                 shard: shard.id,
                 region: shard.region,
+                slots: shard.slots,
                 cluster: self.cluster,
                 digest_key: digest_key(&self.cluster),
                 all_groups: self.follow_all,
@@ -142,6 +176,15 @@ impl Node {
             Arc::clone(&self.sums),
         )?;
         let feed = self.feeds.start(shard, follower.watermark())?;
+        // It may be from before a split.
+        let has = Applied {
+            pushes: Vec::new(),
+            version: 0,
+            replaced: false,
+            slots: Some(shard.slots),
+        };
+        // The feed is gone only when the node stops.
+        let _ = feed.sink().send(has).await;
         let handle = follow::start(FollowParts {
             shard: shard.clone(),
             follower,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_replication::apply::{self, ApplyError};
-use folkmoot_replication::placement::Shard;
+use folkmoot_replication::placement::{Shard, has_slot};
 use folkmoot_replication::reconcile::{self, RowSums, SHAPE};
 use folkmoot_storage::{Direction, Place, Read, Store, StoreError, Table, keys, log, value};
 use folkmoot_wire::proto::{
@@ -14,6 +14,7 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
 
+use super::extent::Slots;
 use super::mender::Suspects;
 use crate::backend::{LogRange, Standing, refusal};
 
@@ -47,8 +48,8 @@ impl LocalReads {
     }
 
     /// Where a shard sends those who ask for a group that is not at home there,
-    /// as this node has it. Who `votes` has all groups that are; others may have
-    /// no copy of this one.
+    /// as this node has it. A replica has all groups that are in the slots it
+    /// `keeps`; others may have no copy of this one.
     ///
     /// # Errors
     /// When the store fails.
@@ -56,13 +57,22 @@ impl LocalReads {
         &self,
         shard: &Shard,
         group: &GroupId,
-        votes: bool,
+        keeps: Option<Slots>,
     ) -> Result<Option<Moved>, Fault> {
+        let slots = keeps.unwrap_or(shard.slots);
+        if !shard.has_slot_of(group) || !has_slot(slots, group) {
+            let child = shard.child.map_or(0, |child| child.0);
+            return Ok(Some(Moved {
+                shard: child,
+                epoch: 0,
+            }));
+        }
         let record = apply::home_record(&*self.store, shard.id, group).map_err(storage)?;
         if let Some(record) = record {
             return Ok(apply::away(&record));
         }
-        let stranger = votes && !shard.bore(group) && self.head(&shard.place(*group))?.is_none();
+        let stranger =
+            keeps.is_some() && !shard.bore(group) && self.head(&shard.place(*group))?.is_none();
         Ok(stranger.then(Moved::default))
     }
 

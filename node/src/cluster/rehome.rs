@@ -14,7 +14,7 @@ use folkmoot_replication::placement::Shard;
 use folkmoot_replication::rehome::{At, Next, Rehoming, leftover};
 use folkmoot_storage::{Seat, Store, StoreError};
 use folkmoot_wire::proto::{Command, HomePhase, HomeState, StoredHome, outcome};
-use folkmoot_wire::{Code, Fault, GroupId, ShardId, limits};
+use folkmoot_wire::{Code, Fault, GroupId, limits};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -168,12 +168,13 @@ impl Rehomer {
     }
 
     fn shard_at(&self, at: At, rehoming: &Rehoming, birth: &Shard) -> Option<Shard> {
-        let id: ShardId = match at {
-            At::Source => self.voter.id,
-            At::Target => rehoming.to(),
-            At::Birth => birth.id,
+        let (placement, group) = (self.view.placement(), rehoming.of().0);
+        let shard = match at {
+            At::Source => placement.shard(self.voter.id),
+            At::Target => placement.shard_since(rehoming.to(), &group),
+            At::Birth => placement.shard_since(birth.id, &group),
         };
-        self.view.placement().shard(id).cloned()
+        shard.cloned()
     }
 
     async fn propose(&self, shard: Option<&Shard>, command: &Command) -> Result<HomeState, Fault> {

@@ -9,14 +9,16 @@ use folkmoot_replication::placement::Shard;
 use folkmoot_storage::{Batch, StoreError, Table, keys};
 use folkmoot_wire::proto::DirectoryRange;
 
-use super::chains::Chains;
+use super::chains::{Chains, Keeps};
 use super::collector::Collector;
+use super::extent::{Extent, Slots};
 use super::machine::{Applied, ShardMachine, state_ranges};
 use super::movers::Mover;
 use super::outbox::Outbox;
 use super::parts::{StartError, node_number};
 use super::rehome::Rehomer;
 use super::shards::VoterShard;
+use super::split::Splitter;
 use super::start::{Node, digest_key};
 
 impl Node {
@@ -47,14 +49,14 @@ impl Node {
             .collect()
     }
 
-    /// What is to be deleted of a shard before it has another role here.
-    fn clearing(&self, shard: &Shard) -> Batch {
+    /// What is to be deleted of a shard that has these slots here, before it has
+    /// another role.
+    fn clearing(&self, shard: &Shard, slots: Slots) -> Batch {
         let mut batch = Batch::new();
-        for (table, from, to) in state_ranges(shard, &self.directory_of(shard)) {
+        for (table, from, to) in state_ranges(shard, slots, &self.directory_of(shard)) {
             batch.delete_range(table, from, to);
         }
-        let (region, (first, last)) = (shard.region, shard.slots);
-        let (from, to) = keys::node::copies_of(region, first, last);
+        let (from, to) = keys::node::copies_of(shard.region, slots.0, slots.1);
         batch.delete_range(Table::Node, from, to);
         batch.delete(Table::Node, keys::node::follow(shard.id));
         batch
@@ -70,7 +72,7 @@ impl Node {
         if shard.change > 0 && !holds(shard.id, &*self.store)? {
             // What a follower copied is not what the log builds: apply begins
             // with nothing, or with a snapshot.
-            let mut batch = self.clearing(shard);
+            let mut batch = self.clearing(shard, shard.own);
             let since = shard.change.to_be_bytes().to_vec();
             batch.put(Table::Node, keys::node::replica(shard.id), since);
             self.write_durably(batch)?;
@@ -83,8 +85,8 @@ impl Node {
         if let Some(voter) = self.voters.remove(shard.id) {
             voter.end().await;
         }
-        if holds(shard.id, &*self.store)? {
-            let mut batch = self.clearing(shard);
+        if let Some(slots) = self.slots_on_disk(shard)? {
+            let mut batch = self.clearing(shard, slots);
             batch.delete(Table::Node, keys::node::replica(shard.id));
             retire(shard.id, &*self.store, &*self.commit, batch).await?;
             self.feed_begins_anew(shard).await;
@@ -105,6 +107,7 @@ impl Node {
                 pushes: Vec::new(),
                 version: 0,
                 replaced: true,
+                slots: None,
             };
             // The feed is gone only when the node stops.
             let _ = feed.sink().send(replaced).await;
@@ -112,11 +115,13 @@ impl Node {
     }
 
     async fn start_voter(&self, shard: &Shard) -> Result<(), StartError> {
+        // What begins with nothing begins behind all splits.
+        let slots = self.slots_on_disk(shard)?.unwrap_or(shard.own);
         let apply = ShardApply::open(
             ShardConfig {
                 shard: shard.id,
                 region: shard.region,
-                slots: shard.slots,
+                slots,
                 generation: shard.generation,
                 cluster: self.cluster,
                 digest_key: digest_key(&self.cluster),
@@ -124,20 +129,38 @@ impl Node {
             Arc::clone(&self.store) as Arc<dyn folkmoot_storage::Read>,
         )?;
         let applied = apply.applied_index();
+        let extent = Arc::new(Extent::new(slots, Arc::clone(&self.view)));
         let known = self.feeds.get(shard.id).is_some();
-        let feed = self.feeds.start(shard, applied)?;
+        let kept = Shard {
+            slots,
+            ..shard.clone()
+        };
+        let feed = self.feeds.start(&kept, applied)?;
         if known {
             self.feed_begins_anew(shard).await;
         }
         let chains = Arc::new(Chains {
             cluster: self.cluster,
             suspects: Arc::clone(&self.reads.suspects),
+            keeps: Keeps {
+                shard: shard.id,
+                made: shard.made,
+                extent: Arc::clone(&extent),
+            },
         });
         let directory = self.directory_of(shard);
-        let machine = ShardMachine::new(apply, shard.clone(), directory, chains, feed.sink());
+        let machine = ShardMachine::new(
+            apply,
+            shard.clone(),
+            directory,
+            chains,
+            Arc::clone(&extent),
+            feed.sink(),
+        );
         let mut options = self.raft_options(shard.id);
         // Only the first voters found a group.
         options.bootstrap &= shard.change == 0;
+        options.snapshot_first = shard.was_split();
         let raft = RaftShard::start(
             shard.id,
             self.me,
@@ -152,7 +175,7 @@ impl Node {
         let stop = self.stop.child_token();
         let leadership = self.heed(&raft, stop.clone());
         let stamps = Arc::clone(&self.stamps);
-        let voter = VoterShard::start(shard.id, raft, leadership, stamps, stop.clone());
+        let voter = VoterShard::start(shard.id, raft, leadership, extent, stamps, stop.clone());
         let outbox = Outbox {
             voter: voter.clone(),
             published: feed.status(),
@@ -184,7 +207,17 @@ impl Node {
             router: Arc::clone(&self.router),
             view: Arc::clone(&self.view),
         };
+        let splitter = Splitter {
+            voter: voter.clone(),
+            voters: Arc::clone(&self.voters),
+            store: Arc::clone(&self.store),
+            router: Arc::clone(&self.router),
+            meta: Arc::clone(&self.meta),
+            view: Arc::clone(&self.view),
+            stamps: Arc::clone(&self.stamps),
+        };
         self.voters.insert(voter);
+        self.tasks.spawn(splitter.run(stop.clone()));
         self.tasks.spawn(collector.run(stop.clone()));
         self.tasks.spawn(rehomer.run(stop.clone()));
         self.tasks.spawn(outbox.run(stop.clone()));

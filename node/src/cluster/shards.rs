@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::commands::{Commands, payload};
+use super::extent::Extent;
 use super::leadership::Leadership;
 use super::rehome::MoveCounts;
 use crate::ports::Stamps;
@@ -52,6 +53,8 @@ pub struct VoterShard {
     pub raft: Arc<RaftShard>,
     /// How often its leader changed.
     pub leadership: Arc<Leadership>,
+    /// The slots it keeps.
+    pub extent: Arc<Extent>,
     /// Rows that were collected while this node led.
     collected: Arc<AtomicU64>,
     /// What became of groups that were to leave it.
@@ -68,6 +71,7 @@ impl VoterShard {
         id: ShardId,
         raft: Arc<RaftShard>,
         leadership: Arc<Leadership>,
+        extent: Arc<Extent>,
         stamps: Arc<Stamps>,
         stop: CancellationToken,
     ) -> Self {
@@ -78,6 +82,7 @@ impl VoterShard {
             id,
             raft,
             leadership,
+            extent,
             collected: Arc::default(),
             moves: Arc::default(),
             queue,

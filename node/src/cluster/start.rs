@@ -63,6 +63,7 @@ pub struct Node {
     pub standing: Arc<Standing>,
     /// Since when other nodes are there.
     pub seen: Seen,
+    pub(super) again: Arc<Again>,
     pub store: Arc<dyn Store>,
     /// Sums of its rows.
     pub sums: Arc<RowSums>,
@@ -230,6 +231,7 @@ impl Node {
             clocks,
             standing,
             seen: Seen::default(),
+            again: Arc::clone(&again),
             store: parts.store,
             sums: parts.sums,
             gossip,

@@ -8,9 +8,13 @@ use folkmoot_wire::proto::{
     Command, NodeStatusRequest, SetApplyVersion, command, node_reply, node_request,
 };
 use folkmoot_wire::{Code, Fault, NodeId, limits, version};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::peers::{Class, Peers};
 use super::router::Router;
+
+/// Nodes asked for their versions at once.
+const ASKED_AT_ONCE: usize = 16;
 
 /// Asks, and proposes.
 #[derive(Clone)]
@@ -53,6 +57,22 @@ impl Versions {
         }
         let detail = format!("node {node} runs an older version of Folkmoot: upgrade it first");
         Err(Fault::new(Code::Unavailable, detail))
+    }
+
+    /// The same of several nodes.
+    ///
+    /// # Errors
+    /// As [`Versions::check`], of the first that does not.
+    pub async fn check_all(
+        &self,
+        nodes: impl Iterator<Item = NodeId>,
+        version: u32,
+    ) -> Result<(), Fault> {
+        let checks: Vec<_> = nodes.map(|node| self.check(node, version)).collect();
+        stream::iter(checks)
+            .buffer_unordered(ASKED_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn ask(&self, node: NodeId) -> Result<u32, Fault> {

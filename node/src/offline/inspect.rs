@@ -113,7 +113,7 @@ impl Inspected<'_> {
             .filter(|range| range.shard == shard.id.0)
             .cloned()
             .collect();
-        for (table, from, to) in state_ranges(shard, &directory) {
+        for (table, from, to) in state_ranges(shard, shard.slots, &directory) {
             // Those of groups are read group by group.
             if !matches!(table, Table::Heads | Table::Log | Table::Rows) {
                 self.range((table, &from, &to), &mut found);

@@ -180,7 +180,7 @@ impl Repair<'_> {
                 .filter(|range| range.shard == id.0)
                 .cloned()
                 .collect();
-            let state = state_ranges(shard, &directory).into_iter();
+            let state = state_ranges(shard, shard.slots, &directory).into_iter();
             holes.extend(
                 state
                     .filter(|(of, _, _)| *of == table)

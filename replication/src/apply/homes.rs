@@ -12,12 +12,14 @@ use std::collections::BTreeMap;
 use folkmoot_storage::{Table, keys, value};
 use folkmoot_wire::id::Class;
 use folkmoot_wire::proto::{
-    Epoch, GroupMoved, GroupPush, HomePhase, HomeState, Outcome, StoredHome, command, outcome,
+    Epoch, GroupMoved, GroupPush, HomePhase, HomeState, Moved, Outcome, StoredHome, command,
+    outcome,
 };
 use folkmoot_wire::{Code, Fault, GroupId, ShardId, safeguard, version};
 
 use super::records::{away, moved};
 use super::{Answer, ApplyError, ShardApply, Step, refuse};
+use crate::placement::has_slot;
 
 /// Decoded records kept between batches. Full: all are read again.
 const CACHED: usize = 16_384;
@@ -31,6 +33,12 @@ pub(super) struct Homes {
 }
 
 impl Homes {
+    /// Forgets groups that were split off.
+    pub(super) fn keep(&mut self, keeps: impl Fn(&GroupId) -> bool) {
+        self.cached.retain(|group, _| keeps(group));
+        self.moved.retain(|group, _| keeps(group));
+    }
+
     /// The store has everything staged.
     pub(super) fn settled(&mut self) {
         if self.cached.len() > CACHED {
@@ -41,7 +49,7 @@ impl Homes {
 
 impl ShardApply {
     fn is_born_here(&self, group: &GroupId) -> bool {
-        keys::slots::contains(self.config.region, self.config.slots, group)
+        keys::slots::contains(self.config.region, self.slots(), group)
     }
 
     /// How this shard stands to a group.
@@ -79,6 +87,17 @@ impl ShardApply {
 
     /// The answer to a command of a group that is not to be changed here.
     pub(super) fn elsewhere(&mut self, group: &GroupId) -> Result<Option<Outcome>, ApplyError> {
+        if !has_slot(self.slots(), group) {
+            // The last one that was split off, or one that whoever asks should
+            // know by now: he finds out there.
+            let moved = Moved {
+                shard: self.applied.split_off,
+                epoch: 0,
+            };
+            return Ok(Some(Outcome {
+                result: Some(outcome::Result::Moved(moved)),
+            }));
+        }
         if !self.applied.moves {
             return Ok(None);
         }
@@ -103,8 +122,10 @@ impl ShardApply {
         }
         let mut told = Vec::with_capacity(pushes.len());
         for push in pushes {
-            let group = GroupId::from_slice(&push.group);
-            if !matches!(group, Ok(group) if away(&self.home(&group)?).is_some()) {
+            // What was split off in this batch has nobody else to tell of it.
+            let group = GroupId::from_slice(&push.group).ok();
+            let group = group.filter(|group| has_slot(self.slots(), group));
+            if !matches!(group, Some(group) if away(&self.home(&group)?).is_some()) {
                 told.push(push);
             }
         }
@@ -134,6 +155,9 @@ impl ShardApply {
         }
         if group.class() == Class::SelfGroup {
             return refuse(Code::Invalid, "a user's own group stays with the user");
+        }
+        if !has_slot(self.slots(), &group) {
+            return refuse(Code::Unavailable, "the group's slot was split off");
         }
         match op {
             command::Op::BeginMove(begin) => {

@@ -19,6 +19,7 @@ mod profile;
 mod quiet;
 mod records;
 mod sequence;
+mod split;
 mod tombstones;
 mod view;
 
@@ -46,6 +47,7 @@ pub use members::departure;
 pub use outbox::{Pending, pending};
 pub use records::{HomeRecord, away, away_groups, home_record, home_records, moved_groups};
 pub use sequence::{implied_cursor, unplaced};
+pub use split::{slots_held, split_at};
 pub use tombstones::{Page as TombstonePage, tombstones};
 
 /// What every replica of a shard knows from its making.
@@ -55,7 +57,7 @@ pub struct ShardConfig {
     pub shard: ShardId,
     /// The region that sequences it.
     pub region: RegionId,
-    /// Its slots there, inclusive.
+    /// Its slots there, inclusive, unless the store knows of splits.
     pub slots: (Slot, Slot),
     /// The placement generation: the first half of the epoch.
     pub generation: u32,
@@ -106,6 +108,8 @@ pub struct ShardApply {
     applied: StoredApplied,
     /// The shard version that the batch being applied makes.
     version: u64,
+    /// The shard that the batch being applied has split off.
+    child: Option<ShardId>,
 }
 
 impl ShardApply {
@@ -130,6 +134,7 @@ impl ShardApply {
             config,
             version: applied.index,
             applied,
+            child: None,
         })
     }
 
@@ -215,6 +220,7 @@ impl ShardApply {
         match op {
             command::Op::ResolveUser(resolve) => self.resolve_user(&resolve),
             command::Op::OutboxAck(ack) => self.outbox_ack(ack.up_to),
+            command::Op::SplitOff(split) => self.split_off(step, &split),
             command::Op::SetApplyVersion(set) => {
                 self.applied.apply_version = self.applied.apply_version.max(set.version);
                 done()

@@ -9,4 +9,5 @@ mod quiet;
 mod replicas;
 mod roles;
 mod say;
+mod split;
 mod tombstones;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_crdt::digest::Fingerprint;
-use folkmoot_storage::{Batch, Read, Seat, Table, keys, value};
+use folkmoot_storage::{Batch, Direction, Read, Seat, Table, keys, value};
 use folkmoot_wire::proto::{Covers, GroupPush, Head, Row, SealedEntry, Tombstone};
 use folkmoot_wire::row::{self, RowKey};
 use folkmoot_wire::{GroupId, RegionId};
@@ -21,6 +21,8 @@ use crate::rows::{digest_of, fingerprint};
 const CACHED_ROWS: usize = 65_536;
 /// Decoded heads kept between batches. Full: likewise.
 const CACHED_HEADS: usize = 16_384;
+/// Pairs read at once of a range.
+const SCAN: usize = 1_000;
 
 type RowId = (GroupId, RowKey);
 
@@ -106,6 +108,36 @@ impl View {
     /// Deletes a range that no later read of this machine looks into.
     pub(super) fn forget_range(&mut self, table: Table, from: Bytes, to: Bytes) {
         self.ops.delete_range(table, from, to);
+    }
+
+    /// All pairs of a range of a table whose keys do not begin with a group, in
+    /// order.
+    pub(super) fn range(
+        &self,
+        table: Table,
+        from: &Bytes,
+        to: &Bytes,
+    ) -> Result<BTreeMap<Bytes, Bytes>, ApplyError> {
+        let mut all = BTreeMap::new();
+        let mut next = from.clone();
+        loop {
+            let page = (self.store).scan(table, &next, to, SCAN, Direction::Forward)?;
+            let Some((last, _)) = page.last() else {
+                break;
+            };
+            next = keys::successor(last);
+            all.extend(page);
+        }
+        for ((of, key), value) in &self.staged {
+            if *of != table || !(from..to).contains(&key) {
+                continue;
+            }
+            match value {
+                Some(value) => all.insert(key.clone(), value.clone()),
+                None => all.remove(key),
+            };
+        }
+        Ok(all)
     }
 
     fn is_dropped(&self, table: Table, key: &Bytes) -> bool {

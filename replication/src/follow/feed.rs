@@ -5,12 +5,16 @@
 //! its groups collapse into a set, and their heads follow when there is room
 //! (overflow policy: collapse to heads).
 
+mod subscriber;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowUpdate, GroupMoved, GroupPush, Head};
-use folkmoot_wire::{GroupId, ShardId, limits};
+use folkmoot_wire::{GroupId, ShardId, Slot};
 
+use self::subscriber::{Subscriber, Wanted};
 use super::lean;
+use crate::placement::has_slot;
 
 /// Heads in one push of a backlog.
 const HEADS_PER_PUSH: usize = 500;
@@ -38,6 +42,9 @@ pub enum Event {
     Taken { id: SubscriberId },
     /// A subscriber is gone.
     Closed { id: SubscriberId },
+    /// The shard has these slots here from now on: what was split off is another
+    /// feed's.
+    Slots { slots: (Slot, Slot) },
     /// Time for coalesced heads and, when `watermark`, for those watermarks
     /// that moved and were not said.
     Tick { watermark: bool },
@@ -59,83 +66,30 @@ pub struct Feed {
     heads: BTreeMap<GroupId, Head>,
     /// Groups that went to another shard. None of them has a head.
     moved: BTreeMap<GroupId, GroupMoved>,
+    slots: (Slot, Slot),
     subscribers: BTreeMap<SubscriberId, Subscriber>,
     /// Pushes that some subscriber lost to a full queue.
     lost: u64,
     wanted: Wanted,
 }
 
-#[derive(Default)]
-struct Subscriber {
-    all: bool,
-    wanted: BTreeSet<GroupId>,
-    /// Pushes the transport has not taken yet.
-    in_flight: usize,
-    /// Groups that moved on without a push: their heads are owed.
-    owed: BTreeSet<GroupId>,
-    /// Groups not wanted in full whose head moved on: sent at the next tick.
-    heads_due: BTreeSet<GroupId>,
-    lossy: bool,
-    /// The last watermark it was told.
-    said: u64,
-}
-
-/// How many followers want which group.
-#[derive(Default)]
-struct Wanted {
-    counts: BTreeMap<GroupId, usize>,
-    changed: BTreeMap<GroupId, bool>,
-}
-
-impl Wanted {
-    fn add(&mut self, groups: impl IntoIterator<Item = GroupId>) {
-        for group in groups {
-            let count = self.counts.entry(group).or_default();
-            *count += 1;
-            if *count == 1 {
-                self.changed.insert(group, true);
-            }
-        }
-    }
-
-    fn remove(&mut self, groups: impl IntoIterator<Item = GroupId>) {
-        for group in groups {
-            let Some(count) = self.counts.get_mut(&group) else {
-                continue;
-            };
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&group);
-                self.changed.insert(group, false);
-            }
-        }
-    }
-}
-
-impl Subscriber {
-    fn wants(&self, group: &GroupId) -> bool {
-        self.all || self.wanted.contains(group)
-    }
-
-    fn has_room(&self) -> bool {
-        self.in_flight < limits::FOLLOW_QUEUE
-    }
-}
-
 impl Feed {
     /// A feed over the heads that this node holds, and the groups that went to
     /// another shard.
     pub fn new(
-        shard: ShardId,
+        (shard, slots): (ShardId, (Slot, Slot)),
         watermark: u64,
         heads: impl IntoIterator<Item = (GroupId, Head)>,
         moved: BTreeMap<GroupId, GroupMoved>,
     ) -> Self {
+        let here = |group: &GroupId| has_slot(slots, group);
         Self {
             shard,
+            slots,
             watermark,
-            heads: heads.into_iter().collect(),
-            moved,
+            heads: heads.into_iter().filter(|(group, _)| here(group)).collect(),
+            // A follower has records of moves from before a split.
+            moved: moved.into_iter().filter(|(group, _)| here(group)).collect(),
             subscribers: BTreeMap::new(),
             wanted: Wanted::default(),
             lost: 0,
@@ -191,9 +145,20 @@ impl Feed {
                 self.wanted
                     .remove(gone.into_iter().flat_map(|gone| gone.wanted));
             }
+            Event::Slots { slots } => self.keep(slots, &mut out),
             Event::Tick { watermark } => self.tick(watermark, &mut out),
         }
         out
+    }
+
+    fn keep(&mut self, slots: (Slot, Slot), out: &mut Vec<Send>) {
+        self.slots = slots;
+        self.heads.retain(|group, _| has_slot(slots, group));
+        self.moved.retain(|group, _| has_slot(slots, group));
+        let ids: Vec<_> = self.subscribers.keys().copied().collect();
+        for id in ids {
+            self.settle(id, false, out);
+        }
     }
 
     fn published(&mut self, pushes: &[GroupPush], watermark: Option<u64>, out: &mut Vec<Send>) {
@@ -343,6 +308,7 @@ impl Feed {
                 groups,
                 watermark: if said { self.watermark } else { 0 },
                 lossy: std::mem::take(&mut subscriber.lossy),
+                slots: subscriber.news_of(self.slots),
                 ..FollowPush::default()
             };
             subscriber.said = subscriber.said.max(push.watermark);
@@ -350,14 +316,17 @@ impl Feed {
             out.push(Send { to: id, push });
         }
         let complete = subscriber.owed.is_empty() && subscriber.heads_due.is_empty();
-        if watermark && !said && complete && subscriber.has_room() {
+        let untold = subscriber.told != Some(self.slots);
+        if ((watermark && !said && complete) || untold) && subscriber.has_room() {
             subscriber.in_flight += 1;
-            subscriber.said = self.watermark;
+            let watermark = if complete { self.watermark } else { 0 };
+            subscriber.said = subscriber.said.max(watermark);
             out.push(Send {
                 to: id,
                 push: FollowPush {
                     shard: self.shard.0,
-                    watermark: self.watermark,
+                    watermark,
+                    slots: subscriber.news_of(self.slots),
                     ..FollowPush::default()
                 },
             });

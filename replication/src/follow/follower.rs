@@ -22,7 +22,7 @@ use folkmoot_wire::proto::{
     FollowOpen, FollowPush, GroupMoved, GroupPush, Head, LogSlice, ReconcileRows, RowDiff,
     StoredFollow,
 };
-use folkmoot_wire::{GroupId, RegionId, ShardId, safeguard};
+use folkmoot_wire::{GroupId, RegionId, ShardId, Slot, safeguard};
 
 use crate::apply::{ApplyError, moved_groups};
 use crate::reconcile::RowSums;
@@ -36,6 +36,9 @@ pub struct Config {
     pub shard: ShardId,
     /// Its region.
     pub region: RegionId,
+    /// Its slots: of other groups the upstream may not have heard yet that they
+    /// were split off.
+    pub slots: (Slot, Slot),
     /// The cluster, part of every chain.
     pub cluster: [u8; 16],
     /// Key of row fingerprints.

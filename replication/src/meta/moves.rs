@@ -10,12 +10,18 @@ use folkmoot_wire::proto::{
 };
 use folkmoot_wire::{Code, Fault, limits};
 
-fn invalid(why: impl Into<String>) -> Fault {
+use super::splits;
+
+pub(super) fn invalid(why: impl Into<String>) -> Fault {
     Fault::new(Code::Invalid, why.into())
 }
 
 /// The record, if nothing happened to it since `change` was read.
-fn current(state: &mut MetaState, shard: u32, change: u64) -> Result<&mut ShardRecord, Fault> {
+pub(super) fn current(
+    state: &mut MetaState,
+    shard: u32,
+    change: u64,
+) -> Result<&mut ShardRecord, Fault> {
     let record = state.shards.iter_mut().find(|record| record.id == shard);
     let record = record.ok_or_else(|| invalid(format!("no shard {shard}")))?;
     if record.change != change {
@@ -47,6 +53,10 @@ pub(super) fn start(state: &mut MetaState, to: MoveShard) -> Result<u32, Fault> 
         if node(state, *id)?.left {
             return Err(invalid(format!("node {id} has left")));
         }
+    }
+    if splits::is_under_way(state, to.shard) {
+        let detail = format!("shard {} is being split", to.shard);
+        return Err(Fault::new(Code::Busy, detail));
     }
     let record = current(state, to.shard, to.change)?;
     let tried = record.tried.iter().chain(&record.next).copied();

@@ -119,6 +119,8 @@ pub fn plan(view: &View<'_>) -> Vec<Action> {
     let mut moved = BTreeSet::new();
     for shard in view.placement.shards() {
         let next = match shard.next.is_empty() {
+            // The meta shard would refuse it.
+            true if shard.splitting => None,
             true if under_way < limits::MOVES_AT_ONCE => {
                 next_of(view, &candidates, &loads, shard, true)
             }
@@ -216,7 +218,7 @@ fn lead(view: &View<'_>, moved: &BTreeSet<ShardId>, actions: &mut Vec<Action>) {
             continue;
         };
         let voters = shard.voters.iter().copied().collect();
-        let busy = moved.contains(&shard.id) || !shard.next.is_empty();
+        let busy = moved.contains(&shard.id) || !shard.next.is_empty() || shard.splitting;
         // One that is gone hands nothing over; its voters elect another.
         if busy || !view.is_up(leader) || !view.has_quorum(&voters) {
             continue;

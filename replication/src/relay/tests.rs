@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use folkmoot_wire::proto::{MetaState, NodeRecord};
-use folkmoot_wire::{NodeId, RegionId, ShardId, Slot};
+use folkmoot_wire::proto::{MetaState, NodeRecord, ShardRecord};
+use folkmoot_wire::{NodeId, ShardId};
 use proptest::prelude::*;
 
 use super::{Upstream, rendezvous, upstream};
@@ -13,16 +13,14 @@ use crate::placement::{Placement, Shard};
 const REGIONS: [&str; 3] = ["eu", "us", "ap"];
 
 fn shard(id: u32, voters: &[u32]) -> Shard {
-    Shard {
-        id: ShardId(id),
-        region: RegionId(1),
-        slots: (Slot(0), Slot(9)),
-        voters: voters.iter().copied().map(NodeId).collect(),
+    Shard::from(&ShardRecord {
+        id,
+        region: 1,
+        slot_to: 9,
+        voters: voters.to_vec(),
         generation: 1,
-        change: 0,
-        next: Vec::new(),
-        replicas: voters.iter().copied().map(NodeId).collect(),
-    }
+        ..ShardRecord::default()
+    })
 }
 
 /// Nodes 1, 2, 3, ... in these regions.

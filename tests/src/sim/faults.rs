@@ -56,6 +56,9 @@ pub enum Fault {
     Drain { machine: usize },
     /// A group's home moves to another region. Groups by their numbers.
     Rehome { group: usize, to: usize },
+    /// The shard that a group is at home in is split at the group's slot, or
+    /// behind it.
+    Split { group: usize, behind: bool },
 }
 
 impl Fault {
@@ -88,6 +91,7 @@ impl Fault {
             Self::Join { .. } => "a node joins",
             Self::Drain { .. } => "a node is drained",
             Self::Rehome { .. } => "a group is moved",
+            Self::Split { .. } => "a shard is split",
         }
     }
 }
@@ -124,6 +128,10 @@ impl fmt::Display for Fault {
             Self::Join { machine } => write!(f, "machine {machine} joins"),
             Self::Drain { machine } => write!(f, "machine {machine} is drained"),
             Self::Rehome { group, to } => write!(f, "group {group} is moved to region {to}"),
+            Self::Split { group, behind } => {
+                let place = if *behind { "behind" } else { "at" };
+                write!(f, "the shard of group {group} is split {place} its slot")
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What an operator does while the history runs: lets a node in, moves
-//! everything off another, and moves groups. What does not work at once is tried again, as long
-//! as it takes.
+//! everything off another, moves groups, and splits shards. What does not work
+//! at once is tried again, as long as it takes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use folkmoot_node::cluster::start::Node;
 use folkmoot_wire::proto::{DrainNode, JoinReply, MetaCommand, meta_command};
-use folkmoot_wire::{Code, NodeId, ShardId};
+use folkmoot_wire::{Code, NodeId, ShardId, Slot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -32,8 +32,12 @@ pub struct Operator<'a> {
     drains: BTreeMap<usize, bool>,
     /// Groups, and the region they are to move to.
     rehomes: BTreeMap<usize, usize>,
+    /// Groups, at whose slot their shard is to be split, or behind it.
+    splits: BTreeMap<usize, bool>,
     /// Voters that shards were seen to have.
     voters: BTreeSet<(ShardId, Vec<NodeId>)>,
+    /// Shards that were seen to have come out of a split.
+    born: BTreeSet<ShardId>,
 }
 
 impl<'a> Operator<'a> {
@@ -43,9 +47,11 @@ impl<'a> Operator<'a> {
             oracle,
             groups,
             rehomes: BTreeMap::new(),
+            splits: BTreeMap::new(),
             joining: None,
             drains: BTreeMap::new(),
             voters: BTreeSet::new(),
+            born: BTreeSet::new(),
         }
     }
 
@@ -72,6 +78,12 @@ impl<'a> Operator<'a> {
         self.rehomes.insert(group, to);
     }
 
+    /// Has the shard in which a group is at home split: at the group's slot, or
+    /// behind it.
+    pub fn split(&mut self, group: usize, behind: bool) {
+        self.splits.insert(group, behind);
+    }
+
     /// Goes on with everything. Gives a machine that was let in and is to be
     /// started.
     ///
@@ -86,6 +98,11 @@ impl<'a> Operator<'a> {
         for (group, to) in std::mem::take(&mut self.rehomes) {
             if !self.try_rehome(world, group, to).await {
                 self.rehomes.insert(group, to);
+            }
+        }
+        for (group, behind) in std::mem::take(&mut self.splits) {
+            if !self.try_split(world, group, behind).await {
+                self.splits.insert(group, behind);
             }
         }
         self.see(world);
@@ -109,14 +126,15 @@ impl<'a> Operator<'a> {
     /// # Errors
     /// When that is so for too long.
     pub async fn rests(&self, since: Instant) -> anyhow::Result<bool> {
-        if self.joining.is_none() && self.drains.is_empty() && self.rehomes.is_empty() {
+        let none = self.drains.is_empty() && self.rehomes.is_empty() && self.splits.is_empty();
+        if self.joining.is_none() && none {
             return Ok(true);
         }
         if since.elapsed() > WITHIN {
             let (joins, drains) = (self.joining.is_some(), &self.drains);
-            let rehomes = &self.rehomes;
+            let (rehomes, splits) = (&self.rehomes, &self.splits);
             bail!(
-                "{WITHIN:?} after the faults, joining: {joins}, to drain: {drains:?}, to move: {rehomes:?}"
+                "{WITHIN:?} after the faults, joining: {joins}, to drain: {drains:?}, to move: {rehomes:?}, to split at: {splits:?}"
             );
         }
         sleep(Duration::from_millis(500)).await;
@@ -151,11 +169,34 @@ impl<'a> Operator<'a> {
         }
     }
 
+    /// Whether the split is decided, or there is nothing to split there.
+    async fn try_split(&self, world: &World, group: usize, behind: bool) -> bool {
+        let Some((_, node)) = world.nodes().next() else {
+            return false;
+        };
+        let group = self.groups[group].id;
+        let Some(shard) = node.view.home_of(&group) else {
+            return false;
+        };
+        let at = group.slot().0.checked_add(u16::from(behind)).map(Slot);
+        let Some(at) = at.filter(|at| shard.slots.0 < *at && *at <= shard.slots.1) else {
+            return true;
+        };
+        match timeout(PATIENCE, node.split_shard(shard.id, Some(at))).await {
+            // It may have been decided, and the answer lost.
+            Ok(done) => done.is_ok(),
+            Err(_) => false,
+        }
+    }
+
     fn see(&mut self, world: &World) {
         let Some((_, node)) = world.nodes().next() else {
             return;
         };
         for shard in node.view.placement().shards() {
+            if shard.parent.is_some() && !shard.unborn && self.born.insert(shard.id) {
+                self.oracle.sometimes.saw(State::Split);
+            }
             let before = self.voters.iter().any(|(id, _)| *id == shard.id);
             let new = self.voters.insert((shard.id, shard.voters.clone()));
             if before && new {

@@ -84,6 +84,9 @@ fn lied(world: &World) -> Option<String> {
 /// A shard whose voters are being changed.
 fn moving(world: &World) -> Option<String> {
     let placement = placement(world)?;
+    if let Some(shard) = placement.shards().find(|shard| shard.splitting) {
+        return Some(format!("shard {} is being split", shard.id));
+    }
     let shard = placement.shards().find(|shard| !shard.next.is_empty())?;
     let (id, from, to) = (shard.id.0, &shard.voters, &shard.next);
     Some(format!("shard {id} changes from {from:?} to {to:?}"))

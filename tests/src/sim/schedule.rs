@@ -94,6 +94,7 @@ pub fn draw(seed: u64, shape: &Shape) -> Vec<Planned> {
     planned.extend(cut_off(&mut Draw::of(seed, "a region cut off"), shape));
     planned.extend(alone(&mut Draw::of(seed, "alone"), shape));
     planned.extend(moves(&mut Draw::of(seed, "moves")));
+    planned.extend(splits(&mut Draw::of(seed, "splits")));
     planned.sort_by_key(|planned| planned.at);
     planned
 }
@@ -147,6 +148,21 @@ fn moves(draw: &mut Draw) -> Vec<Planned> {
             fault: Fault::Rehome {
                 group,
                 to: draw.below(REGIONS.len()),
+            },
+        })
+        .collect()
+}
+
+/// In three of four seeds a shard is split, and in some two, or one twice.
+fn splits(draw: &mut Draw) -> Vec<Planned> {
+    let splits = [0, 1, 1, 2][draw.below(4)];
+    (0..splits)
+        .map(|_| Planned {
+            at: at(draw),
+            length: Duration::from_millis(1),
+            fault: Fault::Split {
+                group: draw.below(plan::GROUPS),
+                behind: draw.one_in(3),
             },
         })
         .collect()

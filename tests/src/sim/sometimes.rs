@@ -88,6 +88,8 @@ states! {
     NewEpoch = "a log goes on in another epoch";
     /// A shard has other voters than it had.
     VotersChanged = "a shard got other voters";
+    /// A shard came out of a split.
+    Split = "a shard was split";
     /// A node may not be drained, as something would be lost.
     DrainRefused = "a drain refused: the node is needed";
 }
@@ -113,6 +115,7 @@ pub const FAULTS: &[&str] = &[
     "a node joins",
     "a node is drained",
     "a group is moved",
+    "a shard is split",
 ];
 
 /// Counts, by name.

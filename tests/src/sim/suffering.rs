@@ -194,6 +194,7 @@ impl<'a> Suffering<'a> {
             Fault::Join { machine } => self.operator.join(self.world, machine)?,
             Fault::Drain { machine } => self.operator.drain(machine, true),
             Fault::Rehome { group, to } => self.operator.rehome(group, to),
+            Fault::Split { group, behind } => self.operator.split(group, behind),
             _ => self.links(),
         }
         Ok(())

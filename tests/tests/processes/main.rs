@@ -13,6 +13,7 @@ mod people;
 mod raw;
 mod replay;
 mod rows;
+mod splitting;
 mod tentative;
 mod third_region;
 mod voters;

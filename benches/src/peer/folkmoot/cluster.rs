@@ -1,5 +1,6 @@
 //! A cluster of one node or three, in one region.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -156,6 +157,47 @@ impl Cluster {
             }
         }
         bail!("shard {shard} of the group has no leader")
+    }
+
+    /// The shards that groups are at home in.
+    pub(crate) async fn shards_of(
+        &self,
+        groups: impl Iterator<Item = GroupId>,
+    ) -> anyhow::Result<BTreeMap<GroupId, u64>> {
+        let mut shards = BTreeMap::new();
+        for group in groups {
+            let shown = self.nodes[0].api.get(&format!("/v1/groups/{group}")).await?;
+            let shard = shown["shard"].as_u64().context("a group without a shard")?;
+            shards.insert(group, shard);
+        }
+        Ok(shards)
+    }
+
+    /// How many messages a group has at its home.
+    pub(crate) async fn count(&self, group: GroupId) -> anyhow::Result<u64> {
+        let leader = &self.nodes[self.leader(group).await?];
+        let shown = leader.api.get(&format!("/v1/groups/{group}")).await?;
+        shown["count"].as_u64().context("a group without a count")
+    }
+
+    /// Splits a shard in its middle; returns when the new one has a leader that
+    /// the cluster knows of. Gives its number.
+    pub(crate) async fn split(&self, shard: u64) -> anyhow::Result<u64> {
+        let api = &self.nodes[0].api;
+        let asked = api.post(&format!("/v1/shards/{shard}/split"), &json!({}));
+        let child = asked.await?["new_shard"].as_u64().context("no new shard")?;
+        loop {
+            let shards = api.get("/v1/shards").await?;
+            let mut shards = list(&shards, "shards").iter();
+            let is_born = |one: &&Value| {
+                let split = one["split"].as_str().unwrap_or_default();
+                one["shard"].as_u64() == Some(child) && split.starts_with("split off")
+            };
+            if shards.any(|one| is_born(&one)) {
+                return Ok(child);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) fn pids(&self) -> Vec<u32> {

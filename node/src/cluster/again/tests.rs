@@ -60,3 +60,17 @@ fn only_what_sessions_want_is_followed_elsewhere() {
     let due: Vec<GroupId> = again.due.lock().iter().copied().collect();
     assert_eq!(due, [group(1)]);
 }
+
+#[test]
+fn what_is_wanted_of_slots_that_a_shard_lost_is_looked_for_again() {
+    let again = again();
+    let other = GroupId::new(RegionId(1), Slot(9), [3; 11]);
+    for group in [group(1), group(2), other] {
+        again.followers.want(BIRTH, group);
+    }
+    again.look(BIRTH, (Slot(0), Slot(9)));
+    assert!(again.due.lock().is_empty());
+    again.look(BIRTH, (Slot(0), Slot(8)));
+    let due: Vec<GroupId> = again.due.lock().iter().copied().collect();
+    assert_eq!(due, [other]);
+}

@@ -3,10 +3,11 @@
 use folkmoot_storage::keys::guests;
 use folkmoot_storage::{Batch, MemStore, Store, value};
 use folkmoot_wire::entry;
-use folkmoot_wire::proto::{EntryHeader, Floor, SealedEntry};
+use folkmoot_wire::proto::{EntryHeader, Floor, MetaState, SealedEntry, SlotRange, StoredApplied};
 use folkmoot_wire::{RegionId, Slot};
 
 use super::*;
+use crate::cluster::view::ClusterView;
 
 const CLUSTER: [u8; 16] = *b"sixteen bytes ok";
 const HERE: RegionId = RegionId(2);
@@ -66,6 +67,17 @@ fn chains() -> Chains {
     Chains {
         cluster: CLUSTER,
         suspects: Arc::default(),
+        keeps: keeps(u16::MAX),
+    }
+}
+
+/// A replica of a shard of all slots that has those up to this one.
+fn keeps(last: u16) -> Keeps {
+    let view = Arc::new(ClusterView::new(MetaState::default()));
+    Keeps {
+        shard: ShardId(3),
+        made: (Slot(0), Slot(u16::MAX)),
+        extent: Arc::new(Extent::new((Slot(0), Slot(last)), view)),
     }
 }
 
@@ -185,5 +197,39 @@ fn a_head_that_is_not_that_of_its_log_is_found() {
                 assert!(why.contains(&wrong.seq.to_string()), "{why}");
             }
         }
+    }
+}
+
+#[test]
+fn no_state_of_before_a_split_comes_behind_it() {
+    let chains = |last| Chains {
+        keeps: keeps(last),
+        ..chains()
+    };
+    let range = keys::shards::range(ShardId(3));
+    let part = (Table::Shards, range.0, range.1);
+    let state = |slots: Option<u32>| {
+        let (store, mut batch) = (MemStore::new(), Batch::new());
+        let applied = StoredApplied {
+            slots: slots.map(|to| SlotRange { from: 0, to }),
+            ..StoredApplied::default()
+        };
+        let key = keys::shards::key(ShardId(3));
+        batch.put(Table::Shards, key, value::encode_value(&applied));
+        store.write(batch).unwrap();
+        store
+    };
+    for (sent, here, holds) in [
+        (None, u16::MAX, true),
+        (Some(0x7fff), u16::MAX, true),
+        (Some(0x7fff), 0x7fff, true),
+        (Some(0x3fff), 0x7fff, true),
+        (None, 0x7fff, false),
+        (Some(0x7fff), 0x3fff, false),
+    ] {
+        let looked = chains(here).inspect(&state(sent), &part, Whose::Sent);
+        assert_eq!(looked.is_ok(), holds, "{sent:?} {here}");
+        let own = chains(here).inspect(&state(sent), &part, Whose::Own);
+        assert!(own.is_ok(), "its own may be given: {sent:?} {here}");
     }
 }

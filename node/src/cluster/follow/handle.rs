@@ -10,6 +10,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cluster::extent::{Extent, Slots};
+
 /// What this node wants of the follower.
 pub(super) enum Wish {
     Want(GroupId),
@@ -21,6 +23,10 @@ pub(super) enum Wish {
 pub struct FollowHandle {
     wishes: mpsc::Sender<Wish>,
     status: watch::Receiver<FollowStatus>,
+    /// The slots that it follows.
+    pub slots: Slots,
+    /// What of them its upstream has: once that is less, it begins anew.
+    has: Arc<Extent>,
     /// Follows every group, so wishes change nothing.
     all_groups: bool,
     /// Groups followed in full, and the version of the head that each had at
@@ -73,6 +79,7 @@ impl FollowHandle {
     pub(super) fn new(
         wishes: mpsc::Sender<Wish>,
         status: watch::Receiver<FollowStatus>,
+        has: Arc<Extent>,
         all_groups: bool,
         stop: CancellationToken,
         tasks: TaskTracker,
@@ -80,6 +87,8 @@ impl FollowHandle {
         Self {
             wishes,
             status,
+            slots: has.slots(),
+            has,
             all_groups,
             wanted: Arc::default(),
             stop,
@@ -123,6 +132,13 @@ impl FollowHandle {
             self.wanted.lock().remove(&group);
             let _ = self.wishes.try_send(Wish::Unwant(group));
         }
+    }
+
+    /// The slots that it is to follow, where the shard has these.
+    #[must_use]
+    pub fn should_follow(&self, slots: Slots) -> Slots {
+        let has = self.has.slots();
+        (slots.0, slots.1.min(has.1))
     }
 
     /// Ends it: it writes nothing any more afterwards.

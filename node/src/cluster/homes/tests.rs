@@ -61,3 +61,35 @@ fn a_shard_that_is_not_placed_is_not_believed_in() {
     let view = view();
     assert_eq!(told(&view, 1, 9, 1), BIRTH.0);
 }
+
+#[test]
+fn a_slot_that_was_split_off_is_looked_for_where_it_is() {
+    let view = view();
+    told(&view, 1, 2, 1);
+    let mut state = MetaState::clone(view.placement().state());
+    state.version += 1;
+    let slot = u32::from(group().slot().0);
+    let child = ShardRecord {
+        id: 4,
+        slot_from: slot,
+        parent: 2,
+        unborn: true,
+        ..state.shards[1].clone()
+    };
+    state.shards[1].slot_to = slot - 1;
+    state.shards.push(child);
+    view.set_meta(state.clone());
+    // Until it is known to be done the parent is asked, who knows more.
+    assert_eq!(home(&view), 2);
+    assert_eq!(told(&view, 2, 4, 0), 4);
+    // Who heard of the move alone gets there too, and on from there.
+    let other = ClusterView::new(state.clone());
+    other.moved(&group(), BIRTH, Moved { shard: 2, epoch: 1 });
+    assert_eq!(home(&other), 2);
+    state.version += 1;
+    state.shards[3].unborn = false;
+    other.set_meta(state);
+    assert_eq!(home(&other), 4);
+    assert_eq!(told(&other, 4, 3, 2), 3);
+    assert_eq!(told(&other, 3, 0, 0), BIRTH.0);
+}

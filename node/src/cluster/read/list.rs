@@ -33,7 +33,9 @@ impl LocalReads {
         for (place, head) in page {
             let shard = placement.shard_of_slot(place.region, place.group.slot());
             let home = match shard {
-                Some(shard) => self.moved(shard, &place.group, true)?.is_none(),
+                Some(shard) => self
+                    .moved(shard, &place.group, Some(shard.slots))?
+                    .is_none(),
                 None => true,
             };
             if home {

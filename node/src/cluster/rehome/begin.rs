@@ -9,15 +9,11 @@ use folkmoot_wire::proto::{
     BeginMove, Command, FetchHead, HomeState, command, node_reply, node_request,
 };
 use folkmoot_wire::{Code, Fault, GroupId, RegionId, version};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::propose_step;
 use crate::backend::Backend;
 use crate::cluster::start::Node;
 use crate::cluster::versions::Versions;
-
-/// Nodes asked for their versions at once.
-const ASKED_AT_ONCE: usize = 16;
 
 /// A move that has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +44,10 @@ impl Node {
         if from.region == to.region {
             let detail = format!("the group is at home in {region}");
             return Err(Fault::new(Code::AlreadyExists, detail));
+        }
+        if let Some(shard) = [&from, to].into_iter().find(|shard| shard.splitting) {
+            let detail = format!("shard {} is being split: ask again in a moment", shard.id);
+            return Err(Fault::new(Code::Unavailable, detail));
         }
         self.let_move(&placement, &group, [&from, to]).await?;
         let op = command::Op::BeginMove(BeginMove {
@@ -110,11 +110,7 @@ impl Node {
         };
         let nodes = placement.nodes().map(|(node, _)| node);
         let living = nodes.filter(|node| self.view.alive(*node));
-        let check = |node| versions.check(node, version::APPLY_MOVES);
-        stream::iter(living.map(check).collect::<Vec<_>>())
-            .buffer_unordered(ASKED_AT_ONCE)
-            .try_collect::<Vec<()>>()
-            .await?;
+        versions.check_all(living, version::APPLY_MOVES).await?;
         let birth = placement.birth_shard(group);
         for shard in shards.into_iter().chain(birth) {
             versions.raise(shard, version::APPLY_MOVES).await?;

@@ -58,8 +58,8 @@ impl Serve {
     }
 
     fn moved(&self, shard: &Shard, group: &GroupId) -> Result<Option<Moved>, Fault> {
-        let votes = self.voters.get(shard.id).is_some();
-        self.reads.moved(shard, group, votes)
+        let keeps = self.voters.get(shard.id).map(|voter| voter.extent.slots());
+        self.reads.moved(shard, group, keeps)
     }
 
     pub(super) fn standings(&self, fetch: &FetchStandings) -> Reply {

@@ -8,9 +8,10 @@ use folkmoot_crdt::hlc::Hlc;
 use folkmoot_storage::{Batch, MemStore, Store};
 use folkmoot_wire::proto::{
     Append, Command, CreateBody, CursorBatch, CursorChange, Kind, MemberSelf, MuteBody, OutboxAck,
-    Outcome, RenameBody, ResolveUser, RoleBody, SelfRowChange, SelfRows, command,
+    Outcome, RenameBody, ResolveUser, RoleBody, SelfRowChange, SelfRows, SetApplyVersion, SplitOff,
+    command,
 };
-use folkmoot_wire::{GroupId, UserId};
+use folkmoot_wire::{GroupId, UserId, version};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -114,6 +115,13 @@ fn any_command() -> impl Strategy<Value = Command> {
             candidate: user.to_bytes(),
         })),
         (0..9u64).prop_map(|up_to| command::Op::OutboxAck(OutboxAck { up_to })),
+        Just(command::Op::SetApplyVersion(SetApplyVersion {
+            version: version::APPLY
+        })),
+        (1..5u32, 2..6u32).prop_map(|(n, shard)| command::Op::SplitOff(SplitOff {
+            from: 1_000 + n,
+            shard,
+        })),
     ]
     .prop_map(|op| Command {
         group: Bytes::new(),

@@ -7,12 +7,16 @@ use folkmoot_wire::proto::{GroupPush, Head, HeadMark};
 use super::{Follower, Output};
 use crate::apply::ApplyError;
 use crate::follow::lean;
+use crate::placement::has_slot;
 
 impl Follower {
     pub(super) fn take(&mut self, push: GroupPush, out: &mut Output) -> Result<(), ApplyError> {
         let Ok(group) = GroupId::from_slice(&push.group) else {
             return Ok(());
         };
+        if !has_slot(self.config.slots, &group) {
+            return Ok(());
+        }
         if let Some(moved) = push.moved {
             return self.take_moved(group, moved, out);
         }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use folkmoot_wire::proto::{FollowOpen, FollowPush, FollowUpdate, GroupPush, Head};
-use folkmoot_wire::{GroupId, limits};
+use folkmoot_wire::{GroupId, Slot, limits};
 
 use crate::follow::feed::{Event, Feed, Send};
 use crate::testing::{SHARD, group};
+
+use super::net::ALL;
 
 fn push(n: u8, version: u64) -> GroupPush {
     GroupPush {
@@ -56,7 +58,7 @@ fn groups(pushes: &[FollowPush]) -> Vec<GroupId> {
 
 #[test]
 fn a_follower_that_opens_gets_the_heads_it_lacks_and_the_watermark() {
-    let mut feed = Feed::new(SHARD, 0, [], BTreeMap::new());
+    let mut feed = Feed::new((SHARD, ALL), 0, [], BTreeMap::new());
     for n in 1..=5 {
         publish(&mut feed, n, u64::from(n));
     }
@@ -72,7 +74,7 @@ fn a_follower_that_opens_gets_the_heads_it_lacks_and_the_watermark() {
 
 #[test]
 fn named_groups_come_in_full_and_the_others_as_heads_at_a_tick() {
-    let mut feed = Feed::new(SHARD, 0, [], BTreeMap::new());
+    let mut feed = Feed::new((SHARD, ALL), 0, [], BTreeMap::new());
     open(&mut feed, 1, 0, Some(&[group(1)]));
     assert_eq!(groups(&pushes(publish(&mut feed, 1, 1))), [group(1)]);
     for version in 2..50 {
@@ -101,7 +103,7 @@ fn named_groups_come_in_full_and_the_others_as_heads_at_a_tick() {
 /// The transport takes nothing: what waits is a bounded queue and a set.
 #[test]
 fn a_stalled_follower_costs_a_queue_and_a_set_of_groups() {
-    let mut feed = Feed::new(SHARD, 0, [], BTreeMap::new());
+    let mut feed = Feed::new((SHARD, ALL), 0, [], BTreeMap::new());
     open(&mut feed, 1, 0, None);
     let mut in_flight = 1;
     let mut version = 0;
@@ -139,7 +141,7 @@ fn no_watermark_while_heads_are_owed() {
         ..Head::default()
     };
     let mut feed = Feed::new(
-        SHARD,
+        (SHARD, ALL),
         1,
         heads.map(|n| (id(n), head.clone())),
         BTreeMap::new(),
@@ -153,7 +155,7 @@ fn no_watermark_while_heads_are_owed() {
 
 #[test]
 fn a_watermark_is_said_once_and_again_when_it_moves() {
-    let mut feed = Feed::new(SHARD, 0, [], BTreeMap::new());
+    let mut feed = Feed::new((SHARD, ALL), 0, [], BTreeMap::new());
     open(&mut feed, 1, 0, None);
     publish(&mut feed, 1, 7);
     let tick = |feed: &mut Feed| pushes(feed.handle(Event::Tick { watermark: true }));
@@ -171,7 +173,7 @@ fn a_watermark_is_said_once_and_again_when_it_moves() {
 
 #[test]
 fn holes_upstream_keep_the_watermark_where_it_was() {
-    let mut feed = Feed::new(SHARD, 5, [], BTreeMap::new());
+    let mut feed = Feed::new((SHARD, ALL), 5, [], BTreeMap::new());
     open(&mut feed, 1, 5, None);
     let published = Event::Published {
         pushes: vec![push(1, 9)],
@@ -184,7 +186,7 @@ fn holes_upstream_keep_the_watermark_where_it_was() {
 
 #[test]
 fn a_closed_follower_gets_nothing_and_strangers_are_ignored() {
-    let mut feed = Feed::new(SHARD, 0, [], BTreeMap::new());
+    let mut feed = Feed::new((SHARD, ALL), 0, [], BTreeMap::new());
     open(&mut feed, 1, 0, None);
     feed.handle(Event::Closed { id: 1 });
     assert!(publish(&mut feed, 1, 1).is_empty());
@@ -204,7 +206,7 @@ fn a_closed_follower_gets_nothing_and_strangers_are_ignored() {
 /// wants it to the last.
 #[test]
 fn a_feed_tells_what_its_followers_want_in_full() {
-    let mut feed = Feed::new(SHARD, 0, [], BTreeMap::new());
+    let mut feed = Feed::new((SHARD, ALL), 0, [], BTreeMap::new());
     let update = |add: &[u8], remove: &[u8]| FollowUpdate {
         subscription: 0,
         add: add.iter().map(|n| group(*n).to_bytes()).collect(),
@@ -236,4 +238,31 @@ fn a_feed_tells_what_its_followers_want_in_full() {
         [(group(2), false), (group(3), false)]
     );
     assert!(feed.take_wishes().is_empty());
+}
+
+#[test]
+fn a_follower_is_told_of_the_slots_first_and_when_they_are_fewer() {
+    let slots = |push: &FollowPush| push.slots.map(|slots| (slots.from, slots.to));
+    let mut feed = Feed::new((SHARD, ALL), 0, [], BTreeMap::new());
+    for n in 1..=4 {
+        publish(&mut feed, n, u64::from(n));
+    }
+    let sent = open(&mut feed, 1, 0, None);
+    assert_eq!(slots(&sent[0]), Some((0, 0xffff)));
+    assert_eq!(slots(&pushes(publish(&mut feed, 1, 5))[0]), None, "once");
+    let fewer = (Slot(0), Slot(group(3).slot().0 - 1));
+    let sent = pushes(feed.handle(Event::Slots { slots: fewer }));
+    assert_eq!(slots(&sent[0]), Some((0, u32::from(fewer.1.0))));
+    assert_eq!(sent[0].watermark, 5, "all that it has of them");
+    assert!(feed.head(&group(3)).is_none() && feed.head(&group(2)).is_some());
+    let sent = open(&mut feed, 2, 0, None);
+    assert_eq!(groups(&sent), [group(1), group(2)]);
+    assert!(slots(&sent[0]).is_some());
+
+    // Where there is no room it is told as soon as there is.
+    while !publish(&mut feed, 1, 6).is_empty() {}
+    let none = (Slot(0), Slot(0));
+    assert!(feed.handle(Event::Slots { slots: none }).is_empty());
+    let sent = pushes(feed.handle(Event::Taken { id: 1 }));
+    assert_eq!(slots(&sent[0]), Some((0, 0)));
 }

@@ -1,11 +1,15 @@
 //! The follower by itself: when it asks, and what it claims.
 
-use folkmoot_storage::log;
+use std::sync::Arc;
+
+use folkmoot_storage::{MemStore, log};
 use folkmoot_wire::proto::{FollowPush, GroupPush, Kind, MemberStatus, MuteBody, row};
 use folkmoot_wire::row::RowKey;
+use folkmoot_wire::{RegionId, Slot};
 
-use crate::follow::follower::{Event, Fetch};
-use crate::testing::{Home, SHARD, group, head, user};
+use crate::follow::follower::{Config, Event, Fetch, Follower};
+use crate::reconcile::RowSums;
+use crate::testing::{CLUSTER, DIGEST_KEY, Home, SHARD, group, head, user};
 
 use super::net::{Net, Tail};
 use super::serve::serve;
@@ -125,6 +129,26 @@ fn pushes_of_another_shard_are_not_taken() {
     tail.handle(Event::Push(push));
     assert!(tail.fetches.is_empty());
     assert_eq!(tail.follower.watermark(), 0);
+}
+
+#[test]
+fn groups_in_slots_that_were_split_off_are_left_to_another() {
+    let home = home();
+    let store = Arc::new(MemStore::new());
+    let (_, sums) = RowSums::over(store.clone(), DIGEST_KEY);
+    let config = Config {
+        shard: SHARD,
+        region: RegionId(1),
+        slots: (Slot(0), Slot(group(1).slot().0 - 1)),
+        cluster: CLUSTER,
+        digest_key: DIGEST_KEY,
+        all_groups: true,
+    };
+    let mut follower = Follower::open(config, store, sums).expect("opens");
+    // Of an upstream that has not heard of it.
+    let out = follower.handle(heads(&home, home.index)).expect("taken");
+    assert!(out.fetches.is_empty() && out.pushes.is_empty());
+    assert_eq!(out.watermark, Some(home.index));
 }
 
 #[test]

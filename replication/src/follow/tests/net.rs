@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use folkmoot_storage::{MemStore, Store, Table, log};
 use folkmoot_wire::proto::{Command, FollowOpen, FollowPush, GroupMoved, GroupPush};
-use folkmoot_wire::{GroupId, RegionId, limits};
+use folkmoot_wire::{GroupId, RegionId, Slot, limits};
 
 use crate::apply::moved_groups;
 use crate::follow::feed::{self, Feed};
@@ -16,6 +16,9 @@ use crate::reconcile::RowSums;
 use crate::testing::{CLUSTER, DIGEST_KEY, Home, SHARD, check_laws, dump, head};
 
 use super::serve::serve;
+
+/// All slots.
+pub(crate) const ALL: (Slot, Slot) = (Slot(0), Slot(u16::MAX));
 
 fn moved(store: &MemStore) -> BTreeMap<GroupId, GroupMoved> {
     moved_groups(store, SHARD).expect("records")
@@ -48,7 +51,7 @@ impl Tail {
             writes,
             all_groups,
             store,
-            feed: Feed::new(SHARD, 0, [], BTreeMap::new()),
+            feed: Feed::new((SHARD, ALL), 0, [], BTreeMap::new()),
             inbox: VecDeque::new(),
             fetches: VecDeque::new(),
             diverged: 0,
@@ -119,7 +122,12 @@ impl Tail {
         (self.writes, self.follower) = open(&self.store, self.all_groups);
         let heads = log::read_heads(&*self.store, None, usize::MAX).expect("heads");
         let heads = heads.into_iter().map(|(place, head)| (place.group, head));
-        self.feed = Feed::new(SHARD, self.follower.watermark(), heads, moved(&self.store));
+        self.feed = Feed::new(
+            (SHARD, ALL),
+            self.follower.watermark(),
+            heads,
+            moved(&self.store),
+        );
         self.inbox.clear();
         self.fetches.clear();
         self.published.clear();
@@ -130,6 +138,7 @@ fn open(store: &Arc<MemStore>, all_groups: bool) -> (Arc<dyn Store>, Follower) {
     let config = Config {
         shard: SHARD,
         region: RegionId(1),
+        slots: ALL,
         cluster: CLUSTER,
         digest_key: DIGEST_KEY,
         all_groups,
@@ -158,7 +167,7 @@ impl Net {
         let heads = log::read_heads(&*home.store, None, usize::MAX).expect("heads");
         let heads = heads.into_iter().map(|(place, head)| (place.group, head));
         let mut net = Self {
-            feed: Feed::new(SHARD, home.index, heads, moved(&home.store)),
+            feed: Feed::new((SHARD, ALL), home.index, heads, moved(&home.store)),
             home,
             upstreams: (0..tails.len()).collect(),
             subscriptions: vec![0; tails.len()],

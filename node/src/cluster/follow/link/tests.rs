@@ -108,6 +108,7 @@ fn publish(feeds: &Feeds, shard: ShardId, version: u64) {
         pushes: vec![push],
         version,
         replaced: false,
+        slots: None,
     };
     let sink = feeds.get(shard).expect("a feed").sink();
     sink.try_send(applied).expect("the feed runs");

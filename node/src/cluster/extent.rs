@@ -1,0 +1,100 @@
+//! The slots that a replica keeps: those of what it has applied. The placement
+//! says what they are to be; a replica that is behind still keeps those that
+//! were split off since, and until it has applied that nothing else on this
+//! node may keep them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use folkmoot_consensus::holds;
+use folkmoot_replication::apply::slots_held;
+use folkmoot_replication::placement::Shard;
+use folkmoot_wire::{Slot, safeguard};
+
+use super::parts::StartError;
+use super::start::Node;
+use super::view::ClusterView;
+
+/// First and last slot.
+pub type Slots = (Slot, Slot);
+
+/// The slots of one replica.
+pub struct Extent {
+    slots: AtomicU32,
+    view: Arc<ClusterView>,
+}
+
+fn packed((first, last): Slots) -> u32 {
+    u32::from(first.0) << 16 | u32::from(last.0)
+}
+
+impl Extent {
+    /// It keeps these.
+    pub fn new(slots: Slots, view: Arc<ClusterView>) -> Self {
+        let slots = AtomicU32::new(packed(slots));
+        Self { slots, view }
+    }
+
+    /// What it keeps now.
+    #[must_use]
+    pub fn slots(&self) -> Slots {
+        let packed = self.slots.load(Ordering::Acquire);
+        (Slot((packed >> 16) as u16), Slot(packed as u16))
+    }
+
+    /// It keeps these from now on. Whether they are others: then whoever waits for
+    /// them looks again.
+    pub fn set(&self, slots: Slots) -> bool {
+        let others = self.slots.swap(packed(slots), Ordering::AcqRel) != packed(slots);
+        if others {
+            self.view.nudge();
+        }
+        others
+    }
+}
+
+fn overlap(a: Slots, b: Slots) -> bool {
+    a.0 <= b.1 && b.0 <= a.1
+}
+
+impl Node {
+    /// The slots of a replica that does not run; `None`: there is none here.
+    pub(super) fn slots_on_disk(&self, shard: &Shard) -> Result<Option<Slots>, StartError> {
+        if !holds(shard.id, &*self.store)? {
+            return Ok(None);
+        }
+        Ok(Some(
+            slots_held(&*self.store, shard.id)?.unwrap_or(shard.made),
+        ))
+    }
+
+    /// Whether nothing else here keeps slots of a shard that has neither replica
+    /// nor follower here yet.
+    ///
+    /// A follower keeps what its upstream said it has, or what is agreed on.
+    pub(super) fn is_free(&self, shard: &Shard) -> Result<bool, StartError> {
+        // One that is here already is who keeps them.
+        if !shard.was_split() || holds(shard.id, &*self.store)? {
+            return Ok(true);
+        }
+        let placement = self.view.placement();
+        for other in placement.shards() {
+            if other.id == shard.id || other.region != shard.region {
+                continue;
+            }
+            let keeps = match self.voters.get(other.id) {
+                Some(voter) => Some(voter.extent.slots()),
+                None => self.slots_on_disk(other)?,
+            };
+            let follower = self.followers.get(other.id).map(|follower| follower.slots);
+            let mut kept = keeps.into_iter().chain(follower);
+            if safeguard!(SplitApplied, kept.any(|kept| overlap(kept, shard.own))) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests;
