@@ -94,7 +94,13 @@ fn print(report: &Report) {
         "from the question to a new shard with a leader: p50 {:.0} ms, at most {:.0} ms",
         report.split_ms.p50, report.split_ms.most
     );
-    let mut table = titled(&["longest gap between acknowledgements", "of", "p50 ms", "p99 ms", "max ms"]);
+    let mut table = titled(&[
+        "longest gap between acknowledgements",
+        "of",
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+    ]);
     for row in &report.gaps {
         table.add_row([
             row.which.to_owned(),
@@ -200,7 +206,9 @@ async fn make(clients: &[Client], groups: usize) -> anyhow::Result<Vec<Arc<Room>
             acknowledged: Mutex::default(),
         }))
     };
-    try_join_all((0..groups).map(one)).await.context("making the groups")
+    try_join_all((0..groups).map(one))
+        .await
+        .context("making the groups")
 }
 
 /// One split, and what groups saw of it.
@@ -214,7 +222,10 @@ async fn one(
     let calm = Instant::now();
     sleep(LOOK).await;
     let begun = Instant::now();
-    let child = cluster.split(shard).await.with_context(|| format!("shard {shard}"))?;
+    let child = cluster
+        .split(shard)
+        .await
+        .with_context(|| format!("shard {shard}"))?;
     seen.split(begun.elapsed());
     sleep((begun + LOOK).saturating_duration_since(Instant::now())).await;
     let ended = Instant::now();
@@ -236,7 +247,11 @@ async fn one(
 async fn check(cluster: &Cluster, rooms: &[Arc<Room>], sent: &[u64]) -> anyhow::Result<()> {
     for (room, sent) in rooms.iter().zip(sent) {
         let there = cluster.count(room.id).await?;
-        ensure!(there == *sent, "group {}: {sent} messages sent, {there} there", room.id);
+        ensure!(
+            there == *sent,
+            "group {}: {sent} messages sent, {there} there",
+            room.id
+        );
     }
     Ok(())
 }

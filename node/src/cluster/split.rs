@@ -27,7 +27,9 @@ use crate::ports::Stamps;
 
 /// Between looks at what is under way,
 const LOOK: Duration = Duration::from_millis(100);
-/// and when nothing is.
+/// at a log that is not purged yet,
+const SELDOM: Duration = Duration::from_secs(2);
+/// and when there is nothing.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// One replica's part in splits of its shard.
@@ -51,11 +53,10 @@ impl Splitter {
         let mut changed = self.view.watch();
         loop {
             changed.mark_unchanged();
-            let more = self.look().await;
-            match more {
-                true => sleep(LOOK).await,
+            match self.look().await {
+                Some(pause) => sleep(pause).await,
                 // A leader may have changed without a word in the view.
-                false => drop(timeout(IDLE, changed.changed()).await),
+                None => drop(timeout(IDLE, changed.changed()).await),
             }
         }
     }
@@ -64,19 +65,20 @@ impl Splitter {
         self.voter.raft.status().is_leader
     }
 
-    /// Does what there is to do. Whether there is more, soon.
-    async fn look(&self) -> bool {
+    /// Does what there is to do. When to look again, if there is more.
+    async fn look(&self) -> Option<Duration> {
         let placement = self.view.placement();
-        let Some(shard) = placement.shard(self.voter.id) else {
-            return false;
-        };
+        let shard = placement.shard(self.voter.id)?;
         let purged = !shard.was_split() || self.purge().await;
-        let settled = !shard.unborn || !self.leads() || self.settle(shard).await;
+        let settled = !shard.unborn || (self.leads() && self.settle(shard).await);
         let done = match child_of(&placement, shard.id) {
             Some(child) => self.split_off(shard, child).await,
             None => true,
         };
-        !(purged && settled && done)
+        match settled && done {
+            false => Some(LOOK),
+            true => (!purged).then_some(SELDOM),
+        }
     }
 
     /// A replica of the shard that begins later must not go through what the

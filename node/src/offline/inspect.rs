@@ -113,13 +113,13 @@ impl Inspected<'_> {
             .filter(|range| range.shard == shard.id.0)
             .cloned()
             .collect();
-        for (table, from, to) in state_ranges(shard, shard.slots, &directory) {
+        for (table, from, to) in state_ranges(shard, shard.own, &directory) {
             // Those of groups are read group by group.
             if !matches!(table, Table::Heads | Table::Log | Table::Rows) {
                 self.range((table, &from, &to), &mut found);
             }
         }
-        let (mut from, to) = keys::slots::range(shard.region, shard.slots.0, shard.slots.1);
+        let (mut from, to) = keys::slots::range(shard.region, shard.own.0, shard.own.1);
         let seat = Seat::new(self.store, shard.region);
         loop {
             let heads = match log::heads_in(&seat, &from, &to, PAGE) {

@@ -180,7 +180,7 @@ impl Repair<'_> {
                 .filter(|range| range.shard == id.0)
                 .cloned()
                 .collect();
-            let state = state_ranges(shard, shard.slots, &directory).into_iter();
+            let state = state_ranges(shard, shard.own, &directory).into_iter();
             holes.extend(
                 state
                     .filter(|(of, _, _)| *of == table)
@@ -189,7 +189,7 @@ impl Repair<'_> {
             match table {
                 Table::Raft => holes.push(keys::raft::shard_range(*id)),
                 Table::Node => {
-                    let (first, last) = shard.slots;
+                    let (first, last) = shard.own;
                     holes.push(keys::node::copies_of(shard.region, first, last));
                     let one = |key: Bytes| (key.clone(), keys::successor(&key));
                     holes.push(one(keys::node::follow(*id)));

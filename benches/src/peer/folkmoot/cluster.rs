@@ -166,7 +166,10 @@ impl Cluster {
     ) -> anyhow::Result<BTreeMap<GroupId, u64>> {
         let mut shards = BTreeMap::new();
         for group in groups {
-            let shown = self.nodes[0].api.get(&format!("/v1/groups/{group}")).await?;
+            let shown = self.nodes[0]
+                .api
+                .get(&format!("/v1/groups/{group}"))
+                .await?;
             let shard = shown["shard"].as_u64().context("a group without a shard")?;
             shards.insert(group, shard);
         }
@@ -184,8 +187,9 @@ impl Cluster {
     /// the cluster knows of. Gives its number.
     pub(crate) async fn split(&self, shard: u64) -> anyhow::Result<u64> {
         let api = &self.nodes[0].api;
-        let asked = api.post(&format!("/v1/shards/{shard}/split"), &json!({}));
-        let child = asked.await?["new_shard"].as_u64().context("no new shard")?;
+        let path = format!("/v1/shards/{shard}/split");
+        let asked = api.post(&path, &json!({})).await?;
+        let child = asked["new_shard"].as_u64().context("no new shard")?;
         loop {
             let shards = api.get("/v1/shards").await?;
             let mut shards = list(&shards, "shards").iter();
