@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::crowd::{FloorOptions, serve_floor};
-use crate::{counts, failover, fanout, herd, idle, parts, path, process, split};
+use crate::{counts, cursors, failover, fanout, herd, idle, parts, path, process, split};
 
 /// Measures Folkmoot, beside its peers where there are any.
 #[derive(Debug, Parser)]
@@ -35,6 +35,9 @@ enum What {
     Herd(herd::Options),
     /// How much is unread in a thousand groups: server time and delay
     Counts(counts::Options),
+    /// People who tell how far they have read: what an edge takes, and what of
+    /// it goes on to the group's home
+    Cursors(cursors::Options),
     /// The memory of connections that do nothing; beside the same
     Connections(idle::Options),
     /// One part alone: records per second that the store's group commit makes
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         What::Fanout(options) => fanout::run(&options),
         What::Herd(options) => herd::run(&options),
         What::Counts(options) => counts::run(&options),
+        What::Cursors(options) => cursors::run(&options),
         What::Connections(options) => idle::run(&options),
         What::AsFloor(options) => serve_floor(&options),
         What::Commit(options) => parts::commit::run(&options),

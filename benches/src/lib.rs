@@ -7,7 +7,8 @@
 //! at once, [`herd`] many who come back at once, both through [`crowd`], the
 //! ports for what many are connected to,
 //! [`idle`] what its connections cost that do nothing, and [`counts`] what it
-//! takes to tell one person what is unread everywhere. [`peer`] is
+//! takes to tell one person what is unread everywhere, [`cursors`] to hear from
+//! many what they have read. [`peer`] is
 //! the port behind which Folkmoot, JetStream and Redis are alike, [`load`]
 //! makes the load, [`machine`] says what it cost. [`parts`] measures what
 //! single parts of a node can do.
@@ -15,6 +16,7 @@
 pub mod cli;
 mod counts;
 mod crowd;
+mod cursors;
 mod failover;
 mod fanout;
 mod flags;

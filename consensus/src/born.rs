@@ -40,7 +40,6 @@ pub(crate) fn begin(
     let applied = SnapshotMeta {
         last_log_id: Some(begins),
         last_membership: voters,
-        ..SnapshotMeta::default()
     };
     put_applied(child, &applied, batch)?;
     batch.put(Table::Raft, keys::purged(child), encode_record(&begins)?);

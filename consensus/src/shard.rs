@@ -182,6 +182,9 @@ impl RaftShard {
     /// As for [`Sequencer::propose`].
     pub async fn stand(&self) -> Result<(), ProposeError> {
         self.check_running()?;
+        if self.inbound.log.lacks_retired() {
+            return Ok(()); // it would win without what it promised
+        }
         let asked = self.raft.trigger().elect(true).await;
         asked.map_err(|fatal| self.fatal(&fatal))
     }

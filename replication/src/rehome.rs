@@ -51,6 +51,8 @@ pub enum Next {
 pub struct Rehoming {
     group: GroupId,
     shard: ShardId,
+    /// As which shard the other one knows it.
+    leaves_as: ShardId,
     /// The shard it was born in.
     birth: ShardId,
     epoch: u64,
@@ -73,6 +75,10 @@ impl Rehoming {
         Self {
             group: record.group,
             shard,
+            leaves_as: match record.home.leaves_as {
+                0 => shard,
+                earlier => ShardId(earlier),
+            },
             birth,
             epoch: record.home.epoch,
             to: ShardId(record.home.peer),
@@ -127,7 +133,7 @@ impl Rehoming {
             }
             Some(HomePhase::Here) => return Ok(self.finish()),
             _ if self.give_up => {
-                let from_shard = self.shard.0;
+                let from_shard = self.leaves_as.0;
                 let cancel = CancelImport { epoch, from_shard };
                 return Ok(self.propose(At::Target, command::Op::CancelImport(cancel)));
             }
@@ -166,7 +172,7 @@ impl Rehoming {
             stored.map_or(Ok(StoredApplied::default()), value::decode_value)?;
         let given = applied.next_outbox.saturating_sub(1);
         let due = *self.outbox[usize::from(fenced)].get_or_insert(given);
-        Ok(applied.outbox_acked >= due)
+        Ok(applied.outbox_waits == 0 && applied.outbox_acked >= due)
     }
 
     /// The answer to what was proposed last.
@@ -218,7 +224,7 @@ impl Rehoming {
     fn import(&self, head: &Head, entries: Vec<ImportEntry>, rows: Vec<Row>) -> Next {
         let import = ImportGroup {
             epoch: self.epoch,
-            from_shard: self.shard.0,
+            from_shard: self.leaves_as.0,
             floor: head.floor.clone(),
             entries,
             rows,

@@ -4,6 +4,7 @@
 
 mod client;
 mod known;
+mod marks;
 mod pages;
 mod shelf;
 
@@ -20,6 +21,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::{AT_ONCE, Floor, Host, Kind, Listener, ON_ONE_SOCKET, Product, Room, Setup, Speaker};
 use crate::peer::{self, Cluster, Peer};
 use client::{Ear, Mouth, Session};
+pub(crate) use marks::{Answers, Marker, Marks, Said};
 
 /// What carries the clients' connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -62,10 +62,15 @@ impl Again {
 
     /// What is wanted of a shard that lost slots is looked for where they are.
     pub fn look(&self, shard: ShardId, slots: Slots) {
-        let wanted = self.followers.wanted(shard).into_iter();
-        let elsewhere: Vec<GroupId> = wanted.filter(|group| !has_slot(slots, group)).collect();
-        if !elsewhere.is_empty() {
-            self.due.lock().extend(elsewhere);
+        let mut wanted = self.followers.wanted(shard);
+        wanted.retain(|group| !has_slot(slots, group));
+        self.find(wanted);
+    }
+
+    /// These are looked for, wherever they are at home.
+    pub fn find(&self, wanted: Vec<GroupId>) {
+        if !wanted.is_empty() {
+            self.due.lock().extend(wanted);
             self.work.notify_one();
         }
     }

@@ -132,7 +132,7 @@ impl Copies {
         let placement = self.view.placement();
         let placed = placement.shard(shard);
         placed.is_some_and(|placed| placed.voters.contains(&self.peers.me()))
-            && self.voters.get(shard).is_some()
+            && (self.voters.get(shard)).is_some_and(|voter| voter.extent.is_whole())
     }
 
     /// The slots that the replica here keeps, where it speaks for the shard.

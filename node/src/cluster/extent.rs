@@ -4,7 +4,7 @@
 //! node may keep them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use folkmoot_consensus::holds;
 use folkmoot_replication::apply::slots_held;
@@ -21,6 +21,7 @@ pub type Slots = (Slot, Slot);
 /// The slots of one replica.
 pub struct Extent {
     slots: AtomicU32,
+    whole: AtomicBool,
     view: Arc<ClusterView>,
 }
 
@@ -29,10 +30,25 @@ fn packed((first, last): Slots) -> u32 {
 }
 
 impl Extent {
-    /// It keeps these.
-    pub fn new(slots: Slots, view: Arc<ClusterView>) -> Self {
-        let slots = AtomicU32::new(packed(slots));
-        Self { slots, view }
+    /// It keeps these, of which it has something already or not.
+    pub fn new(slots: Slots, whole: bool, view: Arc<ClusterView>) -> Self {
+        Self {
+            slots: AtomicU32::new(packed(slots)),
+            whole: AtomicBool::new(whole),
+            view,
+        }
+    }
+
+    /// Whether it has anything: one that begins with nothing does not speak for
+    /// its shard, though it may be to vote.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.whole.load(Ordering::Acquire)
+    }
+
+    /// It has something from now on.
+    pub fn is_filled(&self) {
+        self.whole.store(true, Ordering::Release);
     }
 
     /// What it keeps now.
@@ -58,6 +74,16 @@ fn overlap(a: Slots, b: Slots) -> bool {
 }
 
 impl Node {
+    /// What a replica begins with that has nothing. While a split is under way
+    /// it may have to begin before it; but not if what is split off is here.
+    pub(super) fn slots_at_first(&self, shard: &Shard) -> Result<Slots, StartError> {
+        let child = shard.child.map(|child| holds(child, &*self.store));
+        Ok(match child.transpose()? {
+            Some(false) => shard.slots,
+            _ => shard.own,
+        })
+    }
+
     /// The slots of a replica that does not run; `None`: there is none here.
     pub(super) fn slots_on_disk(&self, shard: &Shard) -> Result<Option<Slots>, StartError> {
         if !holds(shard.id, &*self.store)? {

@@ -271,7 +271,6 @@ impl FeedTask {
     fn applied(&mut self, applied: Applied) {
         if let Some(slots) = applied.slots {
             self.shard.slots = slots;
-            self.handle(Event::Slots { slots });
         }
         if applied.replaced {
             return self.replaced(applied.version);
@@ -282,6 +281,10 @@ impl FeedTask {
             pushes: applied.pushes,
             watermark: (applied.version > 0).then_some(applied.version),
         });
+        // Behind what came before the split, in the same batch.
+        if let Some(slots) = applied.slots {
+            self.handle(Event::Slots { slots });
+        }
         self.tell(true);
     }
 

@@ -78,7 +78,11 @@ pub fn start(parts: FollowParts) -> FollowHandle {
     });
     let stop = parts.stop.clone();
     let tasks = TaskTracker::new();
-    let has = Arc::new(Extent::new(parts.shard.slots, Arc::clone(&parts.view)));
+    let has = Arc::new(Extent::new(
+        parts.shard.slots,
+        true,
+        Arc::clone(&parts.view),
+    ));
     let handle = FollowHandle::new(
         wishes,
         watch,

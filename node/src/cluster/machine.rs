@@ -91,6 +91,7 @@ impl Machine for ShardMachine {
 
     fn applied(&mut self) {
         self.apply.settled();
+        self.extent.is_filled();
         let slots = self.apply.slots();
         let slots = self.extent.set(slots).then_some(slots);
         // A feed that is gone belongs to a node that is stopping.
@@ -118,6 +119,7 @@ impl Machine for ShardMachine {
     fn restored(&mut self) -> Result<(), MachineError> {
         self.apply.reload().map_err(MachineError::new)?;
         let slots = self.apply.slots();
+        self.extent.is_filled();
         self.extent.set(slots);
         let _ = self.feed.try_send(Applied {
             pushes: Vec::new(),

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use folkmoot_consensus::Sequencer;
 use folkmoot_replication::apply::{Pending, pending};
+use folkmoot_replication::placement::Shard;
 use folkmoot_storage::Store;
 use folkmoot_wire::proto::{Command, OutboxAck, command};
-use folkmoot_wire::{Code, Fault, ShardId};
+use folkmoot_wire::{Code, Fault, GroupId, ShardId};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::feeds::FeedStatus;
-use super::outcome::later;
+use super::outcome::{Later, later};
 use super::router::Router;
 use super::shards::VoterShard;
 use super::view::ClusterView;
@@ -69,26 +70,23 @@ impl Outbox {
             return Ok(0);
         };
         let (count, up_to) = (waiting.len(), last.number);
-        let placement = self.view.placement();
-        let mut by_shard: BTreeMap<ShardId, Vec<Command>> = BTreeMap::new();
+        let mut by_shard: BTreeMap<ShardId, Vec<(GroupId, Command)>> = BTreeMap::new();
         for Pending {
             target, command, ..
         } in waiting
         {
-            let shard = placement.birth_shard(&target).ok_or_else(|| {
+            let shard = self.view.home_of(&target).ok_or_else(|| {
                 Fault::new(Code::Unavailable, format!("no shard holds {target} yet"))
             })?;
-            by_shard.entry(shard.id).or_default().push(command);
+            by_shard
+                .entry(shard.id)
+                .or_default()
+                .push((target, command));
         }
-        for (id, commands) in by_shard {
+        let placement = self.view.placement();
+        for (id, deliveries) in by_shard {
             if let Some(shard) = placement.shard(id) {
-                let outcomes = self.router.propose(shard, commands).await?;
-                // Its slot was split off, and this node is behind with that:
-                // what was not taken must not be acknowledged.
-                if outcomes.iter().any(|outcome| later(outcome).is_some()) {
-                    let detail = "a group it has something for is in another shard now";
-                    return Err(Fault::new(Code::Unavailable, detail));
-                }
+                self.deliver(shard, deliveries).await?;
             }
         }
         let ack = Command {
@@ -99,5 +97,25 @@ impl Outbox {
             self.router.propose(shard, vec![ack]).await?;
         }
         Ok(count)
+    }
+
+    /// What was not taken must not be acknowledged: the target's slot was split
+    /// off, and this node is behind with that.
+    async fn deliver(
+        &self,
+        shard: &Shard,
+        deliveries: Vec<(GroupId, Command)>,
+    ) -> Result<(), Fault> {
+        let (targets, commands): (Vec<_>, Vec<_>) = deliveries.into_iter().unzip();
+        let outcomes = self.router.propose(shard, commands).await?;
+        let mut all = Ok(());
+        for (target, outcome) in targets.iter().zip(&outcomes) {
+            match later(outcome) {
+                None => {}
+                Some(Later::Moved(moved)) => all = Err(self.view.moved(target, shard.id, moved)),
+                Some(Later::Fenced) => all = Err(Code::Unavailable.into()),
+            }
+        }
+        all
     }
 }

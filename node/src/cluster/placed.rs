@@ -138,7 +138,14 @@ impl Node {
             slots,
             ..shard.clone()
         };
-        self.start_follower(&fewer).await
+        self.start_follower(&fewer).await?;
+        // Nothing changed for those that are left.
+        if let Some(new) = self.followers.get(shard.id) {
+            for (group, version) in follower.trusted() {
+                new.trust_from(&group, version);
+            }
+        }
+        Ok(())
     }
 
     /// Follows who leads. And a replica that stopped after a fault stops the
@@ -199,9 +206,12 @@ impl Node {
         });
         self.followers.insert(shard.id, handle.clone());
         // Sessions may have groups active from before.
-        for group in self.followers.wanted(shard.id) {
-            handle.want(group).await;
+        let wanted = self.followers.wanted(shard.id);
+        for group in &wanted {
+            handle.want(*group).await;
         }
+        // From when on the copies here speak for them is found out again.
+        self.again.find(wanted);
         Ok(())
     }
 }

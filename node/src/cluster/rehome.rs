@@ -14,7 +14,7 @@ use folkmoot_replication::placement::Shard;
 use folkmoot_replication::rehome::{At, Next, Rehoming, leftover};
 use folkmoot_storage::{Seat, Store, StoreError};
 use folkmoot_wire::proto::{Command, HomePhase, HomeState, StoredHome, outcome};
-use folkmoot_wire::{Code, Fault, GroupId, limits};
+use folkmoot_wire::{Code, Fault, GroupId, ShardId, limits};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -130,7 +130,9 @@ impl Rehomer {
         let mut patience = Patience::new(&record.home);
         tracing::info!(shard = own.0, %group, to = rehoming.to().0, "the group is moved to another shard");
         while self.leads() {
-            let home = home_record(&*self.store, own, &group)?.unwrap_or_default();
+            let Some(home) = home_record(&*self.store, own, &group)? else {
+                return Ok(()); // split off: it goes on there
+            };
             if !rehoming.is_given_up() && patience.is_over(&home) {
                 tracing::warn!(shard = own.0, %group, to = rehoming.to().0, "the move takes too long: the group stays");
                 rehoming.give_up();
@@ -180,22 +182,32 @@ impl Rehomer {
     async fn propose(&self, shard: Option<&Shard>, command: &Command) -> Result<HomeState, Fault> {
         let gone = || Fault::new(Code::Unavailable, "the shard is not placed");
         let shard = shard.ok_or_else(gone)?;
-        propose_step(&self.router, shard, command.clone()).await
+        propose_step(&self.router, &self.view, shard, command.clone()).await
     }
 }
 
 /// Proposes one step of a move. Gives how the shard stands to the group then.
 async fn propose_step(
     router: &Router,
+    view: &ClusterView,
     shard: &Shard,
     command: Command,
 ) -> Result<HomeState, Fault> {
-    let outcomes = router.propose(shard, vec![command]).await?;
-    let outcome = outcomes.into_iter().next().map(judged).transpose()?;
-    match outcome.and_then(|outcome| outcome.result) {
-        Some(outcome::Result::HomeState(state)) => Ok(state),
-        _ => Err(Code::Internal.into()),
+    let mut shard = shard.clone();
+    for _ in 0..2 {
+        let outcomes = router.propose(&shard, vec![command.clone()]).await?;
+        let outcome = outcomes.into_iter().next().map(judged).transpose()?;
+        match outcome.and_then(|outcome| outcome.result) {
+            Some(outcome::Result::HomeState(state)) => return Ok(state),
+            // Its slot was split off, and that is not known here yet.
+            Some(outcome::Result::Moved(moved)) => {
+                let there = view.placement().shard(ShardId(moved.shard)).cloned();
+                shard = there.ok_or(Code::Unavailable)?;
+            }
+            _ => return Err(Code::Internal.into()),
+        }
     }
+    Err(Code::Unavailable.into())
 }
 
 fn is_to_do(record: &HomeRecord) -> bool {

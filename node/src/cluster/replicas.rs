@@ -72,7 +72,7 @@ impl Node {
         if shard.change > 0 && !holds(shard.id, &*self.store)? {
             // What a follower copied is not what the log builds: apply begins
             // with nothing, or with a snapshot.
-            let mut batch = self.clearing(shard, shard.own);
+            let mut batch = self.clearing(shard, self.slots_at_first(shard)?);
             let since = shard.change.to_be_bytes().to_vec();
             batch.put(Table::Node, keys::node::replica(shard.id), since);
             self.write_durably(batch)?;
@@ -115,8 +115,11 @@ impl Node {
     }
 
     async fn start_voter(&self, shard: &Shard) -> Result<(), StartError> {
-        // What begins with nothing begins behind all splits.
-        let slots = self.slots_on_disk(shard)?.unwrap_or(shard.own);
+        let held = self.slots_on_disk(shard)?;
+        let slots = match held {
+            Some(slots) => slots,
+            None => self.slots_at_first(shard)?,
+        };
         let apply = ShardApply::open(
             ShardConfig {
                 shard: shard.id,
@@ -129,7 +132,7 @@ impl Node {
             Arc::clone(&self.store) as Arc<dyn folkmoot_storage::Read>,
         )?;
         let applied = apply.applied_index();
-        let extent = Arc::new(Extent::new(slots, Arc::clone(&self.view)));
+        let extent = Arc::new(Extent::new(slots, held.is_some(), Arc::clone(&self.view)));
         let known = self.feeds.get(shard.id).is_some();
         let kept = Shard {
             slots,
@@ -160,7 +163,8 @@ impl Node {
         let mut options = self.raft_options(shard.id);
         // Only the first voters found a group.
         options.bootstrap &= shard.change == 0;
-        options.snapshot_first = shard.was_split();
+        // What begins with nothing begins behind all splits.
+        options.snapshot_first = shard.parent.is_some() || slots != shard.made;
         let raft = RaftShard::start(
             shard.id,
             self.me,

@@ -5,17 +5,20 @@
 
 mod begin;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use folkmoot_consensus::Sequencer;
-use folkmoot_replication::apply::split_at;
+use folkmoot_replication::apply::applied;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_storage::Store;
-use folkmoot_wire::proto::{Command, MetaCommand, SettleSplit, SplitOff, command, meta_command};
-use folkmoot_wire::{Code, Fault, ShardId};
-use tokio::time::{sleep, timeout};
+use folkmoot_wire::proto::{
+    BeginOutbox, Command, MetaCommand, SettleSplit, SplitOff, StoredApplied, command, meta_command,
+};
+use folkmoot_wire::{Code, Fault, NodeId, ShardId};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::meta::MetaHost;
@@ -31,6 +34,17 @@ const LOOK: Duration = Duration::from_millis(100);
 const SELDOM: Duration = Duration::from_secs(2);
 /// and when there is nothing.
 const IDLE: Duration = Duration::from_secs(10);
+/// Voters that are behind a split are waited for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a leader has done already, and need not do again.
+#[derive(Default)]
+struct Done {
+    /// Up to where the log is to be purged, and since when.
+    purging: Option<(u64, Instant)>,
+    /// Shards that may deliver.
+    released: BTreeSet<ShardId>,
+}
 
 /// One replica's part in splits of its shard.
 pub struct Splitter {
@@ -51,9 +65,10 @@ impl Splitter {
 
     async fn work(&self) {
         let mut changed = self.view.watch();
+        let mut done = Done::default();
         loop {
             changed.mark_unchanged();
-            match self.look().await {
+            match self.look(&mut done).await {
                 Some(pause) => sleep(pause).await,
                 // A leader may have changed without a word in the view.
                 None => drop(timeout(IDLE, changed.changed()).await),
@@ -66,33 +81,78 @@ impl Splitter {
     }
 
     /// Does what there is to do. When to look again, if there is more.
-    async fn look(&self) -> Option<Duration> {
+    async fn look(&self, done: &mut Done) -> Option<Duration> {
         let placement = self.view.placement();
         let shard = placement.shard(self.voter.id)?;
-        let purged = !shard.was_split() || self.purge().await;
+        let applied = match applied(&*self.store, shard.id) {
+            Ok(applied) => applied.unwrap_or_default(),
+            Err(error) => {
+                tracing::error!(shard = shard.id.0, %error, "what is applied cannot be read");
+                return None;
+            }
+        };
         let settled = !shard.unborn || (self.leads() && self.settle(shard).await);
-        let done = match child_of(&placement, shard.id) {
+        let split = match child_of(&placement, shard.id) {
             Some(child) => self.split_off(shard, child).await,
             None => true,
         };
-        match settled && done {
+        let purged = self.purge(shard, applied.split_at, done).await;
+        let released = self.release(&placement, &applied, done).await;
+        match settled && split {
             false => Some(LOOK),
-            true => (!purged).then_some(SELDOM),
+            true => (!purged || !released).then_some(SELDOM),
         }
     }
 
     /// A replica of the shard that begins later must not go through what the
     /// log did before the split: that is not its own any more, and may be here
-    /// as another shard's.
-    async fn purge(&self) -> bool {
-        match split_at(&*self.store, self.voter.id) {
-            Ok(0) => true,
-            Ok(at) => self.voter.raft.purge(at).await.unwrap_or(true),
-            Err(error) => {
-                tracing::error!(shard = self.voter.id.0, %error, "what is applied cannot be read");
-                true
+    /// as another shard's. Those that vote are waited for a while, or they
+    /// would get a snapshot and have to fetch what they have.
+    async fn purge(&self, shard: &Shard, at: u64, done: &mut Done) -> bool {
+        if at == 0 {
+            return true;
+        }
+        let since = match done.purging {
+            Some((of, since)) if of == at => since,
+            _ => done.purging.insert((at, Instant::now())).1,
+        };
+        let matched = self.voter.raft.membership().matched;
+        let has = |node: &NodeId| matched.get(node).is_none_or(|matched| *matched >= at);
+        if self.leads() && !shard.voters.iter().all(has) && since.elapsed() < PATIENCE {
+            return false;
+        }
+        self.voter.raft.purge(at).await.unwrap_or(true)
+    }
+
+    /// Lets shards that were split off from this one deliver, once what this
+    /// one had to deliver before is there.
+    async fn release(
+        &self,
+        placement: &Placement,
+        applied: &StoredApplied,
+        done: &mut Done,
+    ) -> bool {
+        let children = placement.shards().filter(|shard| {
+            let born = shard.parent == Some(self.voter.id) && !shard.unborn;
+            born && !done.released.contains(&shard.id)
+        });
+        let waiting: Vec<&Shard> = children.collect();
+        if waiting.is_empty() || !self.leads() || applied.outbox_waits > 0 {
+            return waiting.is_empty();
+        }
+        for child in &waiting {
+            let up_to = applied.outbox_acked;
+            let begin = command::Op::BeginOutbox(BeginOutbox { up_to });
+            match self.propose(child, begin).await {
+                Ok(()) => drop(done.released.insert(child.id)),
+                Err(fault) => {
+                    tracing::debug!(shard = child.id.0, %fault, "what it has for others waits");
+                }
             }
         }
+        waiting
+            .iter()
+            .all(|child| done.released.contains(&child.id))
     }
 
     /// The new shard is there.
@@ -126,8 +186,12 @@ impl Splitter {
         if !self.leads() {
             return false;
         }
+        let split = command::Op::SplitOff(SplitOff {
+            from: u32::from(child.slots.0.0),
+            shard: child.id.0,
+        });
         if self.voter.extent.slots().1 >= child.slots.0
-            && let Err(fault) = self.propose(shard.id, child).await
+            && let Err(fault) = self.propose(shard, split).await
         {
             tracing::info!(shard = shard.id.0, child = child.id.0, %fault, "the shard is split in a moment");
             return false;
@@ -141,17 +205,11 @@ impl Splitter {
         false
     }
 
-    async fn propose(&self, shard: ShardId, child: &Shard) -> Result<(), Fault> {
-        let split = SplitOff {
-            from: u32::from(child.slots.0.0),
-            shard: child.id.0,
-        };
+    async fn propose(&self, shard: &Shard, op: command::Op) -> Result<(), Fault> {
         let command = Command {
             group: Bytes::new(),
-            op: Some(command::Op::SplitOff(split)),
+            op: Some(op),
         };
-        let placement = self.view.placement();
-        let shard = placement.shard(shard).ok_or(Code::Unavailable)?;
         let outcomes = self.router.propose(shard, vec![command]).await?;
         let outcome = outcomes.into_iter().next().ok_or(Code::Internal)?;
         judged(outcome).map(drop)

@@ -12,6 +12,7 @@ use folkmoot_wire::proto::Head;
 use folkmoot_wire::{GroupId, NodeId, ShardId, limits};
 use serde::Serialize;
 
+use super::slots_here;
 use crate::cluster::machine::state_ranges;
 use crate::cluster::start::digest_key;
 
@@ -113,13 +114,14 @@ impl Inspected<'_> {
             .filter(|range| range.shard == shard.id.0)
             .cloned()
             .collect();
-        for (table, from, to) in state_ranges(shard, shard.own, &directory) {
+        let slots = slots_here(shard, self.store);
+        for (table, from, to) in state_ranges(shard, slots, &directory) {
             // Those of groups are read group by group.
             if !matches!(table, Table::Heads | Table::Log | Table::Rows) {
                 self.range((table, &from, &to), &mut found);
             }
         }
-        let (mut from, to) = keys::slots::range(shard.region, shard.own.0, shard.own.1);
+        let (mut from, to) = keys::slots::range(shard.region, slots.0, slots.1);
         let seat = Seat::new(self.store, shard.region);
         loop {
             let heads = match log::heads_in(&seat, &from, &to, PAGE) {

@@ -17,6 +17,7 @@ use folkmoot_wire::proto::MetaState;
 use folkmoot_wire::{NodeId, ShardId};
 
 use super::inspect::Found;
+use super::slots_here;
 use crate::boot::{Folder, Identity};
 use crate::cluster::machine::state_ranges;
 
@@ -180,7 +181,8 @@ impl Repair<'_> {
                 .filter(|range| range.shard == id.0)
                 .cloned()
                 .collect();
-            let state = state_ranges(shard, shard.own, &directory).into_iter();
+            let slots = slots_here(shard, self.old);
+            let state = state_ranges(shard, slots, &directory).into_iter();
             holes.extend(
                 state
                     .filter(|(of, _, _)| *of == table)
@@ -189,7 +191,7 @@ impl Repair<'_> {
             match table {
                 Table::Raft => holes.push(keys::raft::shard_range(*id)),
                 Table::Node => {
-                    let (first, last) = shard.own;
+                    let (first, last) = slots;
                     holes.push(keys::node::copies_of(shard.region, first, last));
                     let one = |key: Bytes| (key.clone(), keys::successor(&key));
                     holes.push(one(keys::node::follow(*id)));

@@ -88,15 +88,7 @@ impl ShardApply {
     /// The answer to a command of a group that is not to be changed here.
     pub(super) fn elsewhere(&mut self, group: &GroupId) -> Result<Option<Outcome>, ApplyError> {
         if !has_slot(self.slots(), group) {
-            // The last one that was split off, or one that whoever asks should
-            // know by now: he finds out there.
-            let moved = Moved {
-                shard: self.applied.split_off,
-                epoch: 0,
-            };
-            return Ok(Some(Outcome {
-                result: Some(outcome::Result::Moved(moved)),
-            }));
+            return Ok(Some(self.split_away()));
         }
         if !self.applied.moves {
             return Ok(None);
@@ -112,6 +104,17 @@ impl ShardApply {
         Ok(away(&home).map(|moved| Outcome {
             result: Some(outcome::Result::Moved(moved)),
         }))
+    }
+
+    /// The answer to a command of a group whose slot was split off: the last
+    /// shard that was, or whoever asks should know better by now and finds out
+    /// there.
+    fn split_away(&self) -> Outcome {
+        let shard = self.applied.split_off;
+        let moved = Moved { shard, epoch: 0 };
+        Outcome {
+            result: Some(outcome::Result::Moved(moved)),
+        }
     }
 
     /// What followers are told of a batch: not what nobody is to see, since all
@@ -157,7 +160,7 @@ impl ShardApply {
             return refuse(Code::Invalid, "a user's own group stays with the user");
         }
         if !has_slot(self.slots(), &group) {
-            return refuse(Code::Unavailable, "the group's slot was split off");
+            return Ok(Ok(self.split_away()));
         }
         match op {
             command::Op::BeginMove(begin) => {
@@ -234,6 +237,7 @@ impl ShardApply {
             epoch,
             phase: HomePhase::Leaving as i32,
             peer: to.0,
+            leaves_as: 0,
             ..home
         };
         self.put_home(group, leaving);

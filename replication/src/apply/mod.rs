@@ -47,7 +47,7 @@ pub use members::departure;
 pub use outbox::{Pending, pending};
 pub use records::{HomeRecord, away, away_groups, home_record, home_records, moved_groups};
 pub use sequence::{implied_cursor, unplaced};
-pub use split::{slots_held, split_at};
+pub use split::{applied, slots_held};
 pub use tombstones::{Page as TombstonePage, tombstones};
 
 /// What every replica of a shard knows from its making.
@@ -221,6 +221,7 @@ impl ShardApply {
             command::Op::ResolveUser(resolve) => self.resolve_user(&resolve),
             command::Op::OutboxAck(ack) => self.outbox_ack(ack.up_to),
             command::Op::SplitOff(split) => self.split_off(step, &split),
+            command::Op::BeginOutbox(begin) => self.begin_outbox(begin.up_to),
             command::Op::SetApplyVersion(set) => {
                 self.applied.apply_version = self.applied.apply_version.max(set.version);
                 done()

@@ -38,7 +38,7 @@ pub fn pending(read: &dyn Read, shard: ShardId, limit: usize) -> Result<Vec<Pend
         None => StoredApplied::default(),
     };
     let next = applied.outbox_acked + 1;
-    if next >= applied.next_outbox {
+    if applied.outbox_waits > 0 || next >= applied.next_outbox {
         return Ok(Vec::new());
     }
     let from = keys::outbox::key(shard, next);

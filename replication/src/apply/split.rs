@@ -12,7 +12,11 @@ use folkmoot_wire::{Code, GroupId, ShardId, Slot, version};
 use super::{Answer, ApplyError, ShardApply, Step, done, refuse};
 use crate::placement::has_slot;
 
-fn stored(read: &dyn Read, shard: ShardId) -> Result<Option<StoredApplied>, StoreError> {
+/// What a replica of a shard has applied; `None`: nothing.
+///
+/// # Errors
+/// When the store fails or the record does not read back.
+pub fn applied(read: &dyn Read, shard: ShardId) -> Result<Option<StoredApplied>, StoreError> {
     let stored = read.get(Table::Shards, &keys::shards::key(shard))?;
     stored.map(value::decode_value).transpose()
 }
@@ -25,19 +29,11 @@ fn range(slots: SlotRange) -> (Slot, Slot) {
 /// made with.
 ///
 /// # Errors
-/// When the store fails or the record does not read back.
+/// As [`applied`].
 pub fn slots_held(read: &dyn Read, shard: ShardId) -> Result<Option<(Slot, Slot)>, StoreError> {
-    Ok(stored(read, shard)?
+    Ok(applied(read, shard)?
         .and_then(|applied| applied.slots)
         .map(range))
-}
-
-/// Index of the last split that a replica has applied; 0: none.
-///
-/// # Errors
-/// As [`slots_held`].
-pub fn split_at(read: &dyn Read, shard: ShardId) -> Result<u64, StoreError> {
-    Ok(stored(read, shard)?.map_or(0, |applied| applied.split_at))
 }
 
 impl ShardApply {
@@ -76,14 +72,15 @@ impl ShardApply {
         let child = ShardId(split.shard);
         let theirs = (at, last);
         let records = self.records_of(theirs)?;
-        // One that comes goes on coming, to the other shard. One that leaves is
-        // driven by this one, under its number.
-        let moves =
-            |home: &StoredHome| matches!(home.phase(), HomePhase::Leaving | HomePhase::Fenced);
-        if let Some((group, _)) = records.iter().find(|(_, home)| moves(home)) {
-            return refuse(Code::Busy, format!("group {group} moves"));
-        }
-        for (group, home) in records {
+        let us = self.config.shard.0;
+        for (group, mut home) in records {
+            // One that leaves goes on leaving, and is known there as this one's.
+            if matches!(home.phase(), HomePhase::Leaving | HomePhase::Fenced) {
+                home.leaves_as = match home.leaves_as {
+                    0 => us,
+                    earlier => earlier,
+                };
+            }
             self.view
                 .delete(Table::Shards, keys::homes::key(self.config.shard, &group));
             let record = value::encode_value(&home);
@@ -94,6 +91,7 @@ impl ShardApply {
             index: step.at.index,
             apply_version: self.applied.apply_version,
             next_outbox: 1,
+            outbox_waits: self.undelivered(),
             last_hlc: self.applied.last_hlc,
             moves: self.applied.moves,
             slots: Some(slot_range(theirs)),
@@ -110,6 +108,23 @@ impl ShardApply {
         self.applied.split_off = child.0;
         self.homes.keep(|group| has_slot(ours, group));
         self.child = Some(child);
+        done()
+    }
+
+    /// What a shard that is split off now has to wait for before it delivers: an
+    /// effect of its groups must not overtake one of before.
+    fn undelivered(&self) -> u64 {
+        let given = self.applied.next_outbox.saturating_sub(1);
+        let waits = self.applied.outbox_acked < given || self.applied.outbox_waits > 0;
+        if waits { given + 1 } else { 0 }
+    }
+
+    /// The parent has delivered so much, and waits for nothing itself.
+    pub(super) fn begin_outbox(&mut self, up_to: u64) -> Answer {
+        if up_to.saturating_add(1) < self.applied.outbox_waits {
+            return refuse(Code::Busy, "not all that was there at the split");
+        }
+        self.applied.outbox_waits = 0;
         done()
     }
 

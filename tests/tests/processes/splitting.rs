@@ -92,8 +92,8 @@ fn shards_are_split_while_people_talk() {
         }
     }
 
-    // Twice, the second time what came out of the first; asked for at nodes
-    // that lead and that do not.
+    // Twice, the second time what came out of the first; asked for at a voter and
+    // from the other region.
     let first = json(&cluster.nodes[1].ask(&["shard", "split", "1"]));
     let child = first["new_shard"].as_u64().expect("a number");
     assert_eq!(first["slots"], "32768-65535");

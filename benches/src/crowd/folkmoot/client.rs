@@ -32,7 +32,7 @@ const OPEN: usize = 400;
 const TEXT: &[u8] = &[0x0a, 0x80, 0x02];
 
 /// What numbers requests and messages.
-struct Numbers {
+pub(super) struct Numbers {
     /// Of the edge, for message ids.
     stamp: u64,
     next: u64,
@@ -40,13 +40,18 @@ struct Numbers {
 
 impl Numbers {
     fn frame(&mut self, request: Request) -> Bytes {
+        self.numbered(request).1
+    }
+
+    /// A question with its number.
+    pub(super) fn numbered(&mut self, request: Request) -> (u64, Bytes) {
         let id = self.next;
         self.next += 1;
         let frame = ClientFrame {
             id,
             request: Some(request),
         };
-        frame.encode_to_vec().into()
+        (id, frame.encode_to_vec().into())
     }
 
     fn send(&mut self, group: GroupId, kind: Kind, body: Vec<u8>) -> Bytes {
@@ -66,10 +71,10 @@ impl Numbers {
 /// A session.
 pub(super) struct Session {
     /// Keeps it.
-    connection: Arc<dyn Connection>,
-    tx: Box<dyn FrameSend>,
-    rx: Box<dyn FrameRecv>,
-    numbers: Numbers,
+    pub(super) connection: Arc<dyn Connection>,
+    pub(super) tx: Box<dyn FrameSend>,
+    pub(super) rx: Box<dyn FrameRecv>,
+    pub(super) numbers: Numbers,
 }
 
 impl Session {

@@ -176,6 +176,17 @@ impl Cluster {
         Ok(shards)
     }
 
+    /// Index of the last payload that a group's sequencer has applied.
+    pub(crate) async fn applied(&self, group: GroupId) -> anyhow::Result<u64> {
+        let leader = &self.nodes[self.leader(group).await?];
+        let shown = leader.api.get(&format!("/v1/groups/{group}")).await?;
+        let shards = leader.api.get("/v1/shards").await?;
+        let of_group = |shard: &&Value| shard["shard"] == shown["shard"];
+        let shard = list(&shards, "shards").iter().find(of_group);
+        let applied = shard.and_then(|shard| shard["applied"].as_u64());
+        applied.context("a shard that has applied nothing")
+    }
+
     /// How many messages a group has at its home.
     pub(crate) async fn count(&self, group: GroupId) -> anyhow::Result<u64> {
         let leader = &self.nodes[self.leader(group).await?];

@@ -77,7 +77,7 @@ fn keeps(last: u16) -> Keeps {
     Keeps {
         shard: ShardId(3),
         made: (Slot(0), Slot(u16::MAX)),
-        extent: Arc::new(Extent::new((Slot(0), Slot(last)), view)),
+        extent: Arc::new(Extent::new((Slot(0), Slot(last)), true, view)),
     }
 }
 

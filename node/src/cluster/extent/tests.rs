@@ -9,7 +9,7 @@ use crate::cluster::view::ClusterView;
 #[test]
 fn who_waits_for_slots_is_told_once_that_they_are_free() {
     let view = Arc::new(ClusterView::new(MetaState::default()));
-    let extent = Extent::new((Slot(0), Slot(u16::MAX)), Arc::clone(&view));
+    let extent = Extent::new((Slot(0), Slot(u16::MAX)), false, Arc::clone(&view));
     let mut watch = view.watch();
     watch.mark_unchanged();
     assert!(!extent.set((Slot(0), Slot(u16::MAX))));
@@ -17,6 +17,9 @@ fn who_waits_for_slots_is_told_once_that_they_are_free() {
     assert!(extent.set((Slot(0), Slot(0x7fff))));
     assert!(watch.has_changed().unwrap());
     assert_eq!(extent.slots(), (Slot(0), Slot(0x7fff)));
+    assert!(!extent.is_whole());
+    extent.is_filled();
+    assert!(extent.is_whole());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use folkmoot_replication::follow::follower::Reconciled;
+use folkmoot_replication::placement::has_slot;
 use folkmoot_wire::{GroupId, NodeId, ShardId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -114,7 +115,8 @@ impl FollowHandle {
     /// Whether the group is followed in full.
     #[must_use]
     pub fn wants(&self, group: &GroupId) -> bool {
-        self.all_groups || self.wanted.lock().contains_key(group)
+        let all = self.all_groups && has_slot(self.slots, group);
+        all || self.wanted.lock().contains_key(group)
     }
 
     /// Whether a copy at `version` speaks for the group. One that was left
@@ -122,7 +124,17 @@ impl FollowHandle {
     #[must_use]
     pub fn speaks_for(&self, group: &GroupId, version: u64) -> bool {
         let caught_up = |from: &u64| version >= *from;
-        self.all_groups || self.wanted.lock().get(group).is_some_and(caught_up)
+        let all = self.all_groups && has_slot(self.slots, group);
+        all || self.wanted.lock().get(group).is_some_and(caught_up)
+    }
+
+    /// From which versions copies speak for their groups, where that is known,
+    /// for the follower that takes this one's place.
+    #[must_use]
+    pub fn trusted(&self) -> Vec<(GroupId, u64)> {
+        let wanted = self.wanted.lock();
+        let known = wanted.iter().filter(|(_, from)| **from < u64::MAX);
+        known.map(|(group, from)| (*group, *from)).collect()
     }
 
     /// No longer. A wish that finds the queue full is dropped: following one

@@ -58,7 +58,7 @@ impl Node {
             group: group.to_bytes(),
             op: Some(op),
         };
-        let state = propose_step(&self.router, &from, command).await?;
+        let state = propose_step(&self.router, &self.view, &from, command).await?;
         let name = |shard: &Shard| {
             let name = placement.region_name(shard.region).unwrap_or_default();
             (shard.id.0, name.to_owned())

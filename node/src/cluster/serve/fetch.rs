@@ -36,9 +36,12 @@ impl Serve {
     }
 
     /// Whether what is here speaks for the shard, where that is asked for. The
-    /// copy of who left, or who is learning to vote, does not.
+    /// copy of who left, or who is learning to vote or begins with nothing, does
+    /// not.
     pub(super) fn may_answer(&self, shard: &Shard, as_voter: bool) -> Result<(), Fault> {
-        let votes = shard.voters.contains(&self.me) && self.voters.get(shard.id).is_some();
+        let here = self.voters.get(shard.id);
+        let votes =
+            shard.voters.contains(&self.me) && here.is_some_and(|voter| voter.extent.is_whole());
         if votes || !as_voter {
             return Ok(());
         }

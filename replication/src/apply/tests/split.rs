@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use folkmoot_storage::{Batch, MemStore, Store};
-use folkmoot_wire::proto::{BeginMove, EndMove, FenceGroup, HomePhase, Outcome, SplitOff, command};
+use folkmoot_wire::proto::{
+    AbortMove, BeginMove, BeginOutbox, EndMove, FenceGroup, HomePhase, OutboxAck, Outcome,
+    SplitOff, command,
+};
 use folkmoot_wire::{Code, ShardId, Slot, version};
 
-use crate::apply::{
-    ShardApply, ShardConfig, home_record, home_records, pending, slots_held, split_at,
-};
+use crate::apply::{ShardApply, ShardConfig, applied, home_record, home_records, pending};
 use crate::testing::{Got, Home, SHARD, at, check_laws, config, got, group, payload, user};
 
 const CHILD: ShardId = ShardId(9);
@@ -61,7 +62,8 @@ fn each_goes_on_with_its_own() {
     assert_eq!(split_off(&mut home, slot(3), CHILD), Got::Done);
     assert_eq!(home.apply.take_child(), Some(CHILD));
     assert_eq!(home.apply.slots(), (Slot(0), Slot(slot(3) - 1)));
-    assert_eq!(split_at(&*home.store, SHARD).unwrap(), home.index);
+    let state = applied(&*home.store, SHARD).unwrap().unwrap();
+    assert_eq!((state.split_at, state.split_off), (home.index, CHILD.0));
 
     let mut child = child(&home);
     assert_eq!(child.apply.slots(), (Slot(slot(3)), Slot(u16::MAX)));
@@ -92,18 +94,49 @@ fn a_repetition_is_known_on_the_other_side() {
     assert_eq!(child.one(group(4), said), Got::Again(4));
 }
 
+fn numbers(home: &Home, shard: ShardId) -> Vec<u64> {
+    let waiting = pending(&*home.store, shard, 100).unwrap();
+    waiting.into_iter().map(|one| one.number).collect()
+}
+
+/// Who joined before a split and leaves behind it is not put on the list again
+/// by what waited.
 #[test]
-fn effects_that_wait_stay_with_the_parent_and_new_ones_begin_anew() {
+fn effects_behind_a_split_wait_for_those_before_it() {
     let mut home = with_groups();
-    let waiting = pending(&*home.store, SHARD, 100).unwrap().len();
-    assert!(waiting > 0);
+    let waiting = numbers(&home, SHARD);
+    let last = *waiting.last().expect("joins that are not delivered");
     split_off(&mut home, slot(3), CHILD);
-    assert_eq!(pending(&*home.store, SHARD, 100).unwrap().len(), waiting);
+    assert_eq!(numbers(&home, SHARD), waiting, "they stay where they are");
     let mut child = child(&home);
-    assert!(pending(&*home.store, CHILD, 100).unwrap().is_empty());
     assert!(matches!(child.join(group(3), user(8)), Got::Seq(_)));
-    let new = pending(&*home.store, CHILD, 100).unwrap();
-    assert_eq!(new.iter().map(|one| one.number).collect::<Vec<_>>(), [1]);
+    assert!(numbers(&child, CHILD).is_empty());
+    let begin = |up_to| command::Op::BeginOutbox(BeginOutbox { up_to });
+    let early = child.quiet(None, begin(last - 1));
+    assert_eq!(got(&early), Got::No(Code::Busy));
+    assert!(numbers(&child, CHILD).is_empty());
+    // Split again meanwhile: that waits as long as this one does.
+    assert_eq!(split_off(&mut child, slot(4), ShardId(10)), Got::Done);
+    let waits = |shard| applied(&*home.store, shard).unwrap().unwrap().outbox_waits;
+    assert!(waits(ShardId(10)) > 0);
+    assert_eq!(got(&child.quiet(None, begin(last))), Got::Done);
+    assert_eq!(numbers(&child, CHILD), [1], "under its own number");
+    assert_eq!(
+        got(&child.quiet(None, begin(0))),
+        Got::Done,
+        "twice is once"
+    );
+}
+
+#[test]
+fn a_shard_that_has_nothing_to_deliver_is_waited_for_by_nobody() {
+    let mut home = with_groups();
+    let up_to = *numbers(&home, SHARD).last().unwrap();
+    home.quiet(None, command::Op::OutboxAck(OutboxAck { up_to }));
+    split_off(&mut home, slot(3), CHILD);
+    let mut child = child(&home);
+    assert!(matches!(child.join(group(3), user(8)), Got::Seq(_)));
+    assert_eq!(numbers(&child, CHILD), [1]);
 }
 
 #[test]
@@ -137,20 +170,40 @@ fn what_is_known_of_moved_groups_goes_along() {
     assert_eq!(record.phase(), HomePhase::Gone);
 }
 
+/// Groups that leave go on leaving, under the number that the other shard knows.
 #[test]
-fn a_split_waits_for_groups_on_their_way() {
+fn a_move_goes_on_behind_a_split() {
     let mut home = with_groups();
-    moved_to(&mut home, 4, 77, 0);
-    assert_eq!(split_off(&mut home, slot(4), CHILD), Got::No(Code::Busy));
-    assert_eq!(slots_held(&*home.store, SHARD).unwrap(), None);
-    // Not for those that stay.
-    assert_eq!(split_off(&mut home, slot(4) + 1, CHILD), Got::Done);
-    // And once it is done no move of what is gone begins.
-    let late = moved_to(&mut home, 4, 77, 0);
-    assert_eq!(got(&late), Got::Done, "it stayed, and goes on moving");
-    split_off(&mut home, 500, ShardId(10));
-    let gone = moved_to(&mut home, 2, 77, 0);
-    assert_eq!(got(&gone), Got::Done, "slot 1002 was kept while 4 moves");
+    for n in [2, 4] {
+        moved_to(&mut home, n, 77, 0);
+    }
+    assert_eq!(split_off(&mut home, slot(4), CHILD), Got::Done);
+    let record = |shard, n| home_record(&*home.store, shard, &group(n)).unwrap();
+    assert_eq!(record(SHARD, 4), None);
+    assert_eq!(record(SHARD, 2).unwrap().leaves_as, 0);
+    let gone = record(CHILD, 4).unwrap();
+    assert_eq!(
+        (gone.phase(), gone.leaves_as),
+        (HomePhase::Leaving, SHARD.0)
+    );
+    // The steps are the other one's now, and who asks here is told so.
+    let epoch = 1;
+    let fence = || command::Op::FenceGroup(FenceGroup { epoch });
+    let mut child = child(&home);
+    assert_eq!(
+        got(&home.quiet(Some(group(4)), fence())),
+        Got::Moved(CHILD.0)
+    );
+    assert_eq!(got(&child.quiet(Some(group(4)), fence())), Got::Done);
+    assert_eq!(child.say(group(4), user(7)), Got::No(Code::Unavailable));
+    // Given up, and begun again: by then it leaves as what it is in.
+    child.quiet(Some(group(4)), command::Op::AbortMove(AbortMove { epoch }));
+    assert_eq!(child.say(group(4), user(7)), Got::Seq(4));
+    moved_to(&mut child, 4, 77, 0);
+    let again = home_record(&*home.store, CHILD, &group(4))
+        .unwrap()
+        .unwrap();
+    assert_eq!((again.epoch, again.leaves_as), (2, 0));
 }
 
 #[test]
