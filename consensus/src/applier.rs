@@ -270,6 +270,7 @@ impl RaftStateMachine<Types> for Applier {
             return Err(closed());
         }
         let marker = self.marker(meta, &mut staged).await?;
+        self.machine().replacing();
         install::begin(self.shard, &marker, &*self.commit).await?;
         install::finish(self.shard, &marker, &*self.store).await?;
         drop(gate);

@@ -127,6 +127,10 @@ pub trait Machine: Send + 'static {
         Arc::new(Trusting)
     }
 
+    /// The ranges are about to be replaced by a snapshot, part by part: until
+    /// [`restored`](Self::restored) they are neither what was nor what will be.
+    fn replacing(&mut self) {}
+
     /// The ranges were replaced by a snapshot: reload caches.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ const DELIVERIES: &str = "folkmoot_deliveries_total";
 const GAPS: &str = "folkmoot_gaps_total";
 const PAGE_BYTES: &str = "folkmoot_history_page_bytes";
 const PAGES_WAITING: &str = "folkmoot_history_pages_waiting";
+const GREETINGS_WAITING: &str = "folkmoot_greetings_waiting";
 const REQUESTS: &str = "folkmoot_requests_total";
 const REFUSED: &str = "folkmoot_refused_total";
 const SHARD_APPLIED: &str = "folkmoot_shard_applied_index";
@@ -71,6 +72,10 @@ pub fn describe() {
     describe_gauge!(
         PAGES_WAITING,
         "requests for history that wait until there is room for their pages"
+    );
+    describe_gauge!(
+        GREETINGS_WAITING,
+        "sessions that wait to be let in, since many come at once"
     );
     describe_counter!(REQUESTS, "requests taken from clients");
     describe_counter!(
@@ -265,10 +270,12 @@ fn observe_edge(stats: &EdgeStats) {
     counter!(GAPS).absolute(stats.gaps);
     gauge!(PAGE_BYTES).set(stats.page_bytes as f64);
     gauge!(PAGES_WAITING).set(stats.pages_waiting as f64);
+    gauge!(GREETINGS_WAITING).set(stats.greetings_waiting as f64);
     counter!(REQUESTS).absolute(stats.requests);
     for (what, count) in [
         ("token", stats.refused_tokens),
         ("session", stats.refused_sessions),
+        ("greeting", stats.refused_greetings),
         ("request", stats.too_many_requests),
         ("history", stats.refused_pages),
         ("slow_consumer", stats.slow_consumers),

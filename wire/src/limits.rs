@@ -61,6 +61,13 @@ pub const PAGE_BYTES: usize = 240 * 1024;
 /// Bytes of entries that a node keeps in memory for those who ask for history.
 /// More: those that were asked for least go, and are read again.
 pub const RECENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Sessions that an edge lets in at once, from Hello to Welcome. Many, for while a
+/// home is out of reach each takes seconds and costs nothing. More wait...
+pub const GREETINGS_AT_ONCE: usize = 1_024;
+/// ...and of so many that wait, more are answered `busy`, to come again...
+pub const GREETINGS_WAITING: usize = 8_192;
+/// ...as who has waited for this time.
+pub const GREETING_WAIT: Duration = Duration::from_secs(10);
 /// Bytes of pages of history on their way to clients of one edge. More wait...
 pub const PAGES_BYTES: usize = 32 * 1024 * 1024;
 /// ...and of so many that wait, more are answered `busy`, to come again...

@@ -9,7 +9,7 @@ use folkmoot_wire::proto::{FetchHead, Head, node_reply, node_request};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, limits};
 use tokio::time::timeout;
 
-use super::extent::Slots;
+use super::extent::Kept;
 use super::feeds::Feeds;
 use super::follow::Followers;
 use super::leases::Leases;
@@ -132,13 +132,12 @@ impl Copies {
         let placement = self.view.placement();
         let placed = placement.shard(shard);
         placed.is_some_and(|placed| placed.voters.contains(&self.peers.me()))
-            && (self.voters.get(shard)).is_some_and(|voter| voter.extent.is_whole())
+            && self.voters.kept(shard).is_some()
     }
 
-    /// The slots that the replica here keeps, where it speaks for the shard.
-    fn keeps(&self, shard: ShardId) -> Option<Slots> {
-        let voter = self.voters.get(shard).filter(|_| self.votes(shard));
-        voter.map(|voter| voter.extent.slots())
+    /// What the replica here keeps, where it speaks for the shard.
+    fn keeps(&self, shard: ShardId) -> Option<Kept> {
+        self.voters.kept(shard).filter(|_| self.votes(shard))
     }
 
     /// Whether the group is followed now.

@@ -18,10 +18,29 @@ use super::view::ClusterView;
 /// First and last slot.
 pub type Slots = (Slot, Slot);
 
+/// What a replica keeps, for who reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    /// The slots.
+    pub slots: Slots,
+    /// There may be records of groups that moved.
+    pub moves: bool,
+}
+
+impl Kept {
+    /// These slots, and what there may be.
+    #[must_use]
+    pub fn all_of(slots: Slots) -> Self {
+        Self { slots, moves: true }
+    }
+}
+
 /// The slots of one replica.
 pub struct Extent {
     slots: AtomicU32,
     whole: AtomicBool,
+    /// It may have records of groups that moved.
+    moves: AtomicBool,
     view: Arc<ClusterView>,
 }
 
@@ -35,15 +54,36 @@ impl Extent {
         Self {
             slots: AtomicU32::new(packed(slots)),
             whole: AtomicBool::new(whole),
+            moves: AtomicBool::new(true),
             view,
         }
     }
 
-    /// Whether it has anything: one that begins with nothing does not speak for
-    /// its shard, though it may be to vote.
+    /// Whether it has anything: one that begins with nothing, or is being
+    /// replaced, does not speak for its shard, though it votes.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.whole.load(Ordering::Acquire)
+    }
+
+    /// What a reader has to know of it.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        Kept {
+            slots: self.slots(),
+            moves: self.moves.load(Ordering::Acquire),
+        }
+    }
+
+    /// Whether it has records of groups that moved. Told before they can be
+    /// read: who does not look for them has read what was before.
+    pub fn may_move(&self, moves: bool) {
+        self.moves.store(moves, Ordering::Release);
+    }
+
+    /// It has nothing that can be read, until it is filled.
+    pub fn is_emptied(&self) {
+        self.whole.store(false, Ordering::Release);
     }
 
     /// It has something from now on.

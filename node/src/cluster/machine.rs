@@ -53,6 +53,7 @@ impl ShardMachine {
         extent: Arc<Extent>,
         feed: mpsc::Sender<Applied>,
     ) -> Self {
+        extent.may_move(apply.has_moves());
         Self {
             apply,
             shard,
@@ -82,6 +83,7 @@ impl Machine for ShardMachine {
             .apply(at, payload, batch)
             .map_err(MachineError::new)?;
         self.staged.extend(pushes);
+        self.extent.may_move(self.apply.has_moves());
         Ok(encode_outcomes(outcomes))
     }
 
@@ -116,9 +118,15 @@ impl Machine for ShardMachine {
         Arc::clone(&self.chains) as _
     }
 
+    fn replacing(&mut self) {
+        self.extent.is_emptied();
+        self.extent.may_move(true);
+    }
+
     fn restored(&mut self) -> Result<(), MachineError> {
         self.apply.reload().map_err(MachineError::new)?;
         let slots = self.apply.slots();
+        self.extent.may_move(self.apply.has_moves());
         self.extent.is_filled();
         self.extent.set(slots);
         let _ = self.feed.try_send(Applied {

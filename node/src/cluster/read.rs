@@ -14,7 +14,7 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
 
-use super::extent::Slots;
+use super::extent::Kept;
 use super::mender::Suspects;
 use crate::backend::{LogRange, Standing, refusal};
 
@@ -57,9 +57,9 @@ impl LocalReads {
         &self,
         shard: &Shard,
         group: &GroupId,
-        keeps: Option<Slots>,
+        keeps: Option<Kept>,
     ) -> Result<Option<Moved>, Fault> {
-        let slots = keeps.unwrap_or(shard.slots);
+        let slots = keeps.map_or(shard.slots, |keeps| keeps.slots);
         if !shard.has_slot_of(group) || !has_slot(slots, group) {
             let child = shard.child.map_or(0, |child| child.0);
             return Ok(Some(Moved {
@@ -67,9 +67,11 @@ impl LocalReads {
                 epoch: 0,
             }));
         }
-        let record = apply::home_record(&*self.store, shard.id, group).map_err(storage)?;
-        if let Some(record) = record {
-            return Ok(apply::away(&record));
+        if keeps.is_none_or(|keeps| keeps.moves) {
+            let record = apply::home_record(&*self.store, shard.id, group).map_err(storage)?;
+            if let Some(record) = record {
+                return Ok(apply::away(&record));
+            }
         }
         let stranger =
             keeps.is_some() && !shard.bore(group) && self.head(&shard.place(*group))?.is_none();

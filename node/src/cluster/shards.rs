@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::commands::{Commands, payload};
-use super::extent::Extent;
+use super::extent::{Extent, Kept};
 use super::leadership::Leadership;
 use super::rehome::MoveCounts;
 use crate::ports::Stamps;
@@ -340,6 +340,15 @@ impl Voters {
     #[must_use]
     pub fn get(&self, shard: ShardId) -> Option<VoterShard> {
         self.0.read().get(&shard).cloned()
+    }
+
+    /// What a replica here keeps, if it has anything. Asked at every read: no
+    /// handle is made for it.
+    #[must_use]
+    pub fn kept(&self, shard: ShardId) -> Option<Kept> {
+        let shards = self.0.read();
+        let extent = &shards.get(&shard)?.extent;
+        extent.is_whole().then(|| extent.kept())
     }
 
     /// All of them.

@@ -11,7 +11,6 @@
 mod tests;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -20,6 +19,8 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
+use super::line::Line;
+
 /// Room is counted in these, in bytes: a semaphore's permits are few.
 const UNIT: usize = 1_024;
 
@@ -27,7 +28,7 @@ const UNIT: usize = 1_024;
 pub(super) struct Bulk {
     room: Arc<Semaphore>,
     most: usize,
-    waiting: AtomicUsize,
+    line: Line,
     /// Those that hold some, and since when, in that order.
     held: Mutex<VecDeque<(Instant, Weak<Room>)>>,
 }
@@ -64,7 +65,7 @@ impl Bulk {
         Self {
             room: Arc::new(Semaphore::new(most)),
             most,
-            waiting: AtomicUsize::new(0),
+            line: Line::new(limits::PAGES_WAITING),
             held: Mutex::default(),
         }
     }
@@ -73,7 +74,7 @@ impl Bulk {
     pub(super) async fn share(&self, turns: &Turns) -> Option<Share> {
         // Never closed, neither of them: so far it fails never.
         let turn = Arc::clone(&turns.0).acquire_owned().await.ok()?;
-        let waiting = Waiting::new(&self.waiting)?;
+        let waiting = self.line.join()?;
         let permits = limits::CLIENT_FRAME_MAX.div_ceil(UNIT).min(self.most) as u32;
         let acquire = Arc::clone(&self.room).acquire_many_owned(permits);
         tokio::pin!(acquire);
@@ -109,7 +110,7 @@ impl Bulk {
 
     /// Requests that wait for room.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.line.len()
     }
 
     /// Bytes of pages on their way.
@@ -137,21 +138,5 @@ struct Carried {
 impl AsRef<[u8]> for Carried {
     fn as_ref(&self) -> &[u8] {
         &self.page
-    }
-}
-
-/// One that waits.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Option<Self> {
-        let waiting = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < limits::PAGES_WAITING).then_some(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use folkmoot_wire::{Code, GroupId};
+use folkmoot_wire::{Code, Fault, GroupId};
 use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::EdgeOptions;
 use super::auth::Auth;
 use super::bulk::Bulk;
+use super::door::Door;
 use super::fanout::{Chores, Fanout, Link, SessionId};
 use super::stats::{Counters, EdgeStats};
 use super::wants::Wants;
@@ -30,6 +32,7 @@ pub(super) struct Core {
     pub(super) wants: Arc<Wants>,
     pub(super) counters: Counters,
     pub(super) bulk: Bulk,
+    pub(super) door: Door,
     /// No new sessions; those there are end in an orderly way.
     pub(super) draining: CancellationToken,
     /// As while draining, until it is called off: the clock is not right.
@@ -61,6 +64,7 @@ impl Core {
             wants: Wants::new(Arc::clone(&backend)),
             backend,
             auth,
+            door: Door::new(options.greetings),
             options,
             fanout,
             counters: Counters::default(),
@@ -73,6 +77,14 @@ impl Core {
             admitted: Arc::default(),
         });
         (core, chores)
+    }
+
+    /// A refusal, to come again within `spread`: not all at one moment.
+    pub(super) fn later(&self, why: Code, spread: Duration) -> Fault {
+        let mut bytes = [0; 8];
+        self.backend.random(&mut bytes);
+        let after = 1 + u64::from_be_bytes(bytes) % spread.as_millis() as u64;
+        Fault::from(why).retry_after(after)
     }
 
     /// Room for one more session.
@@ -139,6 +151,8 @@ impl Core {
         }
         stats.page_bytes = self.bulk.bytes() as u64;
         stats.pages_waiting = self.bulk.waiting() as u64;
+        stats.greetings_waiting = self.door.waiting() as u64;
+        stats.refused_greetings = self.door.refused() as u64;
         (stats.active_groups, stats.delivered) = self.fanout.figures();
         stats
     }

@@ -6,7 +6,8 @@
 //! - `fanout`: which session has which group, and what it gets of what is new;
 //! - `tentative`: frames of what is in no log yet;
 //! - [`outbound`]: what waits to be written to one client;
-//! - `bulk`: pages of history on their way to all of them.
+//! - `bulk`: pages of history on their way to all of them;
+//! - `door`: those between Hello and Welcome.
 //!
 //! It stands on [`crate::backend::Backend`] and knows only its own clients
 //! (D12). Time is tokio's, the wall clock and randomness are the backend's.
@@ -15,7 +16,9 @@ mod access;
 pub mod auth;
 mod bulk;
 mod core;
+mod door;
 mod fanout;
+mod line;
 pub mod outbound;
 mod requests;
 mod session;
@@ -48,6 +51,9 @@ pub struct EdgeOptions {
     pub window: WindowOptions,
     /// Sessions at once. More: refused with `busy`.
     pub sessions: usize,
+    /// Sessions that are let in at once, and that wait for it. More: refused
+    /// with `busy`, to come again.
+    pub greetings: (usize, usize),
     /// Sends per second and session, on average and at once.
     pub sends: (u32, u32),
     /// A silent session is closed after this time.
@@ -63,6 +69,7 @@ impl Default for EdgeOptions {
         Self {
             window: WindowOptions::default(),
             sessions: limits::SESSIONS_MAX,
+            greetings: (limits::GREETINGS_AT_ONCE, limits::GREETINGS_WAITING),
             sends: (
                 limits::SESSION_SENDS_PER_SECOND,
                 limits::SESSION_SENDS_BURST,

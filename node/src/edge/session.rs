@@ -262,12 +262,9 @@ impl Session {
         self.later(why, SPREAD)
     }
 
-    /// A refusal, to come again within `spread`: not all at one moment.
+    /// As [`Core::later`].
     pub(super) fn later(&self, why: Code, spread: Duration) -> Fault {
-        let mut bytes = [0; 8];
-        self.core.backend.random(&mut bytes);
-        let after = 1 + u64::from_be_bytes(bytes) % spread.as_millis() as u64;
-        Fault::from(why).retry_after(after)
+        self.core.later(why, spread)
     }
 
     /// Ends in order: no more pushes, the open requests answered, a last

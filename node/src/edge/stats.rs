@@ -21,6 +21,8 @@ pub struct EdgeStats {
     pub page_bytes: u64,
     /// Requests for history that wait for room now.
     pub pages_waiting: u64,
+    /// Sessions that wait to be let in now.
+    pub greetings_waiting: u64,
     /// Requests taken.
     pub requests: u64,
     /// Frames of entries queued for clients.
@@ -31,6 +33,8 @@ pub struct EdgeStats {
     pub refused_tokens: u64,
     /// Connections refused because there were too many.
     pub refused_sessions: u64,
+    /// Sessions refused with `busy` because too many came in at once.
+    pub refused_greetings: u64,
     /// Requests refused with `too_many_requests`.
     pub too_many_requests: u64,
     /// Requests for history refused with `busy`.

@@ -43,6 +43,12 @@ impl ShardApply {
         self.applied.slots.map_or(self.config.slots, range)
     }
 
+    /// Whether the shard has records of groups that moved.
+    #[must_use]
+    pub fn has_moves(&self) -> bool {
+        self.applied.moves
+    }
+
     /// The shard that was split off since this was asked last.
     pub fn take_child(&mut self) -> Option<ShardId> {
         self.child.take()

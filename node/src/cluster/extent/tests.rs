@@ -20,6 +20,11 @@ fn who_waits_for_slots_is_told_once_that_they_are_free() {
     assert!(!extent.is_whole());
     extent.is_filled();
     assert!(extent.is_whole());
+    extent.is_emptied();
+    assert!(!extent.is_whole());
+    assert!(extent.kept().moves, "until it is known that there are none");
+    extent.may_move(false);
+    assert!(!extent.kept().moves);
 }
 
 #[test]

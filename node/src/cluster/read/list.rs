@@ -7,6 +7,7 @@ use folkmoot_wire::proto::{GroupHead, GroupHeads, ListGroupsOnNode};
 use folkmoot_wire::{Code, Fault, limits};
 
 use super::{LocalReads, storage};
+use crate::cluster::extent::Kept;
 
 impl LocalReads {
     /// Heads of the groups that this node holds, in the order in which it holds
@@ -34,7 +35,7 @@ impl LocalReads {
             let shard = placement.shard_of_slot(place.region, place.group.slot());
             let home = match shard {
                 Some(shard) => self
-                    .moved(shard, &place.group, Some(shard.slots))?
+                    .moved(shard, &place.group, Some(Kept::all_of(shard.slots)))?
                     .is_none(),
                 None => true,
             };

@@ -39,9 +39,7 @@ impl Serve {
     /// copy of who left, or who is learning to vote or begins with nothing, does
     /// not.
     pub(super) fn may_answer(&self, shard: &Shard, as_voter: bool) -> Result<(), Fault> {
-        let here = self.voters.get(shard.id);
-        let votes =
-            shard.voters.contains(&self.me) && here.is_some_and(|voter| voter.extent.is_whole());
+        let votes = shard.voters.contains(&self.me) && self.voters.kept(shard.id).is_some();
         if votes || !as_voter {
             return Ok(());
         }
@@ -61,8 +59,7 @@ impl Serve {
     }
 
     fn moved(&self, shard: &Shard, group: &GroupId) -> Result<Option<Moved>, Fault> {
-        let keeps = self.voters.get(shard.id).map(|voter| voter.extent.slots());
-        self.reads.moved(shard, group, keeps)
+        self.reads.moved(shard, group, self.voters.kept(shard.id))
     }
 
     pub(super) fn standings(&self, fetch: &FetchStandings) -> Reply {

@@ -13,6 +13,7 @@ use prost::Message;
 
 use super::{Session, encode};
 use crate::edge::core::Core;
+use crate::edge::door::Place;
 use crate::edge::requests::{activate, groups};
 use crate::edge::stats::Counters;
 
@@ -29,6 +30,8 @@ pub(super) struct Greeting {
     pub(super) stamp: Hlc,
     /// How long the token is still good.
     pub(super) lasts: Duration,
+    /// Of those who come in, until Welcome.
+    _place: Place,
 }
 
 /// Judges the first frame of a stream; a refusal comes with the id to answer
@@ -67,6 +70,11 @@ pub(super) async fn greet(core: &Core, frame: Bytes) -> Result<Greeting, (u64, F
         .resolve_user(&identity.realm, &identity.subject)
         .await
         .map_err(fault)?;
+    // Not before: who is not known here may have to be asked for far away, and
+    // would keep out those who are.
+    let Some(place) = core.door.enter().await else {
+        return Err(fault(core.later(Code::Busy, limits::GREETING_WAIT)));
+    };
     Ok(Greeting {
         id,
         stamp: core.backend.stamp().map_err(fault)?,
@@ -74,6 +82,7 @@ pub(super) async fn greet(core: &Core, frame: Bytes) -> Result<Greeting, (u64, F
         version,
         features: version::common_features(&hello.features),
         lasts: Duration::from_millis(identity.ends_ms.saturating_sub(now)),
+        _place: place,
         hello,
     })
 }

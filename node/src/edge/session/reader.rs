@@ -107,12 +107,17 @@ impl Session {
             }
             Some(request) => {
                 let session = Arc::clone(self);
-                self.spawn(async move {
+                let mut answer = Box::pin(async move {
                     // Never closed.
                     let _permit = session.jobs.acquire().await;
                     let result = requests::answer(&session, request).await;
                     asked.reply(result).await;
                 });
+                // Most are answered from what is here, at once: they need no
+                // task of their own.
+                if futures_util::poll!(answer.as_mut()).is_pending() {
+                    self.spawn(answer);
+                }
             }
         }
         Ok(())

@@ -72,15 +72,26 @@ impl Client {
     }
 
     pub(super) async fn hello(world: &Arc<World>, hello: Hello) -> (Self, Welcome) {
+        match Self::try_hello(world, hello).await {
+            Ok(welcome) => welcome,
+            Err(error) => panic!("not welcome: {error:?}"),
+        }
+    }
+
+    pub(super) async fn try_hello(
+        world: &Arc<World>,
+        hello: Hello,
+    ) -> Result<(Self, Welcome), Error> {
         let mut client = Self::silent(world, true);
         client.unique = u64::from(hello.device as u32) << 32;
         match client.call(Request::Hello(hello)).await {
             Body::Welcome(welcome) => {
                 client.stamp = welcome.stamp;
                 client.user = Some(UserId::from_slice(&welcome.user).unwrap());
-                (client, welcome)
+                Ok((client, welcome))
             }
-            other => panic!("not welcome: {other:?}"),
+            Body::Error(error) => Err(error),
+            other => panic!("neither welcome nor not: {other:?}"),
         }
     }
 

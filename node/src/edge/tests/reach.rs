@@ -1,5 +1,7 @@
 //! Homes that do not answer, and edges that are behind their clients.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +11,7 @@ use tokio::time::Instant;
 
 use super::client::{Client, hello};
 use super::world::World;
+use crate::edge::EdgeOptions;
 
 /// Nothing of the group is held.
 fn whole(group: GroupId) -> Resume {
@@ -57,4 +60,42 @@ async fn a_client_ahead_of_this_edge_is_asked_to_come_back_later() {
     let fault = activated.error.unwrap();
     assert_eq!(fault.code, Code::NotHere as u32);
     assert!(fault.temporary);
+}
+
+/// Of a herd as many come in at once as there are places for, and those who are
+/// sent away are told when to come: not all at one moment.
+#[tokio::test(start_paused = true)]
+async fn a_herd_is_let_in_by_and_by() {
+    let world = World::with(EdgeOptions {
+        greetings: (2, 2),
+        ..EdgeOptions::default()
+    });
+    let mut ann = Client::connect(&world, "ann").await;
+    let group = ann.create("tea", |_| {}).await;
+    *world.latency.lock() = Duration::from_secs(60);
+    let come = |_| {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move {
+            let mut back = hello("ann");
+            back.active = vec![whole(group)];
+            Client::try_hello(&world, back).await
+        })
+    };
+    let herd: Vec<_> = (0..20).map(come).collect();
+    let mut welcome = 0;
+    let mut times = BTreeSet::new();
+    for one in herd {
+        match one.await.unwrap() {
+            Ok(_) => welcome += 1,
+            Err(fault) => {
+                assert_eq!(fault.code, Code::Busy as u32);
+                assert!(fault.temporary);
+                times.insert(fault.retry_after_ms);
+            }
+        }
+    }
+    assert_eq!(welcome, 4);
+    assert!(times.len() > 10, "{times:?}");
+    let stats = world.edge().stats();
+    assert_eq!((stats.refused_greetings, stats.greetings_waiting), (16, 0));
 }
