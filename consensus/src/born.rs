@@ -28,8 +28,9 @@ pub(crate) fn begin(
     store: &dyn Store,
     batch: &mut Batch,
 ) -> io::Result<()> {
-    // A folder that was put back comes here a second time, and is bound by what
-    // the replica promised since: that lies beside it.
+    // A folder that was put back may come here a second time. Of the replica
+    // nothing is there then but what it promised, which stays beside this. One
+    // that is there is never begun anew.
     let held = retired::holds(child, store).map_err(io::Error::other)?;
     if held {
         let why = format!("shard {child} is here before it was split off");

@@ -11,11 +11,11 @@ use folkmoot_storage::{Read, StoreError, Table, keys, log, value};
 use folkmoot_wire::proto::{
     AbortMove, ActivateGroup, CancelImport, Command, DropGroup, EndMove, EntryHeader, FenceGroup,
     Head, HomePhase, HomeState, ImportEntry, ImportGroup, Row, SealedEntry, SetRedirect,
-    StoredApplied, StoredDedup, StoredHome, command,
+    StoredDedup, StoredHome, command,
 };
 use folkmoot_wire::{ClientMsgId, Code, DeviceId, Fault, GroupId, ShardId, UserId, limits};
 
-use crate::apply::HomeRecord;
+use crate::apply::{HomeRecord, applied};
 use rows::Rows;
 
 /// Entries that may be left when a group is fenced.
@@ -167,9 +167,7 @@ impl Rehoming {
     /// them: the next home's must not overtake it. Looked at before the fence so
     /// that it takes no time behind it.
     fn is_delivered(&mut self, read: &dyn Read, fenced: bool) -> Result<bool, StoreError> {
-        let stored = read.get(Table::Shards, &keys::shards::key(self.shard))?;
-        let applied: StoredApplied =
-            stored.map_or(Ok(StoredApplied::default()), value::decode_value)?;
+        let applied = applied(read, self.shard)?.unwrap_or_default();
         let given = applied.next_outbox.saturating_sub(1);
         let due = *self.outbox[usize::from(fenced)].get_or_insert(given);
         Ok(applied.outbox_waits == 0 && applied.outbox_acked >= due)

@@ -32,6 +32,7 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Json<Value> {
                 "region": placement.region_name(shard.region).unwrap_or_default(),
                 "slots": slots(shard.slots),
                 "split": split(shard),
+                "unborn": shard.unborn,
                 "voters": shard.voters.iter().map(|n| n.0).collect::<Vec<_>>(),
                 "next": shard.next.iter().map(|n| n.0).collect::<Vec<_>>(),
                 "joint": membership.as_ref().is_some_and(|now| now.joint),

@@ -100,10 +100,7 @@ async fn wait(api: &Api, child: &Value) -> anyhow::Result<()> {
         let shards = answer["shards"]
             .as_array()
             .context("the answer has no list")?;
-        let born = |shard: &&Value| {
-            let split = shard["split"].as_str().unwrap_or_default();
-            shard["shard"] == *child && !split.starts_with("about")
-        };
+        let born = |shard: &&Value| shard["shard"] == *child && shard["unborn"] == false;
         if shards.iter().any(|shard| born(&shard)) {
             return Ok(());
         }

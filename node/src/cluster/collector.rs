@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_consensus::Sequencer;
-use folkmoot_replication::apply::tombstones;
+use folkmoot_replication::apply::{applied, tombstones};
 use folkmoot_replication::placement::Shard;
-use folkmoot_storage::{Read, Seat, Store, StoreError, Table, keys, log, value};
+use folkmoot_storage::{Read, Seat, Store, StoreError, keys, log};
 use folkmoot_wire::proto::{CollectRows, Command, StoredApplied, Tombstone, command};
 use folkmoot_wire::{Fault, GroupId, NodeId, limits, version};
 use tokio::time::sleep;
@@ -145,9 +145,7 @@ impl Collector {
     }
 
     fn applied(&self) -> Result<StoredApplied, StoreError> {
-        let key = keys::shards::key(self.voter.id);
-        let stored = self.store.get(Table::Shards, &key)?;
-        stored.map_or(Ok(StoredApplied::default()), value::decode_value)
+        Ok(applied(&*self.store, self.voter.id)?.unwrap_or_default())
     }
 
     /// Goes on with the walk for a bounded number of reads, or until a

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use folkmoot_storage::{Direction, Read, StoreError, Table, keys, value};
 use folkmoot_wire::proto::{
     Command, EntryHeader, Kind, ListedBody, ListedEffect, ListedValue, OutboxDelivery, Row,
-    StoredApplied, StoredOutbox, command, outbox_delivery, row,
+    StoredOutbox, command, outbox_delivery, row,
 };
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, GroupId, ShardId, UserId};
 use prost::Message;
 
 use super::create::system_salt;
+use super::split::applied;
 use super::{Answer, ApplyError, ShardApply, Step, done, refuse};
 
 /// One delivery that waits: its number and the command for its target.
@@ -33,10 +34,7 @@ pub struct Pending {
 pub fn pending(read: &dyn Read, shard: ShardId, limit: usize) -> Result<Vec<Pending>, StoreError> {
     // From behind what was delivered: a scan from the range's beginning would
     // walk over the tombstones of all that was ever sent.
-    let applied = match read.get(Table::Shards, &keys::shards::key(shard))? {
-        Some(bytes) => value::decode_value(bytes)?,
-        None => StoredApplied::default(),
-    };
+    let applied = applied(read, shard)?.unwrap_or_default();
     let next = applied.outbox_acked + 1;
     if applied.outbox_waits > 0 || next >= applied.next_outbox {
         return Ok(Vec::new());

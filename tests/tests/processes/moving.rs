@@ -4,25 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use folkmoot_client::{Carrier, Client, GroupId};
+use folkmoot_client::Carrier;
 use serde_json::Value;
 
 use super::log::{check_one_log, said_in};
 use super::node::{Cluster, json, until};
-use super::people::{connect, make_group, runtime};
-
-/// Says one line after the other until told to stop; gives them.
-async fn talk(client: Client, group: GroupId, name: &str, stop: Arc<AtomicBool>) -> Vec<String> {
-    let mut said = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
-        let text = format!("{name} {}", said.len());
-        let sent = client.group(group).send(text.clone()).await;
-        sent.expect("said");
-        said.push(text);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    said
-}
+use super::people::{connect, make_group, runtime, talk};
 
 fn home(cluster: &Cluster, node: usize, group: &str) -> Option<Value> {
     let shown = cluster.nodes[node].at.get(&format!("/v1/groups/{group}"))?;
@@ -52,7 +39,9 @@ fn a_group_moves_while_its_people_talk_and_survives_the_region_it_was_born_in() 
     let talks: Vec<_> = people
         .iter()
         .zip(["bob", "cat", "dan"])
-        .map(|(client, name)| runtime.spawn(talk(client.clone(), id, name, Arc::clone(&stop))))
+        .map(|(client, name)| {
+            runtime.spawn(talk(client.clone(), id, name.to_owned(), Arc::clone(&stop)))
+        })
         .collect();
     // To and fro, and to the third, each asked for at another node.
     for (asked, to) in [(0, "us"), (1, "eu"), (2, "ap")] {

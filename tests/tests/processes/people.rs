@@ -1,5 +1,7 @@
 //! People of a test: clients of the Rust SDK.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use folkmoot_client::{Carrier, Client, ClientBuilder, Group, GroupId, UserId};
@@ -45,6 +47,24 @@ pub fn make_group(node: &Node, name: &str, region: &str) -> (GroupId, String) {
     });
     let text = group["group"].as_str().expect("an id").to_owned();
     (text.parse().expect("an id"), text)
+}
+
+/// Says one line after the other until told to stop; gives them.
+pub async fn talk(
+    client: Client,
+    group: GroupId,
+    name: String,
+    stop: Arc<AtomicBool>,
+) -> Vec<String> {
+    let mut said = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let text = format!("{name} {}", said.len());
+        let sent = client.group(group).send(text.clone()).await;
+        sent.expect("said");
+        said.push(text);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    said
 }
 
 /// The cursor of a user as another's edge knows it; waits until it is there.

@@ -9,19 +9,7 @@ use serde_json::Value;
 
 use super::log::{check_one_log, said_in};
 use super::node::{Cluster, Node, json, until};
-use super::people::{connect, make_group, runtime};
-
-async fn talk(client: Client, group: GroupId, name: String, stop: Arc<AtomicBool>) -> Vec<String> {
-    let mut said = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
-        let text = format!("{name} {}", said.len());
-        let sent = client.group(group).send(text.clone()).await;
-        sent.expect("said");
-        said.push(text);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    said
-}
+use super::people::{connect, make_group, runtime, talk};
 
 fn shard_of(node: &Node, group: &str) -> Option<u64> {
     node.at.get(&format!("/v1/groups/{group}"))?["shard"].as_u64()
@@ -106,7 +94,16 @@ fn shards_are_split_while_people_talk() {
             (slots == ["0-32767", "32768-49999", "50000-65535"]).then_some(())
         });
     }
-    std::thread::sleep(Duration::from_secs(2));
+    let seq_of = |name: &str| {
+        let shown = cluster.nodes[0].at.get(&format!("/v1/groups/{name}"))?;
+        shown["seq"].as_u64()
+    };
+    for (_, name) in &groups {
+        let at_split = until("the group", || seq_of(name));
+        until("the talk to go on behind the splits", || {
+            (seq_of(name)? > at_split + 50).then_some(())
+        });
+    }
     stop.store(true, Ordering::Relaxed);
     let mut wanted: Vec<Vec<Vec<String>>> = vec![Vec::new(); groups.len()];
     for (at, talk) in talks {

@@ -204,10 +204,8 @@ impl Cluster {
         loop {
             let shards = api.get("/v1/shards").await?;
             let mut shards = list(&shards, "shards").iter();
-            let is_born = |one: &&Value| {
-                let split = one["split"].as_str().unwrap_or_default();
-                one["shard"].as_u64() == Some(child) && split.starts_with("split off")
-            };
+            let is_born =
+                |one: &&Value| one["shard"].as_u64() == Some(child) && one["unborn"] == false;
             if shards.any(|one| is_born(&one)) {
                 return Ok(child);
             }
