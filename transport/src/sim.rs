@@ -26,6 +26,7 @@ use tokio::time::Instant;
 pub use datagrams::{Loss, SimDatagrams};
 pub use host::{SIM_CA, SimHost, SimListener, SimOptions};
 pub use observe::{Delivered, Delivery, Observe};
+pub use stream::StreamWindow;
 
 use crate::error::TransportError;
 use crate::port::Connection;

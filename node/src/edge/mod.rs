@@ -56,6 +56,8 @@ pub struct EdgeOptions {
     pub greetings: (usize, usize),
     /// Sends per second and session, on average and at once.
     pub sends: (u32, u32),
+    /// What may wait to be written to one client.
+    pub queue: outbound::Limits,
     /// A silent session is closed after this time.
     pub idle: Duration,
     /// A client that takes nothing for this long is cut off.
@@ -74,6 +76,7 @@ impl Default for EdgeOptions {
                 limits::SESSION_SENDS_PER_SECOND,
                 limits::SESSION_SENDS_BURST,
             ),
+            queue: outbound::Limits::default(),
             idle: limits::SESSION_IDLE,
             stall: limits::SESSION_STALL,
             drain: Duration::from_secs(10),

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use folkmoot_wire::proto::Head;
-use folkmoot_wire::{Code, GroupId, limits};
+use folkmoot_wire::{Code, GroupId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -34,15 +34,6 @@ pub struct Outbound {
     room: Notify,
     broken: OnceLock<Code>,
     broke: Notify,
-}
-
-impl Default for Outbound {
-    fn default() -> Self {
-        Self::new(Limits {
-            frames: limits::SESSION_QUEUE,
-            bytes: limits::SESSION_QUEUE_BYTES,
-        })
-    }
 }
 
 impl Outbound {

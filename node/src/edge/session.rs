@@ -221,7 +221,7 @@ impl Session {
         let link = Arc::new(Link {
             id: core.next_session(),
             user: greeting.user,
-            outbound: Arc::default(),
+            outbound: Arc::new(Outbound::new(core.options.queue)),
             rows: asked("rows"),
             bumps: asked("bumps"),
             tentative: asked("tentative"),

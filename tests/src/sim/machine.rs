@@ -13,7 +13,7 @@ use folkmoot_node::cluster::join::{Authority, Joining};
 use folkmoot_node::cluster::meta::MetaHost;
 use folkmoot_node::cluster::parts::{GossipParts, Parts, next_start};
 use folkmoot_node::cluster::start::{Node, digest_key};
-use folkmoot_node::edge::{Auth, EdgeOptions};
+use folkmoot_node::edge::Auth;
 use folkmoot_node::ports::{Clock, SeededRandom};
 use folkmoot_replication::reconcile::RowSums;
 use folkmoot_storage::{Commit, CommitOptions, Crash, Store, TaskCommit};
@@ -264,7 +264,7 @@ impl Machine {
             clock: Arc::clone(&self.clock) as _,
             random: Arc::new(SeededRandom::new(life)),
             auth: Auth::new(ISSUER, AUDIENCE).with_hs256(KEY_ID, &SECRET),
-            edge: EdgeOptions::default(),
+            edge: self.shape.edge(),
         };
         let node = Node::start(parts, joining.port()).await?;
         joining.connect(&node);

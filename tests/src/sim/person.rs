@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use folkmoot_client::{Client, ClientError, Group, GroupId, NewGroup, SendOptions};
 use folkmoot_node::edge::{Grant, SigningKey, issue};
-use folkmoot_transport::sim::{SimHost, SimNet, SimOptions};
+use folkmoot_transport::sim::{SimHost, SimNet, SimOptions, StreamWindow};
 use folkmoot_wire::proto::{JoinBody, Kind, RenameBody};
 use prost::Message;
 use tokio::task::JoinHandle;
@@ -243,8 +243,12 @@ impl Person {
 
     /// Where the person's other device is.
     #[must_use]
-    pub fn raw_host(&self) -> SimHost {
-        self.net.host(self.raw_ip, None, SimOptions::default())
+    pub fn raw_host(&self, window: StreamWindow) -> SimHost {
+        let options = SimOptions {
+            window,
+            ..SimOptions::default()
+        };
+        self.net.host(self.raw_ip, None, options)
     }
 
     /// Does something and waits for what becomes of it.

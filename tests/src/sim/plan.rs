@@ -3,10 +3,19 @@
 use std::fmt;
 use std::time::Duration;
 
+use folkmoot_node::edge::outbound::Limits;
+use folkmoot_node::edge::{EdgeOptions, WindowOptions};
+
 use super::draw::Draw;
 use super::faults::{Fault, Planned};
 use super::net::REGIONS;
 use super::schedule;
+
+/// What may wait for a client where queues are short.
+const SHORT_QUEUE: Limits = Limits {
+    frames: 8,
+    bytes: 16 * 1024,
+};
 
 /// How a cluster is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,19 +32,28 @@ pub struct Shape {
     /// What a node knows of who may see a group is good for so short a time that
     /// it ends in a cut.
     pub short_leases: bool,
+    /// So little may wait to be written to a client that a busy group is too
+    /// much.
+    pub short_queues: bool,
+    /// New entries of a group are gathered for so many milliseconds.
+    pub window_ms: u64,
     /// The last node of this region joins while the history runs.
     pub joins: Option<usize>,
 }
 
 /// Each seed has one of them, in turn.
 const SHAPES: [Shape; 8] = [
-    shape([1, 1, 1], [1, 1, 1]).follow_all(),
-    shape([3, 1, 1], [3, 1, 1]).short_logs(),
+    shape([1, 1, 1], [1, 1, 1]).follow_all().window(0),
+    shape([3, 1, 1], [3, 1, 1]).short_logs().short_queues(),
     shape([1, 2, 1], [1, 1, 1]).follow_all().short_leases(),
-    shape([3, 3, 1], [3, 3, 1]),
-    shape([1, 1, 1], [1, 1, 1]).short_logs(),
-    shape([1, 3, 2], [1, 3, 1]).short_logs().short_leases(),
-    shape([4, 1, 1], [3, 1, 1]).joined(0),
+    shape([3, 3, 1], [3, 3, 1]).window(300),
+    shape([1, 1, 1], [1, 1, 1]).short_logs().short_queues(),
+    shape([1, 3, 2], [1, 3, 1])
+        .short_logs()
+        .short_leases()
+        .short_queues()
+        .window(300),
+    shape([4, 1, 1], [3, 1, 1]).joined(0).window(0),
     shape([1, 4, 1], [1, 3, 1]).short_logs().joined(1),
 ];
 
@@ -46,6 +64,8 @@ const fn shape(nodes: [usize; 3], voters: [u32; 3]) -> Shape {
         follow_all: false,
         short_logs: false,
         short_leases: false,
+        short_queues: false,
+        window_ms: 50,
         joins: None,
     }
 }
@@ -66,9 +86,35 @@ impl Shape {
         self
     }
 
+    const fn short_queues(mut self) -> Self {
+        self.short_queues = true;
+        self
+    }
+
+    const fn window(mut self, ms: u64) -> Self {
+        self.window_ms = ms;
+        self
+    }
+
     const fn joined(mut self, region: usize) -> Self {
         self.joins = Some(region);
         self
+    }
+
+    /// What its nodes' edges are told.
+    #[must_use]
+    pub fn edge(&self) -> EdgeOptions {
+        EdgeOptions {
+            window: WindowOptions {
+                time: Duration::from_millis(self.window_ms),
+                ..WindowOptions::default()
+            },
+            queue: match self.short_queues {
+                true => SHORT_QUEUE,
+                false => Limits::default(),
+            },
+            ..EdgeOptions::default()
+        }
     }
 
     /// The machine that joins while the history runs.

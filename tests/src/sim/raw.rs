@@ -2,11 +2,15 @@
 //! times, through several edges, and now and then with other content; and it
 //! goes on from places that are in no history.
 
+mod away;
+
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use folkmoot_client::{Code, Dial, GroupId, Sent};
 use folkmoot_crdt::hlc::Hlc;
+use folkmoot_transport::sim::StreamWindow;
 use folkmoot_transport::{Connection, FramedStream};
 use folkmoot_wire::ClientMsgId;
 use folkmoot_wire::proto::client_frame::Request;
@@ -21,6 +25,8 @@ use tokio::time::timeout;
 use super::book::{Act, Outcome, message_text};
 use super::person::Person;
 
+pub use away::looks_away;
+
 /// An answer is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Its device, beside the SDK's own.
@@ -33,12 +39,14 @@ struct Raw {
     stream: FramedStream,
     stamp: u64,
     next: u64,
+    /// Came while an answer was waited for.
+    pushes: VecDeque<Body>,
 }
 
 impl Raw {
-    async fn hello(person: &Person, edge: &str) -> Option<Self> {
+    async fn hello(person: &Person, edge: &str, socket: StreamWindow) -> Option<Self> {
         let addr: SocketAddr = edge.parse().ok()?;
-        let host = person.raw_host();
+        let host = person.raw_host(socket);
         let connection = host.dial_client(addr, "node").await.ok()?;
         let stream = connection.open().await.ok()?;
         let mut raw = Self {
@@ -46,6 +54,7 @@ impl Raw {
             stream,
             stamp: 0,
             next: 1,
+            pushes: VecDeque::new(),
         };
         let hello = Hello {
             version_min: 1,
@@ -72,11 +81,24 @@ impl Raw {
         let sent = self.stream.tx.send(frame.encode_to_vec().into());
         sent.await.ok()?;
         loop {
-            let frame = self.stream.rx.recv().await.ok()??;
-            let frame = ServerFrame::decode(frame).ok()?;
+            let frame = self.frame().await?;
             if frame.id == id {
                 return frame.body;
             }
+            self.pushes.extend(frame.body);
+        }
+    }
+
+    async fn frame(&mut self) -> Option<ServerFrame> {
+        let frame = self.stream.rx.recv().await.ok()??;
+        ServerFrame::decode(frame).ok()
+    }
+
+    /// What the edge said without being asked.
+    async fn push(&mut self) -> Option<Body> {
+        match self.pushes.pop_front() {
+            Some(push) => Some(push),
+            None => self.frame().await?.body,
         }
     }
 
@@ -106,7 +128,9 @@ pub async fn again_and_again(person: &mut Person, group: GroupId) {
         let Some(edge) = person.draw.pick(&edges).cloned() else {
             return;
         };
-        let Ok(Some(mut raw)) = timeout(PATIENCE, Raw::hello(person, &edge)).await else {
+        let Ok(Some(mut raw)) =
+            timeout(PATIENCE, Raw::hello(person, &edge, StreamWindow::default())).await
+        else {
             continue;
         };
         // The first edge's stamp, for all attempts.
@@ -128,12 +152,12 @@ pub async fn from_elsewhere(person: &mut Person, group: GroupId) {
     };
     let (at, other) = (person.draw.number(), person.draw.number());
     let comes = async {
-        let mut raw = Raw::hello(person, edge).await?;
+        let mut raw = Raw::hello(person, edge, StreamWindow::default()).await?;
         let head = raw.activate(group, 0, Vec::new()).await?.head?.seq;
         // Sometimes the head itself.
         let seq = head - at % head.max(1) % 8;
         let chain = blake3::hash(&other.to_be_bytes()).as_bytes().to_vec();
-        let mut raw = Raw::hello(person, edge).await?;
+        let mut raw = Raw::hello(person, edge, StreamWindow::default()).await?;
         Some((seq, raw.activate(group, seq, chain).await?))
     };
     if let Ok(Some((seq, told))) = timeout(PATIENCE, comes).await

@@ -64,6 +64,12 @@ states! {
     DriftRefused = "stamps beyond the drift bound refused";
     /// An edge told a client that it sees a group no longer.
     AccessLost = "access lost while looking";
+    /// Several entries were gathered and sent as one frame.
+    Gathered = "entries gathered into one frame";
+    /// A group that the client has not open moved on.
+    Bumped = "a bump of a passive group";
+    /// There was more for a client than its queue has room for.
+    GapTold = "a slow client told of a gap";
     /// A client fetched what it had not been sent.
     GapFetched = "gap closed by fetch";
     /// A client went on from where it was.

@@ -74,6 +74,11 @@ impl Talk {
             },
             Some(Body::Sent(sent)) if sent.accepted => self.sometimes.saw(State::Accepted),
             Some(Body::Tentative(push)) => self.tentative(&push),
+            Some(Body::Deliver(push)) if push.entries.len() > 1 => {
+                self.sometimes.saw(State::Gathered);
+            }
+            Some(Body::Bump(_)) => self.sometimes.saw(State::Bumped),
+            Some(Body::Gap(_)) => self.sometimes.saw(State::GapTold),
             Some(Body::AccessLost(_)) => self.sometimes.saw(State::AccessLost),
             Some(Body::Activated(activated)) if activated.error.is_none() && !activated.resumed => {
                 self.sometimes.saw(State::NotResumed);

@@ -25,7 +25,7 @@ const STEP: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_secs(1);
 
 /// Kinds of things that people do.
-const KINDS: usize = 28;
+const KINDS: usize = 29;
 /// Entries of a page that somebody looks at.
 pub const PAGE: u32 = 10;
 
@@ -197,6 +197,7 @@ async fn one(person: &mut Person, groups: &[Made], what: usize) {
             true => raw::from_elsewhere(person, group).await,
             false => raw::again_and_again(person, group).await,
         },
+        25 => raw::looks_away(person, group).await,
         _ => {
             let own = |made: &&Made| made.plan.owner == person.id;
             let owned: Vec<&Made> = groups.iter().filter(own).collect();

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::link::{Link, SimConnection};
 use super::observe::Delivered;
+use super::stream::StreamWindow;
 use super::{ListenerEntry, Net};
 use crate::counters::Counters;
 use crate::error::{Result, TransportError};
@@ -28,6 +29,9 @@ pub struct SimOptions {
     pub frames: FrameLimits,
     /// A dial must be done within this (virtual) time.
     pub dial_deadline: Duration,
+    /// What each direction of a stream holds, of connections that this host
+    /// dials.
+    pub window: StreamWindow,
     /// Where connections are counted.
     pub counters: Arc<Counters>,
 }
@@ -37,6 +41,7 @@ impl Default for SimOptions {
         Self {
             frames: FrameLimits::default(),
             dial_deadline: Duration::from_secs(5),
+            window: StreamWindow::default(),
             counters: Counters::new(),
         }
     }
@@ -188,7 +193,7 @@ impl SimHost {
         let accepted = entry.accepted.clone();
         let options = entry.options.clone();
         drop(state);
-        let link = Link::new(self.net.clone(), local, addr);
+        let link = Link::new(self.net.clone(), local, addr, self.options.window);
         // A joiner's frames are held to a stranger's limit on both sides.
         let max_here = match seen_as {
             PeerKind::Joiner => self.options.frames.client,

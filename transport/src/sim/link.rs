@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::Instant;
 
 use super::Net;
-use super::stream::{Half, SimRecv, SimSend, pipe};
+use super::stream::{Half, SimRecv, SimSend, StreamWindow, pipe};
 use crate::counters::{ConnectionStats, Counters, Label, Measured, Meter};
 use crate::error::{Result, TransportError};
 use crate::port::{Carrier, Connection, FramedStream, PeerKind};
@@ -42,10 +42,17 @@ pub(super) struct Link {
     id: u64,
     pub(super) net: Arc<Net>,
     ends: [End; 2],
+    /// Of each direction of its streams.
+    window: StreamWindow,
 }
 
 impl Link {
-    pub(super) fn new(net: Arc<Net>, dialler: SocketAddr, listener: SocketAddr) -> Arc<Self> {
+    pub(super) fn new(
+        net: Arc<Net>,
+        dialler: SocketAddr,
+        listener: SocketAddr,
+        window: StreamWindow,
+    ) -> Arc<Self> {
         let (to_listener, at_listener) = mpsc::channel(STREAM_QUEUE);
         let (to_dialler, at_dialler) = mpsc::channel(STREAM_QUEUE);
         let end = |addr, to_peer, from_peer| End {
@@ -68,6 +75,7 @@ impl Link {
             id,
             net: net.clone(),
             ends,
+            window,
         });
         state.links.insert(id, Arc::downgrade(&link));
         drop(state);
@@ -264,8 +272,8 @@ impl Connection for SimConnection {
         if let Some(why) = self.side.why() {
             return Err(why);
         }
-        let (there_out, there_back) = pipe();
-        let (here_out, here_back) = pipe();
+        let (there_out, there_back) = pipe(self.side.link.window);
+        let (here_out, here_back) = pipe(self.side.link.window);
         let here = Half {
             out: there_out,
             back: here_back,

@@ -14,10 +14,23 @@ use super::observe::Delivered;
 use crate::error::{Result, TransportError};
 use crate::port::{FrameRecv, FrameSend};
 
-/// Frames sent and not yet received.
-const FRAMES: usize = 1_024;
-/// Bytes sent and not yet received. A frame larger than this takes it all.
-const WINDOW: usize = 1024 * 1024;
+/// What one direction of a stream holds: sent and not yet received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamWindow {
+    /// Frames, at least one.
+    pub frames: usize,
+    /// Bytes, at least one. A frame larger than this takes it all.
+    pub bytes: u32,
+}
+
+impl Default for StreamWindow {
+    fn default() -> Self {
+        Self {
+            frames: 1_024,
+            bytes: 1024 * 1024,
+        }
+    }
+}
 
 struct Flying {
     at: Instant,
@@ -30,7 +43,8 @@ type FinishedAt = Arc<Mutex<Option<Instant>>>;
 
 pub(super) struct Out {
     queue: mpsc::Sender<Flying>,
-    window: Arc<Semaphore>,
+    room: Arc<Semaphore>,
+    window: StreamWindow,
     finished_at: FinishedAt,
 }
 
@@ -46,12 +60,13 @@ pub(super) struct Half {
 }
 
 /// One direction of a stream.
-pub(super) fn pipe() -> (Out, Back) {
-    let (tx, rx) = mpsc::channel(FRAMES);
+pub(super) fn pipe(window: StreamWindow) -> (Out, Back) {
+    let (tx, rx) = mpsc::channel(window.frames.max(1));
     let finished_at = FinishedAt::default();
     let out = Out {
         queue: tx,
-        window: Arc::new(Semaphore::new(WINDOW)),
+        room: Arc::new(Semaphore::new(window.bytes.max(1) as usize)),
+        window,
         finished_at: finished_at.clone(),
     };
     let back = Back {
@@ -104,14 +119,15 @@ impl SimSend {
                 }
             }
             for frame in frames {
-                let bytes = frame.len().clamp(1, WINDOW) as u32;
+                let most = out.window.bytes.max(1);
+                let bytes = u32::try_from(frame.len()).unwrap_or(most).clamp(1, most);
                 let stopped = TransportError::StreamReset { code: 0 };
-                let window = out.window.clone();
+                let free = out.room.clone();
                 let room = tokio::select! {
                     biased;
                     // The peer does not listen any more.
                     () = out.queue.closed() => return Err(stopped),
-                    room = window.acquire_many_owned(bytes) => room,
+                    room = free.acquire_many_owned(bytes) => room,
                 };
                 let room = room.map_err(|_| stopped.clone())?;
                 let slot = out.queue.reserve().await.map_err(|_| stopped)?;

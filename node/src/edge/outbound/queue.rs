@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use folkmoot_wire::proto::{AccessLost, Bump, Gap, Head, ServerFrame, server_frame};
-use folkmoot_wire::{Code, GroupId};
+use folkmoot_wire::{Code, GroupId, limits};
 use prost::Message;
 
 /// How much may wait.
@@ -14,6 +14,15 @@ pub struct Limits {
     pub frames: usize,
     /// Bytes.
     pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frames: limits::SESSION_QUEUE,
+            bytes: limits::SESSION_QUEUE_BYTES,
+        }
+    }
 }
 
 /// What became of a push.
