@@ -102,6 +102,16 @@ impl Raw {
         }
     }
 
+    /// Opens groups; gives the answer to the last of them.
+    async fn open(&mut self, groups: &[GroupId]) -> Option<Body> {
+        let resume = |group: &GroupId| Resume {
+            group: group.to_bytes(),
+            ..Resume::default()
+        };
+        let groups = groups.iter().map(resume).collect();
+        self.ask(Request::Activate(Activate { groups })).await
+    }
+
     /// Looks on at a group from a place; none when that is refused.
     async fn activate(&mut self, group: GroupId, seq: u64, chain: Vec<u8>) -> Option<Activated> {
         let resume = Resume {

@@ -1,8 +1,9 @@
-//! A device that looks at a group and then takes nothing from its socket, while
+//! A device that opens its groups and then takes nothing from its socket, while
 //! others go on talking. The edge has room for a little of that; of the rest it
 //! has to say that it is missing, and what comes behind has to follow from what
 //! is fetched for it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use folkmoot_client::GroupId;
@@ -26,18 +27,21 @@ const QUIET: Duration = Duration::from_millis(1_500);
 /// Frames that are read when it looks again, at most.
 const FRAMES: usize = 400;
 
-/// Looks at a group, takes nothing for a while, and then looks at what there is.
+/// Opens all groups at once, takes nothing for a while, and then looks at what
+/// there is. One group that is out of reach keeps the answer back for all, while
+/// the others go on.
 pub async fn looks_away(person: &mut Person, group: GroupId) {
     let edges = person.edges().to_vec();
     let Some(edge) = person.draw.pick(&edges).cloned() else {
         return;
     };
-    let looks = async {
+    let groups: Vec<GroupId> = person.groups.iter().copied().collect();
+    let opens = async {
         let mut raw = Raw::hello(person, &edge, SOCKET).await?;
-        let from = raw.activate(group, 0, Vec::new()).await?.live_from;
-        Some((raw, from))
+        let last = raw.open(&groups).await?;
+        Some((raw, last))
     };
-    let Ok(Some((mut raw, from))) = timeout(PATIENCE, looks).await else {
+    let Ok(Some((mut raw, last))) = timeout(PATIENCE, opens).await else {
         return;
     };
     for _ in 0..=person.draw.below(6) {
@@ -45,27 +49,55 @@ pub async fn looks_away(person: &mut Person, group: GroupId) {
     }
     let away = person.draw.between(500, 9_000);
     sleep(away).await;
-    let mut place = Place {
-        group,
-        seq: from,
-        chain: None,
-    };
+    // The last of the answers is the reply; those before it came as pushes.
+    raw.pushes.push_back(last);
+    let mut places = Places::default();
     for _ in 0..FRAMES {
         let Ok(Some(push)) = timeout(QUIET, raw.push()).await else {
             return;
         };
-        let Some(followed) = place.goes_on(&mut raw, push).await else {
+        let Some(followed) = places.go_on(&mut raw, push).await else {
             return;
         };
         let findings = person.findings.under("timelines");
         findings.check(followed.is_ok(), || {
             let why = followed.as_ref().err().cloned().unwrap_or_default();
-            format!("person {} looked away from {group}: {why}", person.id)
+            format!("person {} looked away: {why}", person.id)
         });
     }
 }
 
-/// How far the device has what was pushed.
+/// How far the device has what was pushed, of each group that it has open.
+#[derive(Default)]
+struct Places(BTreeMap<GroupId, Place>);
+
+impl Places {
+    /// What a push changes; none: the device gives up.
+    async fn go_on(&mut self, raw: &mut Raw, push: Body) -> Option<Result<(), String>> {
+        match push {
+            Body::Activated(told) if told.error.is_none() => {
+                let group = GroupId::from_slice(&told.group).ok()?;
+                let place = Place {
+                    group,
+                    seq: told.live_from,
+                    chain: None,
+                };
+                self.0.insert(group, place);
+                Some(Ok(()))
+            }
+            Body::Deliver(push) => Some(self.of(&push.group)?.deliver(&push)),
+            Body::Gap(push) => self.of(&push.group)?.fetch(raw, &push.head?).await,
+            Body::AccessLost(_) | Body::Closing(_) => None,
+            _ => Some(Ok(())),
+        }
+    }
+
+    fn of(&mut self, group: &[u8]) -> Option<&mut Place> {
+        self.0.get_mut(&GroupId::from_slice(group).ok()?)
+    }
+}
+
+/// The same of one.
 struct Place {
     group: GroupId,
     seq: u64,
@@ -73,25 +105,14 @@ struct Place {
 }
 
 impl Place {
-    /// What a push changes; none: there is no more of the group.
-    async fn goes_on(&mut self, raw: &mut Raw, push: Body) -> Option<Result<(), String>> {
-        match push {
-            Body::Deliver(push) if push.group == self.group.as_bytes()[..] => {
-                Some(self.deliver(&push))
-            }
-            Body::Gap(push) if push.group == self.group.as_bytes()[..] => {
-                self.fetch(raw, &push.head?).await
-            }
-            Body::AccessLost(_) | Body::Closing(_) => None,
-            _ => Some(Ok(())),
-        }
-    }
-
     fn deliver(&mut self, push: &Deliver) -> Result<(), String> {
         let covers = push.covers.unwrap_or_default();
         if covers.from != self.seq + 1 {
             let known = self.seq;
-            return Err(format!("{covers:?} was pushed behind {known}, and no gap"));
+            let group = self.group;
+            return Err(format!(
+                "{covers:?} of {group} was pushed behind {known}, and no gap"
+            ));
         }
         self.take(&push.entries)
     }
@@ -123,7 +144,8 @@ impl Place {
     fn page(&mut self, slice: &LogSlice) -> Result<(), String> {
         let before: Option<Chain> = slice.chain_before[..].try_into().ok();
         if self.chain.is_some() && self.chain != before {
-            return Err(format!("what was fetched does not follow {}", self.seq));
+            let (group, seq) = (self.group, self.seq);
+            return Err(format!("what was fetched of {group} does not follow {seq}"));
         }
         self.chain = before;
         self.take(&slice.entries)
