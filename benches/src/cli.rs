@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::crowd::{FloorOptions, serve_floor};
-use crate::{counts, cursors, failover, fanout, herd, idle, parts, path, process, split};
+use crate::{counts, cursors, failover, fanout, herd, idle, parts, path, process, scale, split};
 
 /// Measures Folkmoot, beside its peers where there are any.
 #[derive(Debug, Parser)]
@@ -48,6 +48,9 @@ enum What {
     /// Rows that differ between two copies: bytes, round trips and time to find
     /// and bring them
     Reconcile(parts::reconcile::Options),
+    /// Clusters of up to a thousand nodes and a room of a million members, in a
+    /// simulation with the product's own cores: what it costs, and what limits it
+    Scale(scale::Options),
     /// This process becomes the bare loop that others are compared with
     #[command(hide = true)]
     AsFloor(FloorOptions),
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         What::Commit(options) => parts::commit::run(&options),
         What::Propose(options) => parts::propose::run(&options),
         What::Reconcile(options) => parts::reconcile::run(&options),
+        What::Scale(options) => scale::run(&options),
         What::AsServer {
             core,
             parent,

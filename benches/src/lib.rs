@@ -11,7 +11,8 @@
 //! many what they have read. [`peer`] is
 //! the port behind which Folkmoot, JetStream and Redis are alike, [`load`]
 //! makes the load, [`machine`] says what it cost. [`parts`] measures what
-//! single parts of a node can do.
+//! single parts of a node can do, [`scale`] simulates clusters that no machine
+//! here holds.
 
 pub mod cli;
 mod counts;
@@ -27,9 +28,11 @@ mod machine;
 mod parts;
 mod path;
 mod peer;
+mod plot;
 mod process;
 mod progress;
 mod run;
+mod scale;
 mod split;
 mod stats;
 mod table;
