@@ -36,6 +36,7 @@ fn table_code(table: Table) -> u8 {
         Table::Users => 8,
         Table::Inbox => 9,
         Table::Node => 10,
+        Table::Index => 11,
     }
 }
 
@@ -43,8 +44,9 @@ fn table_of(code: u8) -> io::Result<Table> {
     Table::ALL
         .into_iter()
         .find(|table| table_code(*table) == code)
-        // The log and this node's own records are no part of a shard's state.
-        .filter(|table| !matches!(table, Table::Raft | Table::Node))
+        // The log, this node's own records and what is worked out from others are
+        // no part of a shard's state.
+        .filter(|table| !matches!(table, Table::Raft | Table::Node | Table::Index))
         .ok_or_else(|| damaged(format!("table {code} is not part of a shard's state")))
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::apply::departure;
 use folkmoot_replication::placement::{Placement, Shard};
+use folkmoot_storage::Sorted;
 use folkmoot_wire::proto::{
     CursorValue, EntryHeader, Head, LogSlice, MemberStatus, Outcome, Row, SealedEntry, command,
 };
@@ -53,6 +54,26 @@ pub struct LogRange {
 pub struct Standing {
     pub head: Option<Head>,
     pub cursor: Option<CursorValue>,
+}
+
+/// A page of a group's members, by role or nick.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MembersWanted {
+    pub sorted: Sorted,
+    /// Where the page before ended, by its own word; empty: the first page.
+    pub after: Bytes,
+    pub limit: u32,
+}
+
+/// Such a page.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FoundMembers {
+    /// Member rows; of somebody who went meanwhile there may be none.
+    pub rows: Vec<Row>,
+    /// For the next page; empty: this was the last.
+    pub next: Bytes,
+    /// Members of each role, by its number.
+    pub by_role: Vec<u64>,
 }
 
 /// What stands behind an edge.
@@ -151,6 +172,12 @@ pub trait Backend: Send + Sync + 'static {
         after: Bytes,
         limit: u32,
     ) -> Result<(Vec<Row>, Bytes), Fault>;
+
+    /// Members by role or by nick.
+    ///
+    /// # Errors
+    /// When nobody who knows can be reached.
+    async fn members(&self, group: GroupId, wanted: &MembersWanted) -> Result<FoundMembers, Fault>;
 
     /// Entries of a group's log.
     ///

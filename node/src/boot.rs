@@ -18,7 +18,7 @@ use bytes::Bytes;
 use folkmoot_consensus::RaftOptions;
 use folkmoot_gossip::{Keyring, StateKind, SwimConfig, UdpDatagrams};
 use folkmoot_replication::reconcile::RowSums;
-use folkmoot_storage::{CommitOptions, RocksOptions, RocksStore, ThreadCommit};
+use folkmoot_storage::{CommitOptions, Indexed, RocksOptions, RocksStore, ThreadCommit};
 use folkmoot_transport::{EdgeCertificate, QuicConfig, QuicEndpoint, QuicOptions};
 use folkmoot_wire::NodeId;
 use folkmoot_wire::proto::{
@@ -118,7 +118,8 @@ async fn open(
     let store = RocksStore::open(folder.store(), &RocksOptions::default())
         .with_context(|| format!("the store in {}", folder.store().display()))?;
     let rows_key = digest_key(&identity.cluster_bytes()?);
-    let (store, sums) = RowSums::over(Arc::new(store), rows_key);
+    let store = Indexed::over(Arc::new(store)).context("the index of members")?;
+    let (store, sums) = RowSums::over(store, rows_key);
     let commit = Arc::new(ThreadCommit::start(
         Arc::clone(&store),
         CommitOptions::default(),

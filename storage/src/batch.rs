@@ -59,7 +59,7 @@ impl Batch {
         Self::default()
     }
 
-    fn push(&mut self, op: Op) {
+    pub(crate) fn push(&mut self, op: Op) {
         self.bytes += op.len_bytes();
         self.ops.push(op);
     }

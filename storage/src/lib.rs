@@ -12,6 +12,7 @@ mod commit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+mod index;
 pub mod keys;
 mod layer;
 pub mod log;
@@ -27,6 +28,7 @@ pub mod value;
 pub use batch::{Batch, Op};
 pub use commit::{Commit, CommitOptions, Done, TaskCommit, ThreadCommit};
 pub use error::StoreError;
+pub use index::{Indexed, ROLES, Sorted, check_index, member_counts, members};
 pub use layer::Layer;
 pub use mem::{Crash, MemStore};
 pub use observed::{Changed, Observed, Told};

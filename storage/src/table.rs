@@ -22,13 +22,15 @@ pub enum Table {
     Users,
     /// How far a group has taken each shard's outbox.
     Inbox,
+    /// Members by what they are looked for by, worked out from table Rows.
+    Index,
     /// What concerns this node alone.
     Node,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Raft,
         Self::Log,
         Self::Heads,
@@ -38,6 +40,7 @@ impl Table {
         Self::Outbox,
         Self::Users,
         Self::Inbox,
+        Self::Index,
         Self::Node,
     ];
 
@@ -54,6 +57,7 @@ impl Table {
             Self::Outbox => "outbox",
             Self::Users => "users",
             Self::Inbox => "inbox",
+            Self::Index => "index",
             Self::Node => "node",
         }
     }

@@ -11,6 +11,9 @@ pub const CLIENT_FRAME_MAX: usize = 256 * 1024;
 pub const NODE_FRAME_MAX: usize = 8 * 1024 * 1024;
 /// Largest body of one entry, in bytes. Larger: `too_large`.
 pub const BODY_MAX: usize = 64 * 1024;
+/// Longest token of a page of members, in bytes: what such a key of the index
+/// ends with.
+pub const MEMBER_PAGE_TOKEN: usize = 128;
 /// Longest nick, in bytes.
 pub const NICK_MAX: usize = 64;
 /// Longest group name, in bytes.

@@ -5,8 +5,8 @@ use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
 use folkmoot_wire::proto::{
     Activated, Cursors, Digest, DigestRows, GetCursors, GetGroup, GetMembers, GetProfile,
-    GroupInfo, History, JoinBody, Kind, LogSlice, MarkRead, MemberSelf, Members, ProfileBody,
-    RenameBody, UpdateSelf,
+    GroupInfo, History, JoinBody, Kind, LogSlice, MarkRead, MemberOrder, MemberSelf, Members,
+    ProfileBody, RenameBody, Role, UpdateSelf,
 };
 use folkmoot_wire::{GroupId, UserId, limits};
 use prost::Message;
@@ -208,10 +208,56 @@ impl Group {
     /// # Errors
     /// When the group does not exist for this user.
     pub async fn members(&self, after: Bytes, limit: u32) -> Result<Members> {
+        self.page_of_members(GetMembers {
+            page: after,
+            limit,
+            ..GetMembers::default()
+        })
+        .await
+    }
+
+    /// Members of one role, a page at a time; with the first page, how many
+    /// there are of each. `after`: `next` of the page before.
+    ///
+    /// # Errors
+    /// When the group does not exist for this user, or the role is none.
+    pub async fn members_of_role(&self, role: Role, after: Bytes, limit: u32) -> Result<Members> {
+        self.page_of_members(GetMembers {
+            page: after,
+            limit,
+            order: MemberOrder::Role as i32,
+            role: role as i32,
+            ..GetMembers::default()
+        })
+        .await
+    }
+
+    /// Members in the order of their nicks, or those whose nick begins with
+    /// `prefix`, in upper or lower case; pages as by role.
+    ///
+    /// # Errors
+    /// When the group does not exist for this user, or no nick is so long.
+    pub async fn members_by_nick(
+        &self,
+        prefix: impl Into<String>,
+        after: Bytes,
+        limit: u32,
+    ) -> Result<Members> {
+        self.page_of_members(GetMembers {
+            page: after,
+            limit,
+            order: MemberOrder::Nick as i32,
+            prefix: prefix.into(),
+            ..GetMembers::default()
+        })
+        .await
+    }
+
+    async fn page_of_members(&self, ask: GetMembers) -> Result<Members> {
         let request = Request::GetMembers(GetMembers {
             group: self.id.to_bytes(),
-            page: after,
-            limit: page(limit, limits::PAGE_ROWS),
+            limit: page(ask.limit, limits::PAGE_ROWS),
+            ..ask
         });
         match self.client.call(request).await? {
             Body::Members(members) => Ok(members),

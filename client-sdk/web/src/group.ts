@@ -4,14 +4,14 @@ import { Emitter } from "./emitter.ts";
 import { readEntry, type Entry } from "./entry.ts";
 import { FolkmootError, LocalCode, asError, disconnected } from "./errors.ts";
 import {
-  GetCursorsSchema, GetGroupSchema, GetMembersSchema, MarkReadSchema, SendSchema,
+  GetCursorsSchema, GetGroupSchema, GetMembersSchema, MarkReadSchema, MemberOrder, SendSchema,
   type Activated, type Bump, type Deliver, type Gap, type GroupInfo, type Resume, type RowsChanged, type Sent, type Tentative,
 } from "./gen/folkmoot/v1/client_pb.ts";
 import { ContentSchema, Kind, type Head } from "./gen/folkmoot/v1/entry_pb.ts";
 import { clientMsgIdText, groupIdText, newClientMsgId, sameBytes, userIdBytes, userIdText } from "./ids.ts";
 import { MEMBERS_MAX, TENTATIVE_MAX } from "./limits.ts";
 import { Outbox, type Outgoing } from "./outbox.ts";
-import { Roster, type Cursor, type Member } from "./roster.ts";
+import { memberPage, Roster, type Cursor, type Member, type MemberPage, type MemberQuery } from "./roster.ts";
 import type { Session } from "./session.ts";
 import { Sync } from "./sync.ts";
 import { Timeline } from "./timeline.ts";
@@ -197,11 +197,29 @@ export class Group extends Emitter<GroupEvents> {
     return this.#roster.members;
   }
 
+  /**
+   * Members in the order of their nicks: all, or those whose nick begins with `prefix`; with
+   * `role`, those of one role. A page at a time, whatever the size of the group: `next` of one is
+   * `page` of the following, and is absent behind the last. `counts` comes with the first page.
+   */
+  async findMembers(wanted: MemberQuery = {}): Promise<MemberPage> {
+    const value = create(GetMembersSchema, {
+      group: this.#bytes,
+      page: wanted.page ?? new Uint8Array(),
+      limit: wanted.limit ?? 100,
+      ...(wanted.role === undefined
+        ? { order: MemberOrder.NICK, prefix: wanted.prefix ?? "" }
+        : { order: MemberOrder.ROLE, role: wanted.role }),
+    });
+    const answer = await this.#need().request({ case: "getMembers", value }, "members");
+    return memberPage(answer);
+  }
+
   /** Reads the group's row: name, kind, member count, home region. */
   async info(): Promise<GroupInfo> {
     const value = create(GetGroupSchema, { group: this.#bytes });
     const info = await this.#need().request({ case: "getGroup", value }, "group");
-    this.#roster.count = info.value?.memberCount;
+    this.#roster.group(info.value);
     if (info.head !== undefined) this.#sawHead(info.head);
     this.emit("members", this.#roster.members);
     return info;

@@ -1,6 +1,7 @@
 /** Members and read cursors of one group: rows, merged by their rules. */
 import type { Entry } from "./entry.ts";
-import { MemberStatus, type CursorValue, type MemberValue, type Row } from "./gen/folkmoot/v1/entry_pb.ts";
+import type { Members } from "./gen/folkmoot/v1/client_pb.ts";
+import { MemberStatus, type CursorValue, type GroupValue, type MemberValue, type Row } from "./gen/folkmoot/v1/entry_pb.ts";
 import { userIdText } from "./ids.ts";
 import { MEMBERS_MAX } from "./limits.ts";
 
@@ -19,6 +20,35 @@ export interface Member {
   readonly role: number;
 }
 
+/** Which members to find: those of a role, or by nick. */
+export interface MemberQuery {
+  /** What the nick begins with, in upper or lower case. */
+  readonly prefix?: string;
+  /** Number of the schema's Role; leave `prefix` out then. */
+  readonly role?: number;
+  readonly page?: Uint8Array;
+  readonly limit?: number;
+}
+
+/** A page of them. */
+export interface MemberPage {
+  readonly members: readonly Member[];
+  readonly next: Uint8Array | undefined;
+  /** How many members there are of each role, by its number; empty behind the first page. */
+  readonly counts: ReadonlyMap<number, number>;
+}
+
+export function memberPage(answer: Members): MemberPage {
+  const members = answer.members.map(({ user, value }) => ({
+    user: userIdText(user), nick: value?.self?.nick ?? "", role: value?.authority?.role ?? 0,
+  }));
+  return {
+    members,
+    next: answer.next.length === 0 ? undefined : answer.next,
+    counts: new Map(answer.counts.map(({ role, members }) => [role, Number(members)])),
+  };
+}
+
 const ROW_GROUP = 1;
 const ROW_MEMBER = 3;
 const ROW_CURSOR = 4;
@@ -26,9 +56,30 @@ const ROW_CURSOR = 4;
 export class Roster {
   readonly cursors = new Map<string, Cursor>();
   readonly members = new Map<string, Member>();
-  /** Members by the group's own row; undefined until it was read. */
-  count: number | undefined;
+  #count: number | undefined;
+  /** The entry that `#count` is of. */
+  #countSeq = 0;
   #authority = new Map<string, number>();
+
+  /** How many members there are: by the group's own row, and what came behind it. */
+  get count(): number | undefined {
+    return this.#count;
+  }
+
+  /** The group's own row. */
+  group(value: GroupValue | undefined): void {
+    const seq = Number(value?.seq ?? 0n);
+    if (value === undefined || (this.#count !== undefined && seq < this.#countSeq)) return;
+    this.#count = value.memberCount;
+    this.#countSeq = seq;
+  }
+
+  /** An entry that let one in or out. One that the row knows of changes nothing. */
+  #counts(seq: number, change: number): void {
+    if (this.#count === undefined || seq <= this.#countSeq) return;
+    this.#count += change;
+    this.#countSeq = seq;
+  }
 
   /** Merges a cursor: the greater seq stands. True when it moved. */
   cursor(user: string, value: CursorValue | Cursor | undefined): boolean {
@@ -56,10 +107,13 @@ export class Roster {
     if (entry.seq <= (this.#authority.get(user) ?? 0)) return false;
     switch (entry.kind) {
       case "join":
+        this.#counts(entry.seq, 1);
         this.#set(user, entry.seq, { user, nick: entry.text || entry.nick, role: known?.role ?? 2 });
         return true;
       case "leave":
       case "ban":
+        // One who is no member can be banned too.
+        if (entry.kind === "leave" || known !== undefined) this.#counts(entry.seq, -1);
         this.#set(user, entry.seq, undefined);
         return true;
       case "rename":
@@ -77,7 +131,7 @@ export class Roster {
     for (const row of rows) {
       const kind = row.key[0];
       if (kind === ROW_GROUP && row.value.case === "group") {
-        this.count = row.value.value.memberCount;
+        this.group(row.value.value);
         changed.members = true;
       } else if (kind === ROW_CURSOR && row.value.case === "cursor" && row.key.length === 17) {
         changed.cursors = this.cursor(userIdText(row.key.subarray(1)), row.value.value) || changed.cursors;
@@ -93,7 +147,6 @@ export class Roster {
     this.#authority.set(user, seq);
     if (member === undefined) this.members.delete(user);
     else if (had || this.members.size < MEMBERS_MAX) this.members.set(user, member);
-    if (this.count !== undefined && had !== (member !== undefined)) this.count += had ? -1 : 1;
     if (this.#authority.size > MEMBERS_MAX * 2) {
       // Bounded: the oldest mark goes. A row that comes late again carries its seq.
       const oldest = this.#authority.keys().next().value;

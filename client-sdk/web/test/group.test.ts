@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Code } from "../src/errors.ts";
+import { userIdText } from "../src/ids.ts";
 import { ANN, BOB, GROUP, range, until, watch, world } from "./support/harness.ts";
 
 test("reads the newest page, follows, and loads older pages up to the first entry", async () => {
@@ -163,5 +164,41 @@ test("a group that is not there says so", async () => {
   group.on("error", (e) => errors.push(e.code));
   await until(() => errors.length > 0, "the error");
   assert.deepEqual(errors, [Code.NotFound]);
+  w.close();
+});
+
+test("finds members by nick, page by page, and how many there are", async () => {
+  const w = world(2);
+  const group = w.connect().group(GROUP);
+  await until(() => group.tip !== undefined, "the head");
+  const first = await group.findMembers({ limit: 1 });
+  assert.deepEqual(first.members.map((member) => member.nick), ["ann"]);
+  assert.equal(first.counts.get(2), 2);
+  const rest = await group.findMembers({ page: first.next!, limit: 1 });
+  assert.deepEqual(rest.members.map((member) => member.user), [BOB]);
+  assert.equal(rest.next, undefined);
+  assert.equal(rest.counts.size, 0);
+  const found = await group.findMembers({ prefix: "B" });
+  assert.deepEqual(found.members.map((member) => member.nick), ["bob"]);
+  assert.equal((await group.findMembers({ prefix: "x" })).members.length, 0);
+  w.close();
+});
+
+test("counts members by the group's row and what comes behind it", async () => {
+  const w = world(500);
+  const group = w.connect().group(GROUP);
+  await until(() => group.memberCount === 2, "the group's row");
+  await group.refreshMembers();
+  assert.equal(group.memberCount, 2);
+  const cid = userIdText(Uint8Array.from([0, 1, 0, 9, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]));
+  w.log.append({ kind: 3, sender: cid, nick: "cid" });
+  await until(() => group.memberCount === 3, "one more");
+  w.log.append({ kind: 4, sender: BOB, nick: "bob" });
+  await until(() => group.memberCount === 2, "one less");
+  // Older entries tell nothing new of it.
+  while (await group.loadOlder());
+  assert.equal(group.memberCount, 2);
+  await group.refreshMembers();
+  assert.equal(group.memberCount, 2);
   w.close();
 });

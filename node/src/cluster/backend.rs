@@ -23,7 +23,7 @@ use super::read::storage;
 use super::router::Router;
 use super::tentatives::Keeper;
 use super::view::ClusterView;
-use crate::backend::{Backend, LogRange, Standing};
+use crate::backend::{Backend, FoundMembers, LogRange, MembersWanted, Standing};
 use crate::ports::{Random, Stamps};
 
 mod pages;
@@ -272,6 +272,13 @@ impl Backend for NodeBackend {
         let page = &page;
         self.at_home(&group, |shard| async move {
             self.rows_of(&shard, &group, page).await
+        })
+        .await
+    }
+
+    async fn members(&self, group: GroupId, wanted: &MembersWanted) -> Result<FoundMembers, Fault> {
+        self.at_home(&group, |shard| async move {
+            self.members_of(&shard, &group, wanted).await
         })
         .await
     }

@@ -19,6 +19,7 @@ use super::mender::Suspects;
 use crate::backend::{LogRange, Standing, refusal};
 
 mod list;
+pub(super) mod members;
 pub(super) mod proof;
 mod recent;
 

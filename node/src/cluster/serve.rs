@@ -182,6 +182,12 @@ impl Serve {
                 let page = self.reads.fetch_rows(&shard.place(group), &fetch);
                 self.at_home(&shard, &group, page.map(node_reply::Reply::Rows))
             }
+            node_request::Request::FindMembers(find) => {
+                let (shard, group) = self.asked(find.shard, &find.group)?;
+                self.may_answer(&shard, find.as_voter)?;
+                let page = self.reads.find_members(&shard.place(group), find);
+                self.at_home(&shard, &group, page.map(node_reply::Reply::Members))
+            }
             node_request::Request::ReconcileRows(asked) => {
                 let (shard, group) = self.asked(asked.shard, &asked.group)?;
                 let diff = self.reads.reconcile(&shard.place(group), &asked).await;

@@ -7,6 +7,7 @@ mod delivery;
 mod doubts;
 mod limits;
 mod lists;
+mod members;
 mod news;
 mod pipe;
 mod reach;

@@ -121,7 +121,8 @@ impl Repair<'_> {
     pub fn run(&self, places: &Places, each: &mut dyn FnMut(u64)) -> anyhow::Result<()> {
         let new = RocksStore::open(&places.new, &RocksOptions::default())?;
         let mut copied = 0;
-        for table in Table::ALL {
+        // What is worked out from other tables is made anew from what is left.
+        for table in Table::ALL.into_iter().filter(|t| *t != Table::Index) {
             let mut from = Bytes::new();
             for (hole, end) in self.holes(table) {
                 self.copy(&new, table, (from, hole), &mut copied, each)?;
@@ -133,6 +134,7 @@ impl Repair<'_> {
         release(&new)?;
         let older = self.numbers(&new)?;
         let mut batch = Batch::new();
+        batch.delete(Table::Node, keys::node::INDEXED);
         for shard in self.placement.shards() {
             let mine = shard.voters.contains(&self.me);
             if mine && !self.damaged.contains(&shard.id) && older.1 {

@@ -15,6 +15,7 @@
 //! | Outbox | shard (4), number (8) |
 //! | Users | directory slot (2), hash (16) |
 //! | Inbox | group (16), source shard (4) |
+//! | Index | group (16), what (1), and what that is sorted by |
 //! | Node | an ASCII name; `follow/`, `replica/` or `remembered/` and shard (4); `copy/` and group (16); `tentative/`, group (16) and message id (12); `start/` and node (4); `mark/`, shard (4) and node (4) |
 
 pub mod dedup;
@@ -22,6 +23,7 @@ pub mod guests;
 pub mod heads;
 pub mod homes;
 pub mod inbox;
+pub mod index;
 pub mod log;
 pub mod node;
 pub mod outbox;

@@ -77,6 +77,7 @@ const SPECS: [Spec; Table::ALL.len()] = [
     spec(Table::Outbox, 4 * MIB, 8 * KIB, None),
     spec(Table::Users, 4 * MIB, 4 * KIB, Some(10.0)),
     spec(Table::Inbox, 4 * MIB, 4 * KIB, Some(10.0)),
+    spec(Table::Index, 8 * MIB, 8 * KIB, None),
     spec(Table::Node, MIB, 4 * KIB, None),
 ];
 
@@ -132,8 +133,17 @@ pub(super) fn database(options: &RocksOptions, cache: &Cache) -> Options {
 
 /// All column families with their options.
 pub(super) fn families(cache: &Cache) -> Vec<ColumnFamilyDescriptor> {
+    families_of(cache, |_| true)
+}
+
+/// Those of some tables.
+pub(super) fn families_of(
+    cache: &Cache,
+    has: impl Fn(Table) -> bool,
+) -> Vec<ColumnFamilyDescriptor> {
     SPECS
         .iter()
+        .filter(|spec| has(spec.table))
         .map(|spec| ColumnFamilyDescriptor::new(spec.table.name(), family(spec, cache)))
         .collect()
 }

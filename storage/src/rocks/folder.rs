@@ -13,7 +13,7 @@ use crate::StoreError;
 /// The store format that this build writes. It reads all before it:
 /// 1: until groups could move; 2: shards may keep guests ([`crate::keys::guests`]);
 /// 3: a shard may have fewer slots than it was made with.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 const FORMAT: &str = "FORMAT";
 const FORMAT_NEW: &str = "FORMAT.new";

@@ -100,11 +100,27 @@ impl RocksStore {
         let mut database = catalogue::database(&options, &cache);
         database.create_if_missing(false);
         database.create_missing_column_families(false);
-        check_tables(&folder, &database)?;
-        let families = catalogue::families(&cache);
+        // A folder that an earlier build wrote may lack the latest tables.
+        let there = check_tables(&folder, &database)?;
+        let families = catalogue::families_of(&cache, |table| there.contains(&table));
         let db = Db::open_cf_descriptors_read_only(&database, folder.data(), families, false)
             .map_err(|error| opening(&folder, &error))?;
         Ok(Self::new(db, folder, true))
+    }
+
+    /// Writes a table anew, without what was overwritten or deleted, and gives
+    /// the bytes it then takes on disk. For measurements: it takes its time.
+    ///
+    /// # Errors
+    /// When the store is closed or fails.
+    pub fn compacted_bytes(&self, table: Table) -> Result<u64, StoreError> {
+        self.with_writable(|db| {
+            let family = read::family(db, table)?;
+            db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+            let bytes = db.property_int_value_cf(family, "rocksdb.live-sst-files-size");
+            let bytes = bytes.map_err(|error| from_rocks("measure a table", &error))?;
+            Ok(bytes.unwrap_or(0))
+        })
     }
 
     fn new(db: Db, folder: Folder, read_only: bool) -> Self {
@@ -141,12 +157,12 @@ impl RocksStore {
 }
 
 /// Refuses tables that this build does not know: RocksDB's own message about
-/// them would help nobody.
-fn check_tables(folder: &Folder, options: &rocksdb::Options) -> Result<(), StoreError> {
+/// them would help nobody. Gives those that are there.
+fn check_tables(folder: &Folder, options: &rocksdb::Options) -> Result<Vec<Table>, StoreError> {
     // RocksDB names its live manifest in CURRENT: without it there is no
     // database yet.
     if !folder.data().join("CURRENT").exists() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let names = Db::list_cf(options, folder.data()).map_err(|error| opening(folder, &error))?;
     let unknown = names.iter().find(|name| {
@@ -158,7 +174,10 @@ fn check_tables(folder: &Folder, options: &rocksdb::Options) -> Result<(), Store
             found: format!("{FORMAT_VERSION} with a table {name:?}"),
             supported: FORMAT_VERSION,
         }),
-        None => Ok(()),
+        None => Ok(names
+            .iter()
+            .filter_map(|name| Table::from_name(name))
+            .collect()),
     }
 }
 

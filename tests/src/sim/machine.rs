@@ -16,7 +16,7 @@ use folkmoot_node::cluster::start::{Node, digest_key};
 use folkmoot_node::edge::Auth;
 use folkmoot_node::ports::{Clock, SeededRandom};
 use folkmoot_replication::reconcile::RowSums;
-use folkmoot_storage::{Commit, CommitOptions, Crash, Store, TaskCommit};
+use folkmoot_storage::{Commit, CommitOptions, Crash, Indexed, Store, TaskCommit};
 use folkmoot_transport::sim::{SimNet, SimOptions};
 use folkmoot_wire::proto::{
     InitCluster, JoinReply, MetaCommand, MetaState, NodeRecord, meta_command,
@@ -217,7 +217,7 @@ impl Machine {
         self.lives += 1;
         let life = draw::fork(self.seed, &format!("life {} {}", self.index, self.lives));
         let disk = Arc::clone(&self.disk) as Arc<dyn Store>;
-        let (store, sums) = RowSums::over(disk, digest_key(&CLUSTER));
+        let (store, sums) = RowSums::over(Indexed::over(disk)?, digest_key(&CLUSTER));
         let commit = Arc::new(TaskCommit::start(
             Arc::clone(&store),
             CommitOptions::default(),

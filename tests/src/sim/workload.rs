@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
 use folkmoot_client::{ClientError, Code, GroupId, NewGroup, Range};
+use folkmoot_wire::proto::Member;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -286,9 +288,21 @@ async fn look(person: &mut Person, group: GroupId) {
             person.id, covers.from, covers.to
         )
     });
+    if let Ok(found) = handle.members_by_nick("NICK1", Bytes::new(), 2).await {
+        let other = |member: &&Member| {
+            let own = member.value.as_ref().and_then(|value| value.self_.as_ref());
+            own.is_none_or(|own| !own.nick.starts_with("nick1"))
+        };
+        person
+            .findings
+            .check(found.members.iter().find(other).is_none(), || {
+                let id = person.id;
+                format!("person {id} looked for nick1 in {group} and found {found:?}")
+            });
+    }
     // For their deadlines and their order; what they say is compared at the
     // end, on the nodes.
-    let _ = handle.members(bytes::Bytes::new(), 0).await;
+    let _ = handle.members(Bytes::new(), 0).await;
     let _ = handle.digests().await;
 }
 
@@ -308,9 +322,10 @@ async fn pry(person: &mut Person, groups: &[Made]) {
     let answers = [
         ("info", handle.info().await.err()),
         ("history", handle.history(Range::default()).await.err()),
+        ("members", handle.members(Bytes::new(), 0).await.err()),
         (
-            "members",
-            handle.members(bytes::Bytes::new(), 0).await.err(),
+            "members by nick",
+            handle.members_by_nick("", Bytes::new(), 0).await.err(),
         ),
         ("activate", handle.activate().await.err()),
     ];

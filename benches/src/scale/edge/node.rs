@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
-use folkmoot_node::backend::{Backend, LogRange, Standing};
+use folkmoot_node::backend::{Backend, FoundMembers, LogRange, MembersWanted, Standing};
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_wire::proto::{
     GroupValue, Head, ListedValue, LogSlice, MemberAuthority, MemberStatus, MemberValue, Outcome,
@@ -141,6 +141,10 @@ impl Backend for OneGroup {
             value: Some(value),
         });
         Ok(value)
+    }
+
+    async fn members(&self, _: GroupId, _: &MembersWanted) -> Result<FoundMembers, Fault> {
+        Err(nobody_asks())
     }
 
     /// Everybody has the group in the list.

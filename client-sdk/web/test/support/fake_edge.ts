@@ -3,9 +3,10 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code, FolkmootError } from "../../src/errors.ts";
 import {
   ActivatedSchema, ClientFrameSchema, CursorsSchema, DeliverSchema, ErrorSchema, GapSchema, GroupInfoSchema,
-  LogSliceSchema, MembersSchema, OkSchema, PongSchema, RowsChangedSchema, SentSchema, ServerFrameSchema,
+  LogSliceSchema, MemberOrder, MembersSchema, OkSchema, PongSchema, RowsChangedSchema, SentSchema, ServerFrameSchema,
   UnreadSchema, WelcomeSchema, type Activated, type ClientFrame, type History, type Resume, type Send, type ServerFrame,
 } from "../../src/gen/folkmoot/v1/client_pb.ts";
+import { Role } from "../../src/gen/folkmoot/v1/entry_pb.ts";
 import { clientMsgIdText, hex, sameBytes, userIdBytes, userIdText } from "../../src/ids.ts";
 import type { FakeCluster, FakeLog, Pushed } from "./fake_cluster.ts";
 
@@ -133,15 +134,25 @@ export class FakeSession {
       }
       case "getMembers": {
         const log = this.#log(request.value.group);
+        const { order, prefix, page, limit } = request.value;
+        const nick = (user: string) => log.members.get(user)?.nick.toLowerCase() ?? "";
+        const users = [...log.members.keys()].filter((user) => nick(user).startsWith(prefix.toLowerCase()));
+        if (order === MemberOrder.NICK) users.sort((a, b) => (nick(a) < nick(b) ? -1 : 1));
+        const from = page.length === 0 ? 0 : users.indexOf(userIdText(page)) + 1;
+        const some = users.slice(from, from + limit);
+        const last = some.at(-1);
+        const counted = order !== MemberOrder.USER && page.length === 0;
         return answer({ case: "members", value: create(MembersSchema, {
           group: log.bytes,
-          members: [...log.members.keys()].map((u) => ({ user: userIdBytes(u), value: log.memberValue(u) })),
+          members: some.map((u) => ({ user: userIdBytes(u), value: log.memberValue(u) })),
+          next: last !== undefined && from + limit < users.length ? userIdBytes(last) : new Uint8Array(),
+          counts: counted ? [{ role: Role.MEMBER, members: BigInt(log.members.size) }] : [],
         }) });
       }
       case "getGroup": {
         const log = this.#log(request.value.group);
         return answer({ case: "group", value: create(GroupInfoSchema, {
-          group: log.bytes, head: log.head(), home: "eu", value: { memberCount: log.members.size },
+          group: log.bytes, head: log.head(), home: "eu", value: { seq: log.head().seq, memberCount: log.members.size },
         }) });
       }
       case "getUnread": {

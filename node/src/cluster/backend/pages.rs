@@ -6,8 +6,9 @@ use folkmoot_wire::proto::{FetchLog, FetchRows, LogSlice, Row, node_reply, node_
 use folkmoot_wire::row::RowKind;
 use folkmoot_wire::{Code, Fault, GroupId};
 
+use super::super::read::members::question;
 use super::NodeBackend;
-use crate::backend::LogRange;
+use crate::backend::{FoundMembers, LogRange, MembersWanted};
 
 /// Which rows of a group.
 pub(super) struct RowsWanted {
@@ -60,6 +61,26 @@ impl NodeBackend {
             Bytes::new()
         };
         Ok((rows, next))
+    }
+
+    pub(super) async fn members_of(
+        &self,
+        shard: &Shard,
+        group: &GroupId,
+        wanted: &MembersWanted,
+    ) -> Result<FoundMembers, Fault> {
+        let question = question(wanted, group.to_bytes(), shard.id.0);
+        let request = node_request::Request::FindMembers(question);
+        let copies = &self.copies;
+        match copies.from_home(shard, group, request).await? {
+            None => copies.here(shard, group, |place| copies.reads.members(place, wanted)),
+            Some(node_reply::Reply::Members(page)) => Ok(FoundMembers {
+                rows: page.rows,
+                next: page.next,
+                by_role: page.by_role,
+            }),
+            Some(_) => Err(Code::Internal.into()),
+        }
     }
 
     pub(super) async fn log_of(

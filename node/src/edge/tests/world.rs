@@ -10,7 +10,10 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::apply::{At, ShardApply, ShardConfig, pending};
 use folkmoot_replication::placement::{Placement, Shard};
-use folkmoot_storage::{Batch, Direction, MemStore, Read, Store, Table, keys, log, value};
+use folkmoot_storage::{
+    Batch, Direction, Indexed, MemStore, Place, Read, Store, Table, keys, log, member_counts,
+    members, value,
+};
 use folkmoot_wire::proto::{
     Command, CommandBatch, Covers, CursorBatch, CursorChange, GroupPush, Head, LogSlice, OutboxAck,
     Outcome, ResolveUser, Row, SealedEntry, command, outcome, row,
@@ -24,14 +27,14 @@ use tokio::time::Instant;
 use super::news::merged;
 use super::setting::placement;
 pub(super) use super::setting::{EPOCH_MS, SECRET, token};
-use crate::backend::{Backend, LogRange, Standing};
+use crate::backend::{Backend, FoundMembers, LogRange, MembersWanted, Standing};
 use crate::edge::auth::Auth;
 use crate::edge::{Edge, EdgeOptions};
 
 const CLUSTER: [u8; 16] = [3; 16];
 
 pub(super) struct World {
-    store: Arc<MemStore>,
+    store: Arc<dyn Store>,
     apply: Mutex<ShardApply>,
     index: AtomicU64,
     stamps: AtomicU64,
@@ -60,7 +63,7 @@ impl World {
     }
 
     pub(super) fn with(options: EdgeOptions) -> Arc<Self> {
-        let store = Arc::new(MemStore::new());
+        let store = Indexed::over(Arc::new(MemStore::new())).unwrap();
         let config = ShardConfig {
             shard: ShardId(1),
             region: RegionId(1),
@@ -312,22 +315,30 @@ impl Backend for World {
             None => keys::rows::group_range(&group),
         };
         if !after.is_empty() {
-            let mut key = group.as_bytes().to_vec();
-            key.extend_from_slice(&after);
-            key.push(0);
-            from = from.max(Bytes::from(key));
+            let last = [group.as_bytes(), &after[..]].concat();
+            from = from.max(keys::successor(&last));
         }
-        let scan = self
-            .store
-            .scan(Table::Rows, &from, &to, limit as usize, Direction::Forward);
-        let rows: Vec<Row> = scan
-            .unwrap()
-            .into_iter()
+        let (limit, way) = (limit as usize, Direction::Forward);
+        let scan = self.store.scan(Table::Rows, &from, &to, limit, way);
+        let decoded = scan.unwrap().into_iter();
+        let rows: Vec<Row> = decoded
             .map(|(_, bytes)| value::decode_value(bytes).unwrap())
             .collect();
-        let full = rows.len() == limit as usize;
+        let full = rows.len() == limit;
         let next = rows.last().filter(|_| full).map(|row| row.key.clone());
         Ok((rows, next.unwrap_or_default()))
+    }
+
+    async fn members(&self, group: GroupId, wanted: &MembersWanted) -> Result<FoundMembers, Fault> {
+        let (place, limit) = (Place::of_birth(group), wanted.limit as usize);
+        let found = members(&*self.store, &place, &wanted.sorted, &wanted.after, limit);
+        let (rows, next) = found.unwrap();
+        let by_role = member_counts(&*self.store, &place).unwrap().to_vec();
+        Ok(FoundMembers {
+            rows,
+            next,
+            by_role,
+        })
     }
 
     async fn log(&self, group: GroupId, range: LogRange) -> Result<LogSlice, Fault> {

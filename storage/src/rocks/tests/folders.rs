@@ -60,11 +60,11 @@ fn formats_are_told_apart() {
     let path = folder.path();
     open(path).close().unwrap();
     let format = path.join("FORMAT");
-    assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 3\n");
-    fs::write(&format, "folkmoot store 4\n").unwrap();
+    assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 4\n");
+    fs::write(&format, "folkmoot store 5\n").unwrap();
     for error in [refused(path), refused_to_read(path)] {
         assert!(
-            matches!(&error, StoreError::NewerFormat { found, supported: 3, .. } if found == "4")
+            matches!(&error, StoreError::NewerFormat { found, supported: 4, .. } if found == "5")
         );
         assert!(error.to_string().contains("a newer one"), "{error}");
     }
@@ -77,7 +77,25 @@ fn formats_are_told_apart() {
     RocksStore::open_read_only(path).unwrap();
     assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 1\n");
     open(path).close().unwrap();
-    assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 3\n");
+    assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 4\n");
+}
+
+#[test]
+fn a_folder_from_before_a_table_is_read() {
+    let folder = TempDir::new().unwrap();
+    open(folder.path()).close().unwrap();
+    let data = folder.path().join("data");
+    let rocks = rocksdb::Options::default();
+    let names = Db::list_cf(&rocks, &data).unwrap();
+    let mut db = Db::open_cf(&rocks, &data, names).unwrap();
+    db.drop_cf(Table::Index.name()).unwrap();
+    drop(db);
+    let reader = RocksStore::open_read_only(folder.path()).unwrap();
+    assert_eq!(reader.get(Table::Rows, b"key").unwrap(), None);
+    reader.close().unwrap();
+    // Opened for writing, it has the table.
+    let store = open(folder.path());
+    assert_eq!(store.get(Table::Index, b"key").unwrap(), None);
 }
 
 #[test]

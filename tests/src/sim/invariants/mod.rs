@@ -6,6 +6,7 @@ pub mod bounds;
 pub mod clocks;
 pub mod committed;
 pub mod cursors;
+pub mod index;
 pub mod leases;
 pub mod members;
 pub mod once;
@@ -122,5 +123,6 @@ const CHECKS: &[(&str, Check)] = &[
     ("timelines", timelines::check),
     ("cursors", cursors::check),
     ("rows", rows::check),
+    ("index", index::check),
     ("outsiders", outsiders::check),
 ];

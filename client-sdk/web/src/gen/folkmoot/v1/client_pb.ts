@@ -6,9 +6,9 @@
 // @generated from file folkmoot/v1/client.proto (package folkmoot.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Cipher, Covers, CursorValue, GroupValue, Head, Kind, MemberSelf, MemberValue, Row, SealedEntry } from "./entry_pb.ts";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Cipher, Covers, CursorValue, GroupValue, Head, Kind, MemberSelf, MemberValue, Role, Row, SealedEntry } from "./entry_pb.ts";
 import { file_folkmoot_v1_entry } from "./entry_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file folkmoot/v1/client.proto.
  */
 export const file_folkmoot_v1_client: GenFile = /*@__PURE__*/
-  fileDesc("Chhmb2xrbW9vdC92MS9jbGllbnQucHJvdG8SC2ZvbGttb290LnYxIvkGCgtDbGllbnRGcmFtZRIKCgJpZBgBIAEoBBIjCgVoZWxsbxgCIAEoCzISLmZvbGttb290LnYxLkhlbGxvSAASIQoEcGluZxgDIAEoCzIRLmZvbGttb290LnYxLlBpbmdIABIhCgRzZW5kGAQgASgLMhEuZm9sa21vb3QudjEuU2VuZEgAEikKCGFjdGl2YXRlGAUgASgLMhUuZm9sa21vb3QudjEuQWN0aXZhdGVIABItCgpkZWFjdGl2YXRlGAYgASgLMhcuZm9sa21vb3QudjEuRGVhY3RpdmF0ZUgAEicKB2hpc3RvcnkYByABKAsyFC5mb2xrbW9vdC52MS5IaXN0b3J5SAASKgoJbWFya19yZWFkGAggASgLMhUuZm9sa21vb3QudjEuTWFya1JlYWRIABIuCgtnZXRfY3Vyc29ycxgJIAEoCzIXLmZvbGttb290LnYxLkdldEN1cnNvcnNIABIuCgtnZXRfbWVtYmVycxgKIAEoCzIXLmZvbGttb290LnYxLkdldE1lbWJlcnNIABIwCgxjcmVhdGVfZ3JvdXAYCyABKAsyGC5mb2xrbW9vdC52MS5DcmVhdGVHcm91cEgAEioKCWdldF9ncm91cBgMIAEoCzIVLmZvbGttb290LnYxLkdldEdyb3VwSAASLgoLbGlzdF9ncm91cHMYDSABKAsyFy5mb2xrbW9vdC52MS5MaXN0R3JvdXBzSAASLgoLZ2V0X3Byb2ZpbGUYDiABKAsyFy5mb2xrbW9vdC52MS5HZXRQcm9maWxlSAASNAoOdXBkYXRlX3Byb2ZpbGUYDyABKAsyGi5mb2xrbW9vdC52MS5VcGRhdGVQcm9maWxlSAASJwoHZ29vZGJ5ZRgQIAEoCzIULmZvbGttb290LnYxLkdvb2RieWVIABIuCgtvcGVuX2RpcmVjdBgRIAEoCzIXLmZvbGttb290LnYxLk9wZW5EaXJlY3RIABIuCgt1cGRhdGVfc2VsZhgSIAEoCzIXLmZvbGttb290LnYxLlVwZGF0ZVNlbGZIABIuCgtkaWdlc3Rfcm93cxgTIAEoCzIXLmZvbGttb290LnYxLkRpZ2VzdFJvd3NIABIsCgpnZXRfdW5yZWFkGBQgASgLMhYuZm9sa21vb3QudjEuR2V0VW5yZWFkSABCCQoHcmVxdWVzdCKZBwoLU2VydmVyRnJhbWUSCgoCaWQYASABKAQSIwoFZXJyb3IYAiABKAsyEi5mb2xrbW9vdC52MS5FcnJvckgAEicKB3dlbGNvbWUYAyABKAsyFC5mb2xrbW9vdC52MS5XZWxjb21lSAASIQoEcG9uZxgEIAEoCzIRLmZvbGttb290LnYxLlBvbmdIABIhCgRzZW50GAUgASgLMhEuZm9sa21vb3QudjEuU2VudEgAEisKCWFjdGl2YXRlZBgGIAEoCzIWLmZvbGttb290LnYxLkFjdGl2YXRlZEgAEh0KAm9rGAcgASgLMg8uZm9sa21vb3QudjEuT2tIABIkCgNsb2cYCCABKAsyFS5mb2xrbW9vdC52MS5Mb2dTbGljZUgAEicKB2N1cnNvcnMYCSABKAsyFC5mb2xrbW9vdC52MS5DdXJzb3JzSAASJwoHbWVtYmVycxgKIAEoCzIULmZvbGttb290LnYxLk1lbWJlcnNIABIyCg1ncm91cF9jcmVhdGVkGAsgASgLMhkuZm9sa21vb3QudjEuR3JvdXBDcmVhdGVkSAASJwoFZ3JvdXAYDCABKAsyFi5mb2xrbW9vdC52MS5Hcm91cEluZm9IABIlCgZncm91cHMYDSABKAsyEy5mb2xrbW9vdC52MS5Hcm91cHNIABInCgdwcm9maWxlGA4gASgLMhQuZm9sa21vb3QudjEuUHJvZmlsZUgAEiUKBmRpZ2VzdBgPIAEoCzITLmZvbGttb290LnYxLkRpZ2VzdEgAEiUKBnVucmVhZBgQIAEoCzITLmZvbGttb290LnYxLlVucmVhZEgAEicKB2RlbGl2ZXIYICABKAsyFC5mb2xrbW9vdC52MS5EZWxpdmVySAASIQoEYnVtcBghIAEoCzIRLmZvbGttb290LnYxLkJ1bXBIABIfCgNnYXAYIiABKAsyEC5mb2xrbW9vdC52MS5HYXBIABIwCgxyb3dzX2NoYW5nZWQYIyABKAsyGC5mb2xrbW9vdC52MS5Sb3dzQ2hhbmdlZEgAEicKB2Nsb3NpbmcYJCABKAsyFC5mb2xrbW9vdC52MS5DbG9zaW5nSAASLgoLYWNjZXNzX2xvc3QYJSABKAsyFy5mb2xrbW9vdC52MS5BY2Nlc3NMb3N0SAASKwoJdGVudGF0aXZlGCYgASgLMhYuZm9sa21vb3QudjEuVGVudGF0aXZlSABCBgoEYm9keSJfCgVFcnJvchIMCgRjb2RlGAEgASgNEgwKBG5hbWUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIRCgl0ZW1wb3JhcnkYBCABKAgSFgoOcmV0cnlfYWZ0ZXJfbXMYBSABKAQirgEKBUhlbGxvEhMKC3ZlcnNpb25fbWluGAEgASgNEhMKC3ZlcnNpb25fbWF4GAIgASgNEhAKCGZlYXR1cmVzGAMgAygJEg0KBXRva2VuGAQgASgJEg4KBmRldmljZRgFIAEoBhIOCgZjbGllbnQYBiABKAkSFQoNY2hhbmdlZF9zaW5jZRgHIAEoDBIjCgZhY3RpdmUYCCADKAsyEy5mb2xrbW9vdC52MS5SZXN1bWUiMwoGUmVzdW1lEg0KBWdyb3VwGAEgASgMEgsKA3NlcRgCIAEoBBINCgVjaGFpbhgDIAEoDCLvAQoHV2VsY29tZRIPCgd2ZXJzaW9uGAEgASgNEhAKCGZlYXR1cmVzGAIgAygJEgwKBHVzZXIYAyABKAwSDAoEbm9kZRgEIAEoDRIOCgZyZWdpb24YBSABKAkSDQoFc3RhbXAYBiABKAYSFAoMaGVhcnRiZWF0X21zGAcgASgNEiQKB2NoYW5nZWQYCCABKAsyEy5mb2xrbW9vdC52MS5Hcm91cHMSJgoGYWN0aXZlGAkgAygLMhYuZm9sa21vb3QudjEuQWN0aXZhdGVkEhEKCW1heF9mcmFtZRgKIAEoDRIPCgdjbHVzdGVyGAsgASgJIgYKBFBpbmciFQoEUG9uZxINCgVzdGFtcBgBIAEoBiIECgJPayIJCgdHb29kYnllIoICCgRTZW5kEg0KBWdyb3VwGAEgASgMEhUKDWNsaWVudF9tc2dfaWQYAiABKAwSHwoEa2luZBgDIAEoDjIRLmZvbGttb290LnYxLktpbmQSDAoEYm9keRgEIAEoDBIQCghtZW50aW9ucxgFIAMoDBIUCgxtZW50aW9uc19hbGwYBiABKAgSDgoGdGhyZWFkGAcgASgEEg4KBnRhcmdldBgIIAEoBBIQCghyZXBseV90bxgJIAEoBBIVCg1leHBpcmVzX2F0X21zGAogASgEEiMKBmNpcGhlchgLIAEoDjITLmZvbGttb290LnYxLkNpcGhlchIPCgdzdWJqZWN0GAwgASgMIlEKBFNlbnQSCwoDc2VxGAEgASgEEgsKA2hsYxgCIAEoBhIKCgJpZBgDIAEoDBIRCglkdXBsaWNhdGUYBCABKAgSEAoIYWNjZXB0ZWQYBSABKAgiLwoIQWN0aXZhdGUSIwoGZ3JvdXBzGAEgAygLMhMuZm9sa21vb3QudjEuUmVzdW1lIhwKCkRlYWN0aXZhdGUSDgoGZ3JvdXBzGAEgAygMIsIBCglBY3RpdmF0ZWQSDQoFZ3JvdXAYASABKAwSHwoEaGVhZBgCIAEoCzIRLmZvbGttb290LnYxLkhlYWQSDwoHcmVzdW1lZBgDIAEoCBIRCglsaXZlX2Zyb20YBCABKAQSKAoGY3Vyc29yGAUgASgLMhguZm9sa21vb3QudjEuQ3Vyc29yVmFsdWUSFAoMdmlzaWJsZV9mcm9tGAYgASgEEiEKBWVycm9yGAcgASgLMhIuZm9sa21vb3QudjEuRXJyb3IiWAoHSGlzdG9yeRINCgVncm91cBgBIAEoDBINCgVhZnRlchgCIAEoBBIOCgZiZWZvcmUYAyABKAQSDQoFbGltaXQYBCABKA0SEAoIYmFja3dhcmQYBSABKAgirgEKCExvZ1NsaWNlEg0KBWdyb3VwGAEgASgMEiMKBmNvdmVycxgCIAEoCzITLmZvbGttb290LnYxLkNvdmVycxIUCgxjaGFpbl9iZWZvcmUYAyABKAwSKQoHZW50cmllcxgEIAMoCzIYLmZvbGttb290LnYxLlNlYWxlZEVudHJ5Eh8KBGhlYWQYBSABKAsyES5mb2xrbW9vdC52MS5IZWFkEgwKBGdvbmUYBiABKAgiJgoITWFya1JlYWQSDQoFZ3JvdXAYASABKAwSCwoDc2VxGAIgASgEIioKCkdldEN1cnNvcnMSDQoFZ3JvdXAYASABKAwSDQoFdXNlcnMYAiADKAwiRAoKVXNlckN1cnNvchIMCgR1c2VyGAEgASgMEigKBmN1cnNvchgCIAEoCzIYLmZvbGttb290LnYxLkN1cnNvclZhbHVlIkIKB0N1cnNvcnMSDQoFZ3JvdXAYASABKAwSKAoHY3Vyc29ycxgCIAMoCzIXLmZvbGttb290LnYxLlVzZXJDdXJzb3IiOAoKR2V0TWVtYmVycxINCgVncm91cBgBIAEoDBIMCgRwYWdlGAIgASgMEg0KBWxpbWl0GAMgASgNIj8KBk1lbWJlchIMCgR1c2VyGAEgASgMEicKBXZhbHVlGAIgASgLMhguZm9sa21vb3QudjEuTWVtYmVyVmFsdWUiTAoHTWVtYmVycxINCgVncm91cBgBIAEoDBIkCgdtZW1iZXJzGAIgAygLMhMuZm9sa21vb3QudjEuTWVtYmVyEgwKBG5leHQYAyABKAwijQEKC0NyZWF0ZUdyb3VwEhUKDWNsaWVudF9tc2dfaWQYASABKAwSDAoEbmFtZRgCIAEoCRIOCgZyZWdpb24YAyABKAkSEgoKbWVtYmVyX2NhcBgEIAEoDRIZChFoaXN0b3J5X2Zyb21fam9pbhgFIAEoCBIMCgRvcGVuGAYgASgIEgwKBG5pY2sYByABKAkiKgoMR3JvdXBDcmVhdGVkEg0KBWdyb3VwGAEgASgMEgsKA3NlcRgCIAEoBCIxCgpPcGVuRGlyZWN0EgwKBHBlZXIYASABKAwSFQoNY2xpZW50X21zZ19pZBgCIAEoDCIZCghHZXRHcm91cBINCgVncm91cBgBIAEoDCLBAQoJR3JvdXBJbmZvEg0KBWdyb3VwGAEgASgMEiYKBXZhbHVlGAIgASgLMhcuZm9sa21vb3QudjEuR3JvdXBWYWx1ZRIfCgRoZWFkGAMgASgLMhEuZm9sa21vb3QudjEuSGVhZBIMCgRob21lGAQgASgJEiQKAm1lGAUgASgLMhguZm9sa21vb3QudjEuTWVtYmVyVmFsdWUSKAoGY3Vyc29yGAYgASgLMhguZm9sa21vb3QudjEuQ3Vyc29yVmFsdWUiKQoKTGlzdEdyb3VwcxIMCgRwYWdlGAEgASgMEg0KBWxpbWl0GAIgASgNIpYBCgxHcm91cFN1bW1hcnkSDQoFZ3JvdXAYASABKAwSDAoEbmFtZRgCIAEoCRIfCgRoZWFkGAMgASgLMhEuZm9sa21vb3QudjEuSGVhZBIoCgZjdXJzb3IYBCABKAsyGC5mb2xrbW9vdC52MS5DdXJzb3JWYWx1ZRIOCgZ1bnJlYWQYBSABKAQSDgoGbGlzdGVkGAYgASgIImcKBkdyb3VwcxIpCgZncm91cHMYASADKAsyGS5mb2xrbW9vdC52MS5Hcm91cFN1bW1hcnkSFQoNY2hhbmdlZF9zaW5jZRgCIAEoDBIMCgRuZXh0GAMgASgMEg0KBXdob2xlGAQgASgIIhkKCUdldFVucmVhZBIMCgRwYWdlGAEgASgMIjwKC1VucmVhZENvdW50Eg0KBWdyb3VwGAEgASgMEg4KBnVucmVhZBgCIAEoBBIOCgZhdF9hbGwYAyABKAQiUQoGVW5yZWFkEigKBmdyb3VwcxgBIAMoCzIYLmZvbGttb290LnYxLlVucmVhZENvdW50Eg8KB3Vua25vd24YAiADKAwSDAoEbmV4dBgDIAEoDCIbCgpHZXRQcm9maWxlEg0KBWdyb3VwGAEgASgMIioKB1Byb2ZpbGUSDQoFZ3JvdXAYASABKAwSEAoIZG9jdW1lbnQYAiABKAwiRgoNVXBkYXRlUHJvZmlsZRINCgVncm91cBgBIAEoDBIVCg1jbGllbnRfbXNnX2lkGAIgASgMEg8KB2NoYW5nZXMYAyADKAwiQgoKVXBkYXRlU2VsZhINCgVncm91cBgBIAEoDBIlCgRzZWxmGAIgASgLMhcuZm9sa21vb3QudjEuTWVtYmVyU2VsZiIbCgpEaWdlc3RSb3dzEg0KBWdyb3VwGAEgASgMImcKBkRpZ2VzdBINCgVncm91cBgBIAEoDBIMCgRyb3dzGAIgASgMEg8KB21lbWJlcnMYAyABKAwSDwoHY3Vyc29ycxgEIAEoDBIPCgdwcm9maWxlGAUgASgMEg0KBWNvdW50GAYgASgEImgKB0RlbGl2ZXISDQoFZ3JvdXAYASABKAwSIwoGY292ZXJzGAIgASgLMhMuZm9sa21vb3QudjEuQ292ZXJzEikKB2VudHJpZXMYAyADKAsyGC5mb2xrbW9vdC52MS5TZWFsZWRFbnRyeSJGCgRCdW1wEg0KBWdyb3VwGAEgASgMEh8KBGhlYWQYAiABKAsyES5mb2xrbW9vdC52MS5IZWFkEg4KBnVucmVhZBgDIAEoBCI1CgNHYXASDQoFZ3JvdXAYASABKAwSHwoEaGVhZBgCIAEoCzIRLmZvbGttb290LnYxLkhlYWQiPAoLUm93c0NoYW5nZWQSDQoFZ3JvdXAYASABKAwSHgoEcm93cxgCIAMoCzIQLmZvbGttb290LnYxLlJvdyI/CgdDbG9zaW5nEgwKBGNvZGUYASABKA0SDgoGcmVhc29uGAIgASgJEhYKDnJldHJ5X2FmdGVyX21zGAMgASgEIikKCkFjY2Vzc0xvc3QSDQoFZ3JvdXAYASABKAwSDAoEY29kZRgCIAEoDSJsCglUZW50YXRpdmUSDQoFZ3JvdXAYASABKAwSKQoHZW50cmllcxgCIAMoCzIYLmZvbGttb290LnYxLlNlYWxlZEVudHJ5EiUKB3NldHRsZWQYAyADKAsyFC5mb2xrbW9vdC52MS5TZXR0bGVkIokBCgdTZXR0bGVkEg4KBnNlbmRlchgBIAEoDBIOCgZkZXZpY2UYAiABKAYSFQoNY2xpZW50X21zZ19pZBgDIAEoDBILCgNzZXEYBCABKAQSCwoDaGxjGAUgASgGEgoKAmlkGAYgASgMEiEKBWVycm9yGAcgASgLMhIuZm9sa21vb3QudjEuRXJyb3JiBnByb3RvMw", [file_folkmoot_v1_entry]);
+  fileDesc("Chhmb2xrbW9vdC92MS9jbGllbnQucHJvdG8SC2ZvbGttb290LnYxIvkGCgtDbGllbnRGcmFtZRIKCgJpZBgBIAEoBBIjCgVoZWxsbxgCIAEoCzISLmZvbGttb290LnYxLkhlbGxvSAASIQoEcGluZxgDIAEoCzIRLmZvbGttb290LnYxLlBpbmdIABIhCgRzZW5kGAQgASgLMhEuZm9sa21vb3QudjEuU2VuZEgAEikKCGFjdGl2YXRlGAUgASgLMhUuZm9sa21vb3QudjEuQWN0aXZhdGVIABItCgpkZWFjdGl2YXRlGAYgASgLMhcuZm9sa21vb3QudjEuRGVhY3RpdmF0ZUgAEicKB2hpc3RvcnkYByABKAsyFC5mb2xrbW9vdC52MS5IaXN0b3J5SAASKgoJbWFya19yZWFkGAggASgLMhUuZm9sa21vb3QudjEuTWFya1JlYWRIABIuCgtnZXRfY3Vyc29ycxgJIAEoCzIXLmZvbGttb290LnYxLkdldEN1cnNvcnNIABIuCgtnZXRfbWVtYmVycxgKIAEoCzIXLmZvbGttb290LnYxLkdldE1lbWJlcnNIABIwCgxjcmVhdGVfZ3JvdXAYCyABKAsyGC5mb2xrbW9vdC52MS5DcmVhdGVHcm91cEgAEioKCWdldF9ncm91cBgMIAEoCzIVLmZvbGttb290LnYxLkdldEdyb3VwSAASLgoLbGlzdF9ncm91cHMYDSABKAsyFy5mb2xrbW9vdC52MS5MaXN0R3JvdXBzSAASLgoLZ2V0X3Byb2ZpbGUYDiABKAsyFy5mb2xrbW9vdC52MS5HZXRQcm9maWxlSAASNAoOdXBkYXRlX3Byb2ZpbGUYDyABKAsyGi5mb2xrbW9vdC52MS5VcGRhdGVQcm9maWxlSAASJwoHZ29vZGJ5ZRgQIAEoCzIULmZvbGttb290LnYxLkdvb2RieWVIABIuCgtvcGVuX2RpcmVjdBgRIAEoCzIXLmZvbGttb290LnYxLk9wZW5EaXJlY3RIABIuCgt1cGRhdGVfc2VsZhgSIAEoCzIXLmZvbGttb290LnYxLlVwZGF0ZVNlbGZIABIuCgtkaWdlc3Rfcm93cxgTIAEoCzIXLmZvbGttb290LnYxLkRpZ2VzdFJvd3NIABIsCgpnZXRfdW5yZWFkGBQgASgLMhYuZm9sa21vb3QudjEuR2V0VW5yZWFkSABCCQoHcmVxdWVzdCKZBwoLU2VydmVyRnJhbWUSCgoCaWQYASABKAQSIwoFZXJyb3IYAiABKAsyEi5mb2xrbW9vdC52MS5FcnJvckgAEicKB3dlbGNvbWUYAyABKAsyFC5mb2xrbW9vdC52MS5XZWxjb21lSAASIQoEcG9uZxgEIAEoCzIRLmZvbGttb290LnYxLlBvbmdIABIhCgRzZW50GAUgASgLMhEuZm9sa21vb3QudjEuU2VudEgAEisKCWFjdGl2YXRlZBgGIAEoCzIWLmZvbGttb290LnYxLkFjdGl2YXRlZEgAEh0KAm9rGAcgASgLMg8uZm9sa21vb3QudjEuT2tIABIkCgNsb2cYCCABKAsyFS5mb2xrbW9vdC52MS5Mb2dTbGljZUgAEicKB2N1cnNvcnMYCSABKAsyFC5mb2xrbW9vdC52MS5DdXJzb3JzSAASJwoHbWVtYmVycxgKIAEoCzIULmZvbGttb290LnYxLk1lbWJlcnNIABIyCg1ncm91cF9jcmVhdGVkGAsgASgLMhkuZm9sa21vb3QudjEuR3JvdXBDcmVhdGVkSAASJwoFZ3JvdXAYDCABKAsyFi5mb2xrbW9vdC52MS5Hcm91cEluZm9IABIlCgZncm91cHMYDSABKAsyEy5mb2xrbW9vdC52MS5Hcm91cHNIABInCgdwcm9maWxlGA4gASgLMhQuZm9sa21vb3QudjEuUHJvZmlsZUgAEiUKBmRpZ2VzdBgPIAEoCzITLmZvbGttb290LnYxLkRpZ2VzdEgAEiUKBnVucmVhZBgQIAEoCzITLmZvbGttb290LnYxLlVucmVhZEgAEicKB2RlbGl2ZXIYICABKAsyFC5mb2xrbW9vdC52MS5EZWxpdmVySAASIQoEYnVtcBghIAEoCzIRLmZvbGttb290LnYxLkJ1bXBIABIfCgNnYXAYIiABKAsyEC5mb2xrbW9vdC52MS5HYXBIABIwCgxyb3dzX2NoYW5nZWQYIyABKAsyGC5mb2xrbW9vdC52MS5Sb3dzQ2hhbmdlZEgAEicKB2Nsb3NpbmcYJCABKAsyFC5mb2xrbW9vdC52MS5DbG9zaW5nSAASLgoLYWNjZXNzX2xvc3QYJSABKAsyFy5mb2xrbW9vdC52MS5BY2Nlc3NMb3N0SAASKwoJdGVudGF0aXZlGCYgASgLMhYuZm9sa21vb3QudjEuVGVudGF0aXZlSABCBgoEYm9keSJfCgVFcnJvchIMCgRjb2RlGAEgASgNEgwKBG5hbWUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIRCgl0ZW1wb3JhcnkYBCABKAgSFgoOcmV0cnlfYWZ0ZXJfbXMYBSABKAQirgEKBUhlbGxvEhMKC3ZlcnNpb25fbWluGAEgASgNEhMKC3ZlcnNpb25fbWF4GAIgASgNEhAKCGZlYXR1cmVzGAMgAygJEg0KBXRva2VuGAQgASgJEg4KBmRldmljZRgFIAEoBhIOCgZjbGllbnQYBiABKAkSFQoNY2hhbmdlZF9zaW5jZRgHIAEoDBIjCgZhY3RpdmUYCCADKAsyEy5mb2xrbW9vdC52MS5SZXN1bWUiMwoGUmVzdW1lEg0KBWdyb3VwGAEgASgMEgsKA3NlcRgCIAEoBBINCgVjaGFpbhgDIAEoDCLvAQoHV2VsY29tZRIPCgd2ZXJzaW9uGAEgASgNEhAKCGZlYXR1cmVzGAIgAygJEgwKBHVzZXIYAyABKAwSDAoEbm9kZRgEIAEoDRIOCgZyZWdpb24YBSABKAkSDQoFc3RhbXAYBiABKAYSFAoMaGVhcnRiZWF0X21zGAcgASgNEiQKB2NoYW5nZWQYCCABKAsyEy5mb2xrbW9vdC52MS5Hcm91cHMSJgoGYWN0aXZlGAkgAygLMhYuZm9sa21vb3QudjEuQWN0aXZhdGVkEhEKCW1heF9mcmFtZRgKIAEoDRIPCgdjbHVzdGVyGAsgASgJIgYKBFBpbmciFQoEUG9uZxINCgVzdGFtcBgBIAEoBiIECgJPayIJCgdHb29kYnllIoICCgRTZW5kEg0KBWdyb3VwGAEgASgMEhUKDWNsaWVudF9tc2dfaWQYAiABKAwSHwoEa2luZBgDIAEoDjIRLmZvbGttb290LnYxLktpbmQSDAoEYm9keRgEIAEoDBIQCghtZW50aW9ucxgFIAMoDBIUCgxtZW50aW9uc19hbGwYBiABKAgSDgoGdGhyZWFkGAcgASgEEg4KBnRhcmdldBgIIAEoBBIQCghyZXBseV90bxgJIAEoBBIVCg1leHBpcmVzX2F0X21zGAogASgEEiMKBmNpcGhlchgLIAEoDjITLmZvbGttb290LnYxLkNpcGhlchIPCgdzdWJqZWN0GAwgASgMIlEKBFNlbnQSCwoDc2VxGAEgASgEEgsKA2hsYxgCIAEoBhIKCgJpZBgDIAEoDBIRCglkdXBsaWNhdGUYBCABKAgSEAoIYWNjZXB0ZWQYBSABKAgiLwoIQWN0aXZhdGUSIwoGZ3JvdXBzGAEgAygLMhMuZm9sa21vb3QudjEuUmVzdW1lIhwKCkRlYWN0aXZhdGUSDgoGZ3JvdXBzGAEgAygMIsIBCglBY3RpdmF0ZWQSDQoFZ3JvdXAYASABKAwSHwoEaGVhZBgCIAEoCzIRLmZvbGttb290LnYxLkhlYWQSDwoHcmVzdW1lZBgDIAEoCBIRCglsaXZlX2Zyb20YBCABKAQSKAoGY3Vyc29yGAUgASgLMhguZm9sa21vb3QudjEuQ3Vyc29yVmFsdWUSFAoMdmlzaWJsZV9mcm9tGAYgASgEEiEKBWVycm9yGAcgASgLMhIuZm9sa21vb3QudjEuRXJyb3IiWAoHSGlzdG9yeRINCgVncm91cBgBIAEoDBINCgVhZnRlchgCIAEoBBIOCgZiZWZvcmUYAyABKAQSDQoFbGltaXQYBCABKA0SEAoIYmFja3dhcmQYBSABKAgirgEKCExvZ1NsaWNlEg0KBWdyb3VwGAEgASgMEiMKBmNvdmVycxgCIAEoCzITLmZvbGttb290LnYxLkNvdmVycxIUCgxjaGFpbl9iZWZvcmUYAyABKAwSKQoHZW50cmllcxgEIAMoCzIYLmZvbGttb290LnYxLlNlYWxlZEVudHJ5Eh8KBGhlYWQYBSABKAsyES5mb2xrbW9vdC52MS5IZWFkEgwKBGdvbmUYBiABKAgiJgoITWFya1JlYWQSDQoFZ3JvdXAYASABKAwSCwoDc2VxGAIgASgEIioKCkdldEN1cnNvcnMSDQoFZ3JvdXAYASABKAwSDQoFdXNlcnMYAiADKAwiRAoKVXNlckN1cnNvchIMCgR1c2VyGAEgASgMEigKBmN1cnNvchgCIAEoCzIYLmZvbGttb290LnYxLkN1cnNvclZhbHVlIkIKB0N1cnNvcnMSDQoFZ3JvdXAYASABKAwSKAoHY3Vyc29ycxgCIAMoCzIXLmZvbGttb290LnYxLlVzZXJDdXJzb3IikgEKCkdldE1lbWJlcnMSDQoFZ3JvdXAYASABKAwSDAoEcGFnZRgCIAEoDBINCgVsaW1pdBgDIAEoDRInCgVvcmRlchgEIAEoDjIYLmZvbGttb290LnYxLk1lbWJlck9yZGVyEh8KBHJvbGUYBSABKA4yES5mb2xrbW9vdC52MS5Sb2xlEg4KBnByZWZpeBgGIAEoCSI9CglSb2xlQ291bnQSHwoEcm9sZRgBIAEoDjIRLmZvbGttb290LnYxLlJvbGUSDwoHbWVtYmVycxgCIAEoBCI/CgZNZW1iZXISDAoEdXNlchgBIAEoDBInCgV2YWx1ZRgCIAEoCzIYLmZvbGttb290LnYxLk1lbWJlclZhbHVlInQKB01lbWJlcnMSDQoFZ3JvdXAYASABKAwSJAoHbWVtYmVycxgCIAMoCzITLmZvbGttb290LnYxLk1lbWJlchIMCgRuZXh0GAMgASgMEiYKBmNvdW50cxgEIAMoCzIWLmZvbGttb290LnYxLlJvbGVDb3VudCKNAQoLQ3JlYXRlR3JvdXASFQoNY2xpZW50X21zZ19pZBgBIAEoDBIMCgRuYW1lGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRISCgptZW1iZXJfY2FwGAQgASgNEhkKEWhpc3RvcnlfZnJvbV9qb2luGAUgASgIEgwKBG9wZW4YBiABKAgSDAoEbmljaxgHIAEoCSIqCgxHcm91cENyZWF0ZWQSDQoFZ3JvdXAYASABKAwSCwoDc2VxGAIgASgEIjEKCk9wZW5EaXJlY3QSDAoEcGVlchgBIAEoDBIVCg1jbGllbnRfbXNnX2lkGAIgASgMIhkKCEdldEdyb3VwEg0KBWdyb3VwGAEgASgMIsEBCglHcm91cEluZm8SDQoFZ3JvdXAYASABKAwSJgoFdmFsdWUYAiABKAsyFy5mb2xrbW9vdC52MS5Hcm91cFZhbHVlEh8KBGhlYWQYAyABKAsyES5mb2xrbW9vdC52MS5IZWFkEgwKBGhvbWUYBCABKAkSJAoCbWUYBSABKAsyGC5mb2xrbW9vdC52MS5NZW1iZXJWYWx1ZRIoCgZjdXJzb3IYBiABKAsyGC5mb2xrbW9vdC52MS5DdXJzb3JWYWx1ZSIpCgpMaXN0R3JvdXBzEgwKBHBhZ2UYASABKAwSDQoFbGltaXQYAiABKA0ilgEKDEdyb3VwU3VtbWFyeRINCgVncm91cBgBIAEoDBIMCgRuYW1lGAIgASgJEh8KBGhlYWQYAyABKAsyES5mb2xrbW9vdC52MS5IZWFkEigKBmN1cnNvchgEIAEoCzIYLmZvbGttb290LnYxLkN1cnNvclZhbHVlEg4KBnVucmVhZBgFIAEoBBIOCgZsaXN0ZWQYBiABKAgiZwoGR3JvdXBzEikKBmdyb3VwcxgBIAMoCzIZLmZvbGttb290LnYxLkdyb3VwU3VtbWFyeRIVCg1jaGFuZ2VkX3NpbmNlGAIgASgMEgwKBG5leHQYAyABKAwSDQoFd2hvbGUYBCABKAgiGQoJR2V0VW5yZWFkEgwKBHBhZ2UYASABKAwiPAoLVW5yZWFkQ291bnQSDQoFZ3JvdXAYASABKAwSDgoGdW5yZWFkGAIgASgEEg4KBmF0X2FsbBgDIAEoBCJRCgZVbnJlYWQSKAoGZ3JvdXBzGAEgAygLMhguZm9sa21vb3QudjEuVW5yZWFkQ291bnQSDwoHdW5rbm93bhgCIAMoDBIMCgRuZXh0GAMgASgMIhsKCkdldFByb2ZpbGUSDQoFZ3JvdXAYASABKAwiKgoHUHJvZmlsZRINCgVncm91cBgBIAEoDBIQCghkb2N1bWVudBgCIAEoDCJGCg1VcGRhdGVQcm9maWxlEg0KBWdyb3VwGAEgASgMEhUKDWNsaWVudF9tc2dfaWQYAiABKAwSDwoHY2hhbmdlcxgDIAMoDCJCCgpVcGRhdGVTZWxmEg0KBWdyb3VwGAEgASgMEiUKBHNlbGYYAiABKAsyFy5mb2xrbW9vdC52MS5NZW1iZXJTZWxmIhsKCkRpZ2VzdFJvd3MSDQoFZ3JvdXAYASABKAwiZwoGRGlnZXN0Eg0KBWdyb3VwGAEgASgMEgwKBHJvd3MYAiABKAwSDwoHbWVtYmVycxgDIAEoDBIPCgdjdXJzb3JzGAQgASgMEg8KB3Byb2ZpbGUYBSABKAwSDQoFY291bnQYBiABKAQiaAoHRGVsaXZlchINCgVncm91cBgBIAEoDBIjCgZjb3ZlcnMYAiABKAsyEy5mb2xrbW9vdC52MS5Db3ZlcnMSKQoHZW50cmllcxgDIAMoCzIYLmZvbGttb290LnYxLlNlYWxlZEVudHJ5IkYKBEJ1bXASDQoFZ3JvdXAYASABKAwSHwoEaGVhZBgCIAEoCzIRLmZvbGttb290LnYxLkhlYWQSDgoGdW5yZWFkGAMgASgEIjUKA0dhcBINCgVncm91cBgBIAEoDBIfCgRoZWFkGAIgASgLMhEuZm9sa21vb3QudjEuSGVhZCI8CgtSb3dzQ2hhbmdlZBINCgVncm91cBgBIAEoDBIeCgRyb3dzGAIgAygLMhAuZm9sa21vb3QudjEuUm93Ij8KB0Nsb3NpbmcSDAoEY29kZRgBIAEoDRIOCgZyZWFzb24YAiABKAkSFgoOcmV0cnlfYWZ0ZXJfbXMYAyABKAQiKQoKQWNjZXNzTG9zdBINCgVncm91cBgBIAEoDBIMCgRjb2RlGAIgASgNImwKCVRlbnRhdGl2ZRINCgVncm91cBgBIAEoDBIpCgdlbnRyaWVzGAIgAygLMhguZm9sa21vb3QudjEuU2VhbGVkRW50cnkSJQoHc2V0dGxlZBgDIAMoCzIULmZvbGttb290LnYxLlNldHRsZWQiiQEKB1NldHRsZWQSDgoGc2VuZGVyGAEgASgMEg4KBmRldmljZRgCIAEoBhIVCg1jbGllbnRfbXNnX2lkGAMgASgMEgsKA3NlcRgEIAEoBBILCgNobGMYBSABKAYSCgoCaWQYBiABKAwSIQoFZXJyb3IYByABKAsyEi5mb2xrbW9vdC52MS5FcnJvcipSCgtNZW1iZXJPcmRlchIVChFNRU1CRVJfT1JERVJfVVNFUhAAEhUKEU1FTUJFUl9PUkRFUl9ST0xFEAESFQoRTUVNQkVSX09SREVSX05JQ0sQAmIGcHJvdG8z", [file_folkmoot_v1_entry]);
 
 /**
  * @generated from message folkmoot.v1.ClientFrame
@@ -966,7 +966,7 @@ export type GetMembers = Message<"folkmoot.v1.GetMembers"> & {
   group: Uint8Array;
 
   /**
-   * of the last answer; empty: the first page
+   * of the last answer to the same question; empty: the first page
    *
    * @generated from field: bytes page = 2;
    */
@@ -976,6 +976,25 @@ export type GetMembers = Message<"folkmoot.v1.GetMembers"> & {
    * @generated from field: uint32 limit = 3;
    */
   limit: number;
+
+  /**
+   * @generated from field: folkmoot.v1.MemberOrder order = 4;
+   */
+  order: MemberOrder;
+
+  /**
+   * with MEMBER_ORDER_ROLE
+   *
+   * @generated from field: folkmoot.v1.Role role = 5;
+   */
+  role: Role;
+
+  /**
+   * with MEMBER_ORDER_NICK; empty: all
+   *
+   * @generated from field: string prefix = 6;
+   */
+  prefix: string;
 };
 
 /**
@@ -984,6 +1003,28 @@ export type GetMembers = Message<"folkmoot.v1.GetMembers"> & {
  */
 export const GetMembersSchema: GenMessage<GetMembers> = /*@__PURE__*/
   messageDesc(file_folkmoot_v1_client, 21);
+
+/**
+ * @generated from message folkmoot.v1.RoleCount
+ */
+export type RoleCount = Message<"folkmoot.v1.RoleCount"> & {
+  /**
+   * @generated from field: folkmoot.v1.Role role = 1;
+   */
+  role: Role;
+
+  /**
+   * @generated from field: uint64 members = 2;
+   */
+  members: bigint;
+};
+
+/**
+ * Describes the message folkmoot.v1.RoleCount.
+ * Use `create(RoleCountSchema)` to create a new message.
+ */
+export const RoleCountSchema: GenMessage<RoleCount> = /*@__PURE__*/
+  messageDesc(file_folkmoot_v1_client, 22);
 
 /**
  * @generated from message folkmoot.v1.Member
@@ -1005,7 +1046,7 @@ export type Member = Message<"folkmoot.v1.Member"> & {
  * Use `create(MemberSchema)` to create a new message.
  */
 export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 22);
+  messageDesc(file_folkmoot_v1_client, 23);
 
 /**
  * @generated from message folkmoot.v1.Members
@@ -1027,6 +1068,14 @@ export type Members = Message<"folkmoot.v1.Members"> & {
    * @generated from field: bytes next = 3;
    */
   next: Uint8Array;
+
+  /**
+   * How many there are of each role that somebody has. With the first page by
+   * role or nick.
+   *
+   * @generated from field: repeated folkmoot.v1.RoleCount counts = 4;
+   */
+  counts: RoleCount[];
 };
 
 /**
@@ -1034,7 +1083,7 @@ export type Members = Message<"folkmoot.v1.Members"> & {
  * Use `create(MembersSchema)` to create a new message.
  */
 export const MembersSchema: GenMessage<Members> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 23);
+  messageDesc(file_folkmoot_v1_client, 24);
 
 /**
  * @generated from message folkmoot.v1.CreateGroup
@@ -1087,7 +1136,7 @@ export type CreateGroup = Message<"folkmoot.v1.CreateGroup"> & {
  * Use `create(CreateGroupSchema)` to create a new message.
  */
 export const CreateGroupSchema: GenMessage<CreateGroup> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 24);
+  messageDesc(file_folkmoot_v1_client, 25);
 
 /**
  * @generated from message folkmoot.v1.GroupCreated
@@ -1109,7 +1158,7 @@ export type GroupCreated = Message<"folkmoot.v1.GroupCreated"> & {
  * Use `create(GroupCreatedSchema)` to create a new message.
  */
 export const GroupCreatedSchema: GenMessage<GroupCreated> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 25);
+  messageDesc(file_folkmoot_v1_client, 26);
 
 /**
  * @generated from message folkmoot.v1.OpenDirect
@@ -1131,7 +1180,7 @@ export type OpenDirect = Message<"folkmoot.v1.OpenDirect"> & {
  * Use `create(OpenDirectSchema)` to create a new message.
  */
 export const OpenDirectSchema: GenMessage<OpenDirect> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 26);
+  messageDesc(file_folkmoot_v1_client, 27);
 
 /**
  * @generated from message folkmoot.v1.GetGroup
@@ -1148,7 +1197,7 @@ export type GetGroup = Message<"folkmoot.v1.GetGroup"> & {
  * Use `create(GetGroupSchema)` to create a new message.
  */
 export const GetGroupSchema: GenMessage<GetGroup> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 27);
+  messageDesc(file_folkmoot_v1_client, 28);
 
 /**
  * @generated from message folkmoot.v1.GroupInfo
@@ -1192,7 +1241,7 @@ export type GroupInfo = Message<"folkmoot.v1.GroupInfo"> & {
  * Use `create(GroupInfoSchema)` to create a new message.
  */
 export const GroupInfoSchema: GenMessage<GroupInfo> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 28);
+  messageDesc(file_folkmoot_v1_client, 29);
 
 /**
  * @generated from message folkmoot.v1.ListGroups
@@ -1214,7 +1263,7 @@ export type ListGroups = Message<"folkmoot.v1.ListGroups"> & {
  * Use `create(ListGroupsSchema)` to create a new message.
  */
 export const ListGroupsSchema: GenMessage<ListGroups> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 29);
+  messageDesc(file_folkmoot_v1_client, 30);
 
 /**
  * @generated from message folkmoot.v1.GroupSummary
@@ -1258,7 +1307,7 @@ export type GroupSummary = Message<"folkmoot.v1.GroupSummary"> & {
  * Use `create(GroupSummarySchema)` to create a new message.
  */
 export const GroupSummarySchema: GenMessage<GroupSummary> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 30);
+  messageDesc(file_folkmoot_v1_client, 31);
 
 /**
  * @generated from message folkmoot.v1.Groups
@@ -1296,7 +1345,7 @@ export type Groups = Message<"folkmoot.v1.Groups"> & {
  * Use `create(GroupsSchema)` to create a new message.
  */
 export const GroupsSchema: GenMessage<Groups> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 31);
+  messageDesc(file_folkmoot_v1_client, 32);
 
 /**
  * How much there is to read, of all the user's groups in one answer.
@@ -1315,7 +1364,7 @@ export type GetUnread = Message<"folkmoot.v1.GetUnread"> & {
  * Use `create(GetUnreadSchema)` to create a new message.
  */
 export const GetUnreadSchema: GenMessage<GetUnread> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 32);
+  messageDesc(file_folkmoot_v1_client, 33);
 
 /**
  * @generated from message folkmoot.v1.UnreadCount
@@ -1344,7 +1393,7 @@ export type UnreadCount = Message<"folkmoot.v1.UnreadCount"> & {
  * Use `create(UnreadCountSchema)` to create a new message.
  */
 export const UnreadCountSchema: GenMessage<UnreadCount> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 33);
+  messageDesc(file_folkmoot_v1_client, 34);
 
 /**
  * @generated from message folkmoot.v1.Unread
@@ -1377,7 +1426,7 @@ export type Unread = Message<"folkmoot.v1.Unread"> & {
  * Use `create(UnreadSchema)` to create a new message.
  */
 export const UnreadSchema: GenMessage<Unread> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 34);
+  messageDesc(file_folkmoot_v1_client, 35);
 
 /**
  * @generated from message folkmoot.v1.GetProfile
@@ -1394,7 +1443,7 @@ export type GetProfile = Message<"folkmoot.v1.GetProfile"> & {
  * Use `create(GetProfileSchema)` to create a new message.
  */
 export const GetProfileSchema: GenMessage<GetProfile> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 35);
+  messageDesc(file_folkmoot_v1_client, 36);
 
 /**
  * @generated from message folkmoot.v1.Profile
@@ -1416,7 +1465,7 @@ export type Profile = Message<"folkmoot.v1.Profile"> & {
  * Use `create(ProfileSchema)` to create a new message.
  */
 export const ProfileSchema: GenMessage<Profile> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 36);
+  messageDesc(file_folkmoot_v1_client, 37);
 
 /**
  * @generated from message folkmoot.v1.UpdateProfile
@@ -1443,7 +1492,7 @@ export type UpdateProfile = Message<"folkmoot.v1.UpdateProfile"> & {
  * Use `create(UpdateProfileSchema)` to create a new message.
  */
 export const UpdateProfileSchema: GenMessage<UpdateProfile> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 37);
+  messageDesc(file_folkmoot_v1_client, 38);
 
 /**
  * @generated from message folkmoot.v1.UpdateSelf
@@ -1465,7 +1514,7 @@ export type UpdateSelf = Message<"folkmoot.v1.UpdateSelf"> & {
  * Use `create(UpdateSelfSchema)` to create a new message.
  */
 export const UpdateSelfSchema: GenMessage<UpdateSelf> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 38);
+  messageDesc(file_folkmoot_v1_client, 39);
 
 /**
  * @generated from message folkmoot.v1.DigestRows
@@ -1482,7 +1531,7 @@ export type DigestRows = Message<"folkmoot.v1.DigestRows"> & {
  * Use `create(DigestRowsSchema)` to create a new message.
  */
 export const DigestRowsSchema: GenMessage<DigestRows> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 39);
+  messageDesc(file_folkmoot_v1_client, 40);
 
 /**
  * @generated from message folkmoot.v1.Digest
@@ -1528,7 +1577,7 @@ export type Digest = Message<"folkmoot.v1.Digest"> & {
  * Use `create(DigestSchema)` to create a new message.
  */
 export const DigestSchema: GenMessage<Digest> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 40);
+  messageDesc(file_folkmoot_v1_client, 41);
 
 /**
  * Entries of an active group. covers.from - 1 is the last seq pushed before.
@@ -1557,7 +1606,7 @@ export type Deliver = Message<"folkmoot.v1.Deliver"> & {
  * Use `create(DeliverSchema)` to create a new message.
  */
 export const DeliverSchema: GenMessage<Deliver> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 41);
+  messageDesc(file_folkmoot_v1_client, 42);
 
 /**
  * A passive group moved on.
@@ -1586,7 +1635,7 @@ export type Bump = Message<"folkmoot.v1.Bump"> & {
  * Use `create(BumpSchema)` to create a new message.
  */
 export const BumpSchema: GenMessage<Bump> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 42);
+  messageDesc(file_folkmoot_v1_client, 43);
 
 /**
  * The session was too slow, or the edge lost its place: fetch up to head.
@@ -1610,7 +1659,7 @@ export type Gap = Message<"folkmoot.v1.Gap"> & {
  * Use `create(GapSchema)` to create a new message.
  */
 export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 43);
+  messageDesc(file_folkmoot_v1_client, 44);
 
 /**
  * @generated from message folkmoot.v1.RowsChanged
@@ -1632,7 +1681,7 @@ export type RowsChanged = Message<"folkmoot.v1.RowsChanged"> & {
  * Use `create(RowsChangedSchema)` to create a new message.
  */
 export const RowsChangedSchema: GenMessage<RowsChanged> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 44);
+  messageDesc(file_folkmoot_v1_client, 45);
 
 /**
  * @generated from message folkmoot.v1.Closing
@@ -1659,7 +1708,7 @@ export type Closing = Message<"folkmoot.v1.Closing"> & {
  * Use `create(ClosingSchema)` to create a new message.
  */
 export const ClosingSchema: GenMessage<Closing> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 45);
+  messageDesc(file_folkmoot_v1_client, 46);
 
 /**
  * @generated from message folkmoot.v1.AccessLost
@@ -1681,7 +1730,7 @@ export type AccessLost = Message<"folkmoot.v1.AccessLost"> & {
  * Use `create(AccessLostSchema)` to create a new message.
  */
 export const AccessLostSchema: GenMessage<AccessLost> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 46);
+  messageDesc(file_folkmoot_v1_client, 47);
 
 /**
  * What this region's people said in an active group while its home cannot be
@@ -1714,7 +1763,7 @@ export type Tentative = Message<"folkmoot.v1.Tentative"> & {
  * Use `create(TentativeSchema)` to create a new message.
  */
 export const TentativeSchema: GenMessage<Tentative> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 47);
+  messageDesc(file_folkmoot_v1_client, 48);
 
 /**
  * @generated from message folkmoot.v1.Settled
@@ -1769,5 +1818,35 @@ export type Settled = Message<"folkmoot.v1.Settled"> & {
  * Use `create(SettledSchema)` to create a new message.
  */
 export const SettledSchema: GenMessage<Settled> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 48);
+  messageDesc(file_folkmoot_v1_client, 49);
+
+/**
+ * @generated from enum folkmoot.v1.MemberOrder
+ */
+export enum MemberOrder {
+  /**
+   * @generated from enum value: MEMBER_ORDER_USER = 0;
+   */
+  USER = 0,
+
+  /**
+   * those of one role, by user
+   *
+   * @generated from enum value: MEMBER_ORDER_ROLE = 1;
+   */
+  ROLE = 1,
+
+  /**
+   * by nick, in lower case; also those whose nick begins so
+   *
+   * @generated from enum value: MEMBER_ORDER_NICK = 2;
+   */
+  NICK = 2,
+}
+
+/**
+ * Describes the enum folkmoot.v1.MemberOrder.
+ */
+export const MemberOrderSchema: GenEnum<MemberOrder> = /*@__PURE__*/
+  enumDesc(file_folkmoot_v1_client, 0);
 

@@ -1,0 +1,216 @@
+//! A batch, with what it changes in the index.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use folkmoot_wire::UserId;
+use folkmoot_wire::proto::StoredMemberCounts;
+
+use super::{Entry, ROLES, member_of};
+use crate::keys::{self, guests};
+use crate::{Batch, Direction, Op, Read, StoreError, Table, value};
+
+/// Rows read at once where a part of a group is deleted.
+const PAGE: usize = 256;
+
+pub(super) type Counts = [u64; ROLES];
+
+/// How many members of each role a group has.
+pub(super) fn read_counts(read: &dyn Read, place: &[u8]) -> Result<Counts, StoreError> {
+    let mut counts = Counts::default();
+    if let Some(stored) = read.get(Table::Index, &keys::index::counts(place))? {
+        let stored: StoredMemberCounts = value::decode_value(stored)?;
+        for (count, stored) in counts.iter_mut().zip(stored.by_role) {
+            *count = stored;
+        }
+    }
+    Ok(counts)
+}
+
+pub(super) fn put_counts(batch: &mut Batch, place: &[u8], counts: &Counts) {
+    let by_role = counts.to_vec();
+    let stored = value::encode_value(&StoredMemberCounts { by_role });
+    batch.put(Table::Index, keys::index::counts(place), stored);
+}
+
+/// Adds what makes a member be found.
+pub(super) fn put_entry(batch: &mut Batch, place: &[u8], user: &UserId, entry: &Entry) {
+    let (role, nick) = keys_of(place, user, entry);
+    batch.put(Table::Index, role, Bytes::new());
+    batch.put(Table::Index, nick, Bytes::new());
+}
+
+fn keys_of(place: &[u8], user: &UserId, entry: &Entry) -> (Bytes, Bytes) {
+    (
+        keys::index::by_role(place, entry.role, user),
+        keys::index::by_nick(place, &entry.nick, user),
+    )
+}
+
+/// The batch, with what has to be written to the index beside it.
+pub(super) fn with_index(read: &dyn Read, batch: Batch) -> Result<Batch, StoreError> {
+    let mut pass = Pass {
+        read,
+        out: Batch::new(),
+        entries: HashMap::new(),
+        counts: BTreeMap::new(),
+        cleared: Vec::new(),
+    };
+    for op in batch {
+        pass.index(&op)?;
+        pass.out.push(op);
+    }
+    for (place, counts) in &pass.counts {
+        put_counts(&mut pass.out, place, counts);
+    }
+    Ok(pass.out)
+}
+
+struct Pass<'a> {
+    /// As it is before the batch.
+    read: &'a dyn Read,
+    out: Batch,
+    /// What members' rows are in the batch so far, by their keys.
+    entries: HashMap<Bytes, Option<Entry>>,
+    /// Of the places that the batch changes, so far.
+    counts: BTreeMap<Bytes, Counts>,
+    /// Ranges of places that the batch emptied.
+    cleared: Vec<(Bytes, Bytes)>,
+}
+
+impl Pass<'_> {
+    fn index(&mut self, op: &Op) -> Result<(), StoreError> {
+        match op {
+            Op::Put {
+                table: Table::Rows,
+                key,
+                value,
+            } => self.row(key, Entry::stored(value)),
+            Op::Delete {
+                table: Table::Rows,
+                key,
+            } => self.row(key, None),
+            Op::DeleteRange {
+                table: Table::Rows,
+                from,
+                to,
+            } => self.range(from, to),
+            _ => Ok(()),
+        }
+    }
+
+    /// A row is to be this.
+    fn row(&mut self, key: &Bytes, entry: Option<Entry>) -> Result<(), StoreError> {
+        let Some((place, user)) = member_of(key) else {
+            return Ok(());
+        };
+        let before = self.before(key)?;
+        if before == entry {
+            return Ok(());
+        }
+        let mut counts = self.counts_of(place)?;
+        if let Some(before) = &before {
+            let (role, nick) = keys_of(place, &user, before);
+            self.out.delete(Table::Index, role);
+            self.out.delete(Table::Index, nick);
+            let count = &mut counts[usize::from(before.role)];
+            *count = count.saturating_sub(1);
+        }
+        if let Some(entry) = &entry {
+            put_entry(&mut self.out, place, &user, entry);
+            counts[usize::from(entry.role)] += 1;
+        }
+        self.counts.insert(Bytes::copy_from_slice(place), counts);
+        self.entries.insert(key.clone(), entry);
+        Ok(())
+    }
+
+    fn before(&self, key: &Bytes) -> Result<Option<Entry>, StoreError> {
+        if let Some(entry) = self.entries.get(key) {
+            return Ok(entry.clone());
+        }
+        if self.is_cleared(key) {
+            return Ok(None);
+        }
+        let stored = self.read.get(Table::Rows, key)?;
+        Ok(stored.as_ref().and_then(Entry::stored))
+    }
+
+    fn counts_of(&self, place: &[u8]) -> Result<Counts, StoreError> {
+        match self.counts.get(place) {
+            Some(counts) => Ok(*counts),
+            None if self.is_cleared(place) => Ok(Counts::default()),
+            None => read_counts(self.read, place),
+        }
+    }
+
+    fn is_cleared(&self, key: &[u8]) -> bool {
+        let within = |(from, to): &(Bytes, Bytes)| &from[..] <= key && key < &to[..];
+        self.cleared.iter().any(within)
+    }
+
+    /// Rows are deleted. Of places that lie in the range as a whole the index
+    /// has the same range; of the two at its ends, the rows are looked up.
+    fn range(&mut self, from: &Bytes, to: &Bytes) -> Result<(), StoreError> {
+        let (first, last) = (cut_place(from), cut_place(to));
+        if first.is_some() && first == last {
+            return self.part(from, to);
+        }
+        let mut whole = (from.clone(), to.clone());
+        if let Some(place) = first {
+            whole.0 = keys::prefix_range(&place).1;
+            self.part(from, &whole.0)?;
+        }
+        if let Some(place) = last {
+            self.part(&place, to)?;
+            whole.1 = place;
+        }
+        if whole.0 < whole.1 {
+            self.clear(whole);
+        }
+        Ok(())
+    }
+
+    /// Whole places are emptied.
+    fn clear(&mut self, whole: (Bytes, Bytes)) {
+        let within = |key: &Bytes| whole.0 <= *key && *key < whole.1;
+        self.entries.retain(|key, _| !within(key));
+        self.counts.retain(|place, _| !within(place));
+        let (from, to) = whole.clone();
+        self.out.delete_range(Table::Index, from, to);
+        self.cleared.push(whole);
+    }
+
+    /// A part of one place's rows is deleted.
+    fn part(&mut self, from: &Bytes, to: &Bytes) -> Result<(), StoreError> {
+        let mut doomed: Vec<Bytes> = self.entries.keys().cloned().collect();
+        doomed.retain(|key| from <= key && key < to);
+        // In one order in every run.
+        doomed.sort_unstable();
+        for key in doomed {
+            self.row(&key, None)?;
+        }
+        let mut next = from.clone();
+        loop {
+            let scan = self
+                .read
+                .scan(Table::Rows, &next, to, PAGE, Direction::Forward)?;
+            let Some((last, _)) = scan.last() else {
+                return Ok(());
+            };
+            next = keys::successor(last);
+            for (key, _) in &scan {
+                self.row(key, None)?;
+            }
+        }
+    }
+}
+
+/// The place whose rows a bound of a range lies among; none: between places.
+fn cut_place(bound: &[u8]) -> Option<Bytes> {
+    let (_, key) = guests::split(bound);
+    let front = bound.len() - key.len();
+    let place = front + folkmoot_wire::GroupId::LEN;
+    (bound.len() > place && bound != keys::TABLE_END)
+        .then(|| Bytes::copy_from_slice(&bound[..place]))
+}
