@@ -2,6 +2,7 @@
 import { Folkmoot, hex, type Entry, type Group } from "../../client-sdk/web/src/index.ts";
 import { count, eachFrame, make, setText } from "./dom.ts";
 import { LogView, type Reader } from "./log_view.ts";
+import { MembersView } from "./members_view.ts";
 import { said } from "./row.ts";
 import { setCut, type PaneSettings } from "./settings.ts";
 
@@ -123,6 +124,7 @@ export class Pane {
   #leave(): void {
     for (const off of this.#off) off();
     this.#view?.close();
+    this.#parts.who.close();
     if (this.group !== undefined) this.client.closeGroup(this.group.id);
     this.group = undefined;
     this.#say("", true);
@@ -161,14 +163,19 @@ export class Pane {
     const chainHex = make("code", {}, "–");
     const standing = make("span", { class: "standing" });
     chain.append(chainHex, standing);
-    const members = make("dd", {}, "–");
+    const members = make("button", { class: "members", type: "button", title: "Who is here" }, "–");
+    const who = new MembersView(region);
+    members.addEventListener("click", () => {
+      if (who.open) who.close();
+      else if (this.group !== undefined) who.show(this.group);
+    });
     const unread = make("dd", { class: "unread" }, "–");
     const header = make("header", {},
       make("div", { class: "where" },
         make("h2", { id: `${id}-title` }, make("span", { class: `swatch region-${this.#index % 6}`, "aria-hidden": "true" }), region),
         home, state, knife),
       make("p", { class: "edge quiet" }, `node ${node} · ${host}`),
-      make("dl", { class: "figures" }, figure("Head", seq), figure("Chain", chain), figure("Members", members), figure("Unread", unread)));
+      make("dl", { class: "figures" }, figure("Head", seq), figure("Chain", chain), figure("Members", make("dd", {}, members)), figure("Unread", unread)));
     const top = make("p", { class: "top quiet", hidden: "" });
     const list = make("ol", { class: "log", role: "log", "aria-label": `Messages at ${region}`, "aria-live": "polite" });
     const outgoing = make("ol", { class: "outgoing", "aria-label": "Being sent" });
@@ -189,8 +196,8 @@ export class Pane {
     });
     input.addEventListener("input", () => this.#offer(nicks, input.value));
     const pane = make("section", { class: "pane", id, "data-region": region, "aria-labelledby": `${id}-title` },
-      header, alone, make("div", { class: "body" }, scroller, jump), error, form);
-    return { pane, home, state, seq, chainHex, standing, members, unread, scroller, list, outgoing, jump, top, error, knife };
+      header, alone, make("div", { class: "body" }, scroller, jump, who.element), error, form);
+    return { pane, home, state, seq, chainHex, standing, members, who, unread, scroller, list, outgoing, jump, top, error, knife };
   }
 
   /** Offers nicks for completion while the first word is being written. */

@@ -63,6 +63,12 @@ export class FakeDemo {
     return user;
   }
 
+  /** Puts so many more people into a group, who say nothing. */
+  people(replay: number, number: number, name: (n: number) => string): void {
+    const log = this.replays[replay]!.log;
+    for (let n = 0; n < number; n++) log.members.set(this.#user(name(n)), { nick: name(n), seq: 1 });
+  }
+
   /** Replays up to `count` lines of each group. */
   step(count: number): void {
     for (const replay of this.replays) {
