@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::crowd::{FloorOptions, serve_floor};
-use crate::{counts, cursors, failover, fanout, herd, idle, parts, path, process, scale, split};
+use crate::{
+    all, counts, cursors, failover, fanout, herd, idle, members, parts, path, process, scale, split,
+};
 
 /// Measures Folkmoot, beside its peers where there are any.
 #[derive(Debug, Parser)]
@@ -18,6 +20,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Every figure that is wanted, beside others and the floor, in one run
+    All(all::Options),
     /// The way of a message: send to commit, send to deliver, and the highest
     /// committed rate; beside JetStream and Redis Streams
     Path(path::Options),
@@ -38,6 +42,9 @@ enum What {
     /// People who tell how far they have read: what an edge takes, and what of
     /// it goes on to the group's home
     Cursors(cursors::Options),
+    /// A group that a million people come into: joins a second, pages of its
+    /// members, and what they take on disk
+    Members(members::Options),
     /// The memory of connections that do nothing; beside the same
     Connections(idle::Options),
     /// One part alone: records per second that the store's group commit makes
@@ -72,6 +79,7 @@ pub fn main() -> ExitCode {
     // Fails only when a provider is set already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match Arguments::parse().what {
+        What::All(options) => all::run(&options),
         What::Path(options) => path::run(options),
         What::Failover(options) => failover::run(&options),
         What::Split(options) => split::run(&options),
@@ -79,6 +87,7 @@ pub fn main() -> ExitCode {
         What::Herd(options) => herd::run(&options),
         What::Counts(options) => counts::run(&options),
         What::Cursors(options) => cursors::run(&options),
+        What::Members(options) => members::run(&options),
         What::Connections(options) => idle::run(&options),
         What::AsFloor(options) => serve_floor(&options),
         What::Commit(options) => parts::commit::run(&options),

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 pub(crate) use floor::{Floor, ServeOptions as FloorOptions, serve as serve_floor};
-pub(crate) use folkmoot::{Answers, Folkmoot, Marker, Marks, Over, Said};
+pub(crate) use folkmoot::{Adder, Answers, Folkmoot, Joins, Marker, Marks, Over, Said};
 pub(crate) use hosts::{Hosts, Which};
 
 use crate::peer::Tag;

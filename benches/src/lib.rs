@@ -1,19 +1,21 @@
 //! `folkmoot-bench`: how fast Folkmoot is, beside others that do a part of
 //! what it does, on the same machine and in the same run.
 //!
-//! [`path`] is the way of a message: sent, committed, delivered; [`failover`]
+//! [`all`] runs the others, and says which figures are reached. [`path`] is the
+//! way of a message: sent, committed, delivered; [`failover`]
 //! is what happens to it when a leader is killed, [`split`] when its shard is
 //! split; [`fanout`] is its way to many
 //! at once, [`herd`] many who come back at once, both through [`crowd`], the
 //! ports for what many are connected to,
 //! [`idle`] what its connections cost that do nothing, and [`counts`] what it
 //! takes to tell one person what is unread everywhere, [`cursors`] to hear from
-//! many what they have read. [`peer`] is
+//! many what they have read, [`members`] to let many into one group and find them there. [`peer`] is
 //! the port behind which Folkmoot, JetStream and Redis are alike, [`load`]
 //! makes the load, [`machine`] says what it cost. [`parts`] measures what
 //! single parts of a node can do, [`scale`] simulates clusters that no machine
 //! here holds.
 
+mod all;
 pub mod cli;
 mod counts;
 mod crowd;
@@ -25,6 +27,7 @@ mod herd;
 mod idle;
 mod load;
 mod machine;
+mod members;
 mod parts;
 mod path;
 mod peer;

@@ -21,6 +21,13 @@ pub(crate) fn on_its_core<R>(
         pin_this_thread(core)?;
     }
     folkmoot_node::demo::ports::raise_open_files()?;
+    until_interrupted(measure(cores))
+}
+
+/// Does it on one thread, until it is done or the program is interrupted.
+pub(crate) fn until_interrupted<R>(
+    measure: impl Future<Output = anyhow::Result<R>>,
+) -> anyhow::Result<R> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -31,7 +38,7 @@ pub(crate) fn on_its_core<R>(
             biased;
             _ = terminate.recv() => bail!("interrupted"),
             _ = interrupt.recv() => bail!("interrupted"),
-            report = measure(cores) => report,
+            report = measure => report,
         }
     })
 }

@@ -3,6 +3,7 @@
 //! and has it active.
 
 mod client;
+mod joins;
 mod known;
 mod marks;
 mod pages;
@@ -21,6 +22,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::{AT_ONCE, Floor, Host, Kind, Listener, ON_ONE_SOCKET, Product, Room, Setup, Speaker};
 use crate::peer::{self, Cluster, Peer};
 use client::{Ear, Mouth, Session};
+pub(crate) use joins::{Adder, Joins};
 pub(crate) use marks::{Answers, Marker, Marks, Said};
 
 /// What carries the clients' connections.
@@ -179,9 +181,18 @@ struct Running {
 
 impl Running {
     async fn session(&self, dial: &dyn Dial, subject: &str) -> anyhow::Result<Session> {
+        self.session_on(dial, subject, 1).await
+    }
+
+    async fn session_on(
+        &self,
+        dial: &dyn Dial,
+        subject: &str,
+        device: u64,
+    ) -> anyhow::Result<Session> {
         let node = &self.cluster.nodes[0];
         let token = node.user(subject).await?;
-        Session::hello(dial, node.listen, token)
+        Session::hello(dial, node.listen, token, device)
             .await
             .with_context(|| format!("{subject} at {}", node.listen))
     }

@@ -27,7 +27,7 @@ use crate::load::payload::{Payloads, tag_of};
 use crate::peer::Tag;
 
 /// Requests that are open at once. Of more, an edge refuses some.
-const OPEN: usize = 400;
+pub(super) const OPEN: usize = 400;
 /// The key of a `Content`'s text, and its length: 256.
 const TEXT: &[u8] = &[0x0a, 0x80, 0x02];
 
@@ -55,16 +55,21 @@ impl Numbers {
     }
 
     fn send(&mut self, group: GroupId, kind: Kind, body: Vec<u8>) -> Bytes {
-        // One device: its messages have its requests' numbers.
+        let send = self.entry(group, kind, body);
+        self.frame(Request::Send(send))
+    }
+
+    /// Something for the log. One device: its entries have its requests'
+    /// numbers.
+    pub(super) fn entry(&self, group: GroupId, kind: Kind, body: Vec<u8>) -> Send {
         let id = ClientMsgId::new(Hlc::from_u64(self.stamp), self.next);
-        let send = Send {
+        Send {
             group: group.to_bytes(),
             client_msg_id: id.to_bytes(),
             kind: kind as i32,
             body: body.into(),
             ..Send::default()
-        };
-        self.frame(Request::Send(send))
+        }
     }
 }
 
@@ -82,6 +87,7 @@ impl Session {
         dial: &dyn Dial,
         addr: SocketAddr,
         token: String,
+        device: u64,
     ) -> anyhow::Result<Self> {
         let connection = dial.dial_client(addr, "127.0.0.1").await?;
         let FramedStream { tx, rx } = connection.open().await?;
@@ -96,7 +102,7 @@ impl Session {
             version_min: 1,
             version_max: 1,
             token,
-            device: 1,
+            device,
             client: "folkmoot-bench".into(),
             ..Hello::default()
         };

@@ -24,7 +24,7 @@ pub(crate) struct Marks {
     running: Running,
 }
 
-/// What was said to one mark.
+/// What was said to one mark, or one who was added.
 pub(crate) enum Said {
     /// It was due then.
     Done(Instant),
@@ -56,10 +56,16 @@ impl Marks {
         let members = self.running.members().await?;
         let active = self.running.activate(members).await?;
         let group = self.running.group;
-        Ok(active
-            .into_iter()
-            .map(|session| split(session, group))
-            .collect())
+        let reader = |session| {
+            let (asker, answers) = split(session);
+            let marker = Marker {
+                asker,
+                group,
+                seq: 0,
+            };
+            (marker, answers)
+        };
+        Ok(active.into_iter().map(reader).collect())
     }
 
     /// Payloads that the group's sequencer has put in order.
@@ -74,14 +80,28 @@ impl Marks {
 
 type Due = Arc<Mutex<HashMap<u64, Instant>>>;
 
-/// One that reads on.
-pub(crate) struct Marker {
+/// One that asks without waiting for answers.
+pub(super) struct Asker {
     _connection: Arc<dyn Connection>,
     tx: Box<dyn FrameSend>,
-    numbers: Numbers,
+    pub(super) numbers: Numbers,
+    due: Due,
+}
+
+impl Asker {
+    /// Asks what was due then.
+    pub(super) async fn ask(&mut self, request: Request, due: Instant) -> anyhow::Result<()> {
+        let (number, frame) = self.numbers.numbered(request);
+        self.due.lock().insert(number, due);
+        Ok(self.tx.send(frame).await?)
+    }
+}
+
+/// One that reads on.
+pub(crate) struct Marker {
+    asker: Asker,
     group: GroupId,
     seq: u64,
-    due: Due,
 }
 
 /// What it is answered.
@@ -90,7 +110,7 @@ pub(crate) struct Answers {
     due: Due,
 }
 
-fn split(session: Session, group: GroupId) -> (Marker, Answers) {
+pub(super) fn split(session: Session) -> (Asker, Answers) {
     let Session {
         connection,
         tx,
@@ -102,15 +122,13 @@ fn split(session: Session, group: GroupId) -> (Marker, Answers) {
         rx,
         due: Arc::clone(&due),
     };
-    let marker = Marker {
+    let asker = Asker {
         _connection: connection,
         tx,
         numbers,
-        group,
-        seq: 0,
         due,
     };
-    (marker, answers)
+    (asker, answers)
 }
 
 impl Marker {
@@ -121,14 +139,12 @@ impl Marker {
             group: self.group.to_bytes(),
             seq: self.seq,
         };
-        let (number, frame) = self.numbers.numbered(Request::MarkRead(mark));
-        self.due.lock().insert(number, due);
-        Ok(self.tx.send(frame).await?)
+        self.asker.ask(Request::MarkRead(mark), due).await
     }
 }
 
 impl Answers {
-    /// The next answer to a mark.
+    /// The next answer to what was asked.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Said> {
         loop {
             let frame: Bytes = self.rx.recv().await?.context("the edge has ended")?;
@@ -137,9 +153,9 @@ impl Answers {
                 continue; // news of the group
             };
             match frame.body {
-                Some(Body::Ok(_)) => return Ok(Said::Done(due)),
+                Some(Body::Ok(_) | Body::Sent(_)) => return Ok(Said::Done(due)),
                 Some(Body::Error(_)) => return Ok(Said::Refused),
-                other => anyhow::bail!("to a mark: {other:?}"),
+                other => anyhow::bail!("a strange answer: {other:?}"),
             }
         }
     }

@@ -309,6 +309,11 @@ impl Node {
         Ok(unfit.map(|shard| format!("shard: {shard}")))
     }
 
+    /// Where its store is, to be looked at when it has ended.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.join("db")
+    }
+
     /// A token for a user.
     pub(crate) async fn user(&self, subject: &str) -> anyhow::Result<String> {
         let asked = json!({ "subject": subject });
