@@ -3,7 +3,7 @@
 use comfy_table::{Cell, Color, Table};
 
 use super::limits::{self, Limit};
-use super::swim::{Start, Told};
+use super::swim::{Newcomer, Start, Told};
 use super::{Computed, Report, Simulated};
 use crate::table::{align, thousands, titled};
 
@@ -19,6 +19,13 @@ fn short(figure: f64) -> String {
 fn told(told: &Told) -> String {
     let [first, half, all] = [told.first_s, told.half_s, told.all_s].map(short);
     format!("{first} / {half} / {all}")
+}
+
+fn newcomer(found: &Newcomer) -> String {
+    match found.all_s {
+        Some(all_s) => format!("all after {} s", short(all_s)),
+        None => format!("{} after {} s", found.knows, short(found.after_s)),
+    }
 }
 
 fn show(title: &str, mut table: Table) {
@@ -62,7 +69,7 @@ fn gossip(simulated: &Simulated) {
         "with loss",
         "wrongly dead",
         "joined: first / half / all, s",
-        "newcomer knows all, s",
+        "newcomer knows",
     ]);
     for found in &simulated.gossip {
         let started =
@@ -83,7 +90,7 @@ fn gossip(simulated: &Simulated) {
             told(&found.killed_with_loss),
             found.wrongly_dead.to_string(),
             told(&found.joined),
-            short(found.newcomer_knows_s),
+            newcomer(&found.newcomer),
         ]);
     }
     show("Membership, simulated: what each node sends", traffic);

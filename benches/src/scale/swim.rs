@@ -24,8 +24,8 @@ const QUIET_PACKETS: f64 = 3.5;
 const LIMIT: Duration = Duration::from_secs(300);
 const SECOND: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(100);
-/// Between two kills, where it does not get quiet by itself.
-const SETTLE: Duration = Duration::from_secs(5);
+/// A node that joined is looked at for so long.
+const NEWCOMER: Duration = Duration::from_secs(5);
 
 /// Times of the first, of half, and of all nodes, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -53,6 +53,17 @@ pub(super) struct Start {
     pub(super) most_packets_in: u64,
 }
 
+/// What a node knows that has just joined.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Newcomer {
+    /// So many nodes, itself included,
+    pub(super) knows: usize,
+    /// after this time.
+    pub(super) after_s: f64,
+    /// All of them since then, if it does.
+    pub(super) all_s: Option<f64>,
+}
+
 /// Of one size of cluster.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Figures {
@@ -67,8 +78,7 @@ pub(super) struct Figures {
     /// The mean of all nodes in the seconds until all knew.
     pub(super) killed_sent: Sent,
     pub(super) joined: Told,
-    /// Until the new node knew all.
-    pub(super) newcomer_knows_s: f64,
+    pub(super) newcomer: Newcomer,
     /// Of the packets lost below, in percent.
     pub(super) loss_percent: u32,
     pub(super) killed_with_loss: Told,
@@ -83,6 +93,8 @@ pub(super) struct Plan {
     pub(super) starts: bool,
     /// Nodes that are killed without loss, and as many with it.
     pub(super) kills: u32,
+    /// Between two of them.
+    pub(super) pause: Duration,
     pub(super) loss_percent: u32,
 }
 
@@ -121,17 +133,17 @@ pub(super) fn measure(
         says("one is killed", &net);
         let sent = sent(&mut net, |net| deaths.push(kill(net, victim)));
         death.get_or_insert(sent);
-        settle(&mut net, |net| says("settles", net))?;
+        net.run(plan.pause);
     }
     says("one joins", &net);
-    let (joined, newcomer_knows_s) = join(&mut net, NodeId(topology.nodes + 1))?;
-    settle(&mut net, |net| says("settles", net))?;
+    let (joined, newcomer) = join(&mut net, NodeId(topology.nodes + 1))?;
+    net.run(plan.pause);
     net.lose(plan.loss_percent);
     let (before, mut lossy) = (net.returns(), Vec::new());
     for victim in victims {
         says("one is killed, with loss", &net);
         lossy.push(kill(&mut net, victim));
-        net.run(SETTLE);
+        net.run(plan.pause);
     }
     Ok(Figures {
         nodes: topology.nodes,
@@ -142,7 +154,7 @@ pub(super) fn measure(
         killed: Told::median(deaths)?,
         killed_sent: death.context("nobody was killed")?,
         joined,
-        newcomer_knows_s,
+        newcomer,
         loss_percent: plan.loss_percent,
         killed_with_loss: Told::median(lossy)?,
         wrongly_dead: net.returns() - before,
@@ -252,22 +264,29 @@ fn kill(net: &mut Net, node: NodeId) -> anyhow::Result<Told> {
     Ok(told(net, begun))
 }
 
-/// Until all know the new node, and it them.
-fn join(net: &mut Net, node: NodeId) -> anyhow::Result<(Told, f64)> {
+/// A new node: until all know it, and what it knows itself by then and a while
+/// later.
+fn join(net: &mut Net, node: NodeId) -> anyhow::Result<(Told, Newcomer)> {
     let begun = net.now();
     net.watch(node, MemberState::Alive);
     net.start(node);
-    let mut knows = None;
+    let mut all_s = None;
     until(net, STEP, "all know who joined", |net| {
-        if knows.is_none() && net.knows(node) == net.living() {
-            knows = Some(seconds(net.now() - begun));
+        if all_s.is_none() && net.knows(node) == net.living() {
+            all_s = Some(seconds(net.now() - begun));
         }
-        knows.is_some() && net.seen().len() == net.living()
+        let waited = net.now() - begun >= NEWCOMER;
+        net.seen().len() == net.living() && (waited || all_s.is_some())
     })?;
     let mut seen = net.seen().clone();
     seen.remove(&node);
     let after = seen.values().map(|at| *at - begun).collect();
-    Ok((Told::of(after), knows.unwrap_or_default()))
+    let newcomer = Newcomer {
+        knows: net.knows(node),
+        after_s: seconds(net.now() - begun),
+        all_s,
+    };
+    Ok((Told::of(after), newcomer))
 }
 
 fn told(net: &Net, begun: Duration) -> Told {

@@ -11,6 +11,7 @@ fn figures(seed: u64) -> Figures {
         quiet: Duration::from_secs(5),
         starts: true,
         kills: 2,
+        pause: Duration::from_secs(10),
         loss_percent: 1,
     };
     measure(&Topology::new(24, seed), seed, &plan, &Progress::show(1)).expect("runs")
@@ -30,7 +31,10 @@ fn a_killed_node_is_found_by_all_and_a_new_one_too() {
     assert!(killed.first_s > 5.0, "{killed:?}");
     assert!(killed.first_s <= killed.half_s && killed.half_s <= killed.all_s);
     assert!(found.joined.all_s < killed.first_s, "{found:?}");
-    assert!(found.newcomer_knows_s > 0.0);
+    assert_eq!(
+        (found.newcomer.knows, found.newcomer.all_s.is_some()),
+        (23, true)
+    );
     assert!(found.quiet.packets_per_s >= 2.0, "a probe and an answer");
 }
 
@@ -52,6 +56,7 @@ fn a_cluster_that_is_told_is_as_one_that_formed() {
         quiet: Duration::from_secs(5),
         starts: false,
         kills: 1,
+        pause: Duration::from_secs(10),
         loss_percent: 1,
     };
     let told = measure(&Topology::new(24, 3), 3, &plan, &Progress::show(1)).expect("runs");
