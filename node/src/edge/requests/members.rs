@@ -81,7 +81,7 @@ async fn by_user(
     let backend = &session.core.backend;
     let kind = Some(RowKind::Member);
     let (rows, more) = backend.rows(group, kind, after, limit(request)).await?;
-    let last = rows.last().and_then(|row| user_of(row));
+    let last = rows.last().and_then(user_of);
     let next = match last {
         Some(user) if !more.is_empty() => user.to_bytes(),
         _ => Bytes::new(),
