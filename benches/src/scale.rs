@@ -86,7 +86,12 @@ impl Options {
     fn plan(&self, nodes: u32) -> swim::Plan {
         let many = nodes > MANY_NODES;
         swim::Plan {
-            quiet: Duration::from_secs(if self.quick || many { 10 } else { 30 }),
+            quiet: Duration::from_secs(match (many, self.quick) {
+                (true, _) => 5,
+                (false, true) => 10,
+                (false, false) => 30,
+            }),
+            pause: Duration::from_secs(if many { 1 } else { 10 }),
             starts: !many,
             kills: if many { 1 } else { 3 },
             loss_percent: 1,
