@@ -8,19 +8,24 @@ mod report;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use folkmoot_storage::{RocksOptions, RocksStore, Store, Table};
+use bytes::Bytes;
+use folkmoot_client::GroupId;
+use folkmoot_storage::{RocksOptions, RocksStore, Store, Table, keys};
 use folkmoot_wire::{Slot, UserId};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::crowd::{Folkmoot, Joins, Over, Product, Setup};
 use crate::flags::Common;
-use crate::machine::{Cores, Machine};
+use crate::machine::{Cores, Machine, Meter};
 use crate::progress::Progress;
 use crate::run::{self, Clean};
 use report::{OnDisk, Report};
 
-/// What comes late, of users' own lists, has come by then.
-const SETTLE: Duration = Duration::from_secs(2);
+/// What a join does to the user's own list comes later: it is waited for until
+/// the server has had a second with so little of its core, in percent...
+const IDLE: f64 = 5.0;
+/// ...and no longer than this.
+const SETTLE: Duration = Duration::from_secs(300);
 
 /// Flags of `folkmoot-bench members`.
 #[derive(Debug, clap::Args)]
@@ -83,7 +88,7 @@ async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
     let room = product.joins(&setup).await?;
     progress.step(&format!("{members} people come, {rate} a second"));
     let joins = joining::measure(&room, members, rate, cores).await?;
-    sleep(SETTLE).await;
+    settle(&room, cores).await?;
     let mut pages = Vec::new();
     for kind in find::KINDS {
         progress.step(kind.name);
@@ -91,9 +96,9 @@ async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
         pages.push(found.with_context(|| kind.name)?);
     }
     progress.step("the store is looked at");
-    let store = room.store();
+    let (store, group) = (room.store(), room.group());
     room.stop().await?;
-    let disk = on_disk(&store, members).context("the store of the node")?;
+    let disk = on_disk(&store, &group, members).context("the store of the node")?;
     drop(progress);
     Ok(Report {
         machine: Machine::here(&cores, folder.path()),
@@ -104,15 +109,38 @@ async fn measure(options: &Options, cores: Cores) -> anyhow::Result<Report> {
     })
 }
 
+async fn settle(room: &Joins, cores: Cores) -> anyhow::Result<()> {
+    let until = Instant::now() + SETTLE;
+    loop {
+        let meter = Meter::start(room.pids(), cores)?;
+        sleep(Duration::from_secs(1)).await;
+        if meter.stop()?.server < IDLE {
+            return Ok(());
+        }
+        if Instant::now() > until {
+            bail!("the server does not come to rest after the joins");
+        }
+    }
+}
+
 /// Bytes for each member, of a store that nobody has open.
-fn on_disk(path: &std::path::Path, members: u32) -> anyhow::Result<OnDisk> {
+fn on_disk(path: &std::path::Path, group: &GroupId, members: u32) -> anyhow::Result<OnDisk> {
     let store = RocksStore::open(path, &RocksOptions::default())?;
-    let each = |table| anyhow::Ok(store.compacted_bytes(table)? as f64 / f64::from(members));
+    let each = |table, (from, to): (Bytes, Bytes)| {
+        let bytes = store.compacted_bytes(table, &from, &to)?;
+        anyhow::Ok(bytes as f64 / f64::from(members))
+    };
+    let (rows, whole) = (keys::rows::group_range(group), keys::prefix_range(&[]));
     let disk = OnDisk {
-        rows: each(Table::Rows)?,
-        index: each(Table::Index)?,
-        log: each(Table::Log)?,
+        rows: each(Table::Rows, rows)?,
+        lists: each(Table::Rows, whole.clone())?,
+        index: each(Table::Index, whole)?,
+        log: each(Table::Log, keys::log::group_range(group))?,
         wanted_rows: report::WANTED_BYTES,
+    };
+    let disk = OnDisk {
+        lists: disk.lists - disk.rows,
+        ..disk
     };
     store.close()?;
     Ok(disk)

@@ -55,8 +55,10 @@ pub(super) struct Page {
 /// Bytes for each member, of tables that were written anew.
 #[derive(Debug, Serialize)]
 pub(super) struct OnDisk {
-    /// All rows: members, and what else the store has as rows.
+    /// Rows of the group.
     pub(super) rows: f64,
+    /// Rows of the members' own lists of groups.
+    pub(super) lists: f64,
     pub(super) index: f64,
     pub(super) log: f64,
     pub(super) wanted_rows: f64,
@@ -114,7 +116,7 @@ pub(super) fn print(report: &Report) {
     align(&mut table);
     println!("{table}");
     println!(
-        "on disk, for each member: {:.0} bytes of rows (wanted: at most {}), {:.0} of the index, {:.0} of the log",
-        disk.rows, disk.wanted_rows, disk.index, disk.log
+        "on disk, for each member: {:.0} bytes of rows (wanted: at most {}), {:.0} of the index, {:.0} of the log, {:.0} of the member's own list",
+        disk.rows, disk.wanted_rows, disk.index, disk.log, disk.lists
     );
 }

@@ -109,17 +109,20 @@ impl RocksStore {
     }
 
     /// Writes a table anew, without what was overwritten or deleted, and gives
-    /// the bytes it then takes on disk. For measurements: it takes its time.
+    /// the bytes that the keys in `[from, to)` then take on disk, to a block or
+    /// so. For measurements: it takes its time.
     ///
     /// # Errors
     /// When the store is closed or fails.
-    pub fn compacted_bytes(&self, table: Table) -> Result<u64, StoreError> {
+    pub fn compacted_bytes(&self, table: Table, from: &[u8], to: &[u8]) -> Result<u64, StoreError> {
         self.with_writable(|db| {
             let family = read::family(db, table)?;
             db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
-            let bytes = db.property_int_value_cf(family, "rocksdb.live-sst-files-size");
-            let bytes = bytes.map_err(|error| from_rocks("measure a table", &error))?;
-            Ok(bytes.unwrap_or(0))
+            let range = rocksdb::Range::new(from, to);
+            Ok(db
+                .get_approximate_sizes_cf(family, &[range])
+                .into_iter()
+                .sum())
         })
     }
 
