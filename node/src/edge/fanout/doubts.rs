@@ -75,8 +75,9 @@ impl Fanout {
             return;
         };
         state.learn(info);
+        let known = state.head.as_ref().unwrap_or(&info.head);
         if let Some(subscriber) = state.active.get_mut(&link.id) {
-            subscriber.is_sure(group, info);
+            subscriber.is_sure(group, info, known);
             if subscriber.is_doubted() {
                 // Not at once: what is read may not be what came by yet.
                 stripe.doubted.insert(group);

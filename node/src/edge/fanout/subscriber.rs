@@ -189,10 +189,16 @@ impl Subscriber {
     }
 
     /// Its access was looked up, and it has it: it is told what it missed,
-    /// unless it is in doubt again.
-    pub(super) fn is_sure(&mut self, group: GroupId, info: &GroupInfo) {
-        if self.was_looked_up() && self.go_live(info).is_ok() && self.is_live() {
-            self.link.outbound.gap(group, &info.head);
+    /// unless it is in doubt again. What came by meanwhile was passed over, and
+    /// is missing too: up to `known`, the head of what came by.
+    pub(super) fn is_sure(&mut self, group: GroupId, info: &GroupInfo, known: &Head) {
+        if self.was_looked_up()
+            && let Ok(live_from) = self.go_live(info)
+            && self.is_live()
+        {
+            let read = live_from <= info.head.seq;
+            let head = if read { &info.head } else { known };
+            self.link.outbound.gap(group, head);
         }
     }
 

@@ -98,3 +98,27 @@ async fn after_what_is_held_was_replaced_everybody_is_looked_up() {
     let closed = cat.end.closed.wait_for(Option::is_some).await.unwrap();
     assert_eq!(closed.as_ref().unwrap().0, Code::Unavailable as u32);
 }
+
+/// The simulator found it: what came by while access was looked up was in no
+/// gap, and in no push.
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_access_is_looked_up_is_in_the_gap() {
+    let world = World::new();
+    let mut ann = Client::connect(&world, "ann").await;
+    let mut bob = Client::connect(&world, "bob").await;
+    let group = ann.create("tea", |_| {}).await;
+    bob.join(group, "bob").await;
+    bob.activate(group, 0, Bytes::new()).await;
+    world.hold_news.store(true, Ordering::SeqCst);
+    ann.say(group, "did not come by").await;
+    forget_news(&world);
+    // What is looked up is 100 ms old when it arrives.
+    *world.latency.lock() = Duration::from_millis(100);
+    ann.say(group, "puts bob in doubt").await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    *world.latency.lock() = Duration::ZERO;
+    ann.say(group, "comes meanwhile").await;
+    assert_eq!(bob.gap().await.seq, 5);
+    ann.say(group, "comes behind it").await;
+    assert_eq!(bob.delivered(6, 6).await.len(), 1);
+}
