@@ -20,6 +20,8 @@ pub use self::chitchat::ChitchatState;
 pub use self::memory::{MESSAGE_MAX, MemoryState};
 pub use self::outbox::StateTraffic;
 
+/// Nodes of which something is kept. More: news of others is not taken.
+pub const NODES_MAX: usize = 4_096;
 /// Most keys of one node, those taken back included.
 pub const KEYS_MAX: usize = 32;
 /// Longest key, in bytes.

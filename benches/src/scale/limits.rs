@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use folkmoot_gossip::state::NODES_MAX;
 use folkmoot_wire::limits;
 use serde::Serialize;
 
@@ -16,8 +17,6 @@ pub(super) const UPLINK: f64 = 125_000_000.0;
 const GOSSIP_SHARE: f64 = 0.01;
 /// A change of the cluster has to be with all within so long.
 const META_S: f64 = 10.0;
-/// Nodes of which node states are kept (`gossip/src/state/table.rs`).
-const STATES_MAX: f64 = 4_096.0;
 
 /// One bound, and where it lies.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -79,7 +78,7 @@ fn of_nodes(simulated: &Simulated, computed: &Computed) -> Vec<Limit> {
     found.push(Limit {
         what: "node states that are kept",
         bound: "a constant of gossip",
-        at: STATES_MAX,
+        at: NODES_MAX as f64,
         unit: "nodes",
         hard: true,
     });

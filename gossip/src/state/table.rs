@@ -6,10 +6,7 @@ use folkmoot_wire::NodeId;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{KEYS_MAX, StateError, check};
-
-/// Nodes of which something is kept. More: news of others is not taken.
-const NODES_MAX: usize = 4_096;
+use super::{KEYS_MAX, NODES_MAX, StateError, check};
 
 /// What one node told in one life.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
