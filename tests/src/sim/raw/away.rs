@@ -107,14 +107,17 @@ struct Place {
 impl Place {
     fn deliver(&mut self, push: &Deliver) -> Result<(), String> {
         let covers = push.covers.unwrap_or_default();
-        if covers.from != self.seq + 1 {
+        if covers.from > self.seq + 1 {
             let known = self.seq;
             let group = self.group;
             return Err(format!(
                 "{covers:?} of {group} was pushed behind {known}, and no gap"
             ));
         }
-        self.take(&push.entries)
+        // A gap may reach to a head whose entries are still to be pushed.
+        let known = self.seq + 1 - covers.from;
+        let known = usize::try_from(known).unwrap_or(usize::MAX);
+        self.take(push.entries.get(known..).unwrap_or_default())
     }
 
     /// Fetches what a gap covers.
