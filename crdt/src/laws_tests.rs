@@ -15,9 +15,10 @@ fn cursor() -> impl Strategy<Value = Cursor> {
 }
 
 fn member() -> impl Strategy<Value = Member> {
-    let authority = (0u64..3, 0i32..4, 0i32..5, 0u64..3, 0u64..3).prop_map(
-        |(seq, status, role, muted_until_ms, visible_from)| Authority {
+    let authority = (0u64..3, 0u64..3, 0i32..4, 0i32..5, 0u64..3, 0u64..3).prop_map(
+        |(seq, quiet, status, role, muted_until_ms, visible_from)| Authority {
             seq,
+            quiet,
             status: Status::from_number(status).unwrap_or_default(),
             role: Role::from_number(role).unwrap_or_default(),
             muted_until_ms,

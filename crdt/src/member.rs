@@ -65,14 +65,18 @@ impl Role {
     }
 }
 
-/// The part that only entries write.
+/// The part that only the sequencer writes.
 ///
-/// **Merge law**: the maximum in the order of the fields, `seq` first. Two
-/// honest values of one seq are equal.
+/// **Merge law**: the maximum in the order of the fields, `seq` and `quiet`
+/// first. Two honest values of one `(seq, quiet)` are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Authority {
-    /// The entry that wrote it; 0: none did.
+    /// The entry that wrote it, or the last one before it was written; 0:
+    /// nothing was.
     pub seq: u64,
+    /// 0: that entry wrote it. Else which of the group's changes without an
+    /// entry behind it.
+    pub quiet: u64,
     /// In, out or banned.
     pub status: Status,
     /// What the member may do.

@@ -69,6 +69,7 @@ impl TryFrom<&proto::MemberAuthority> for Authority {
         let unknown = |field, number| RowError::Number { field, number };
         Ok(Self {
             seq: value.seq,
+            quiet: value.quiet,
             status: Status::from_number(value.status)
                 .ok_or_else(|| unknown("status", value.status))?,
             role: Role::from_number(value.role).ok_or_else(|| unknown("role", value.role))?,
@@ -82,6 +83,7 @@ impl From<&Authority> for proto::MemberAuthority {
     fn from(authority: &Authority) -> Self {
         Self {
             seq: authority.seq,
+            quiet: authority.quiet,
             status: authority.status as i32,
             role: authority.role as i32,
             muted_until_ms: authority.muted_until_ms,

@@ -24,6 +24,9 @@ pub const MENTIONS_MAX: usize = 64;
 pub const MEMBER_CAP_DEFAULT: u32 = 500;
 /// Most members any group can have.
 pub const MEMBER_CAP_MAX: u32 = 1_000_000;
+/// A group that may have more members than this is large: joins make no entries
+/// in it, and those who look on are told of its count, once a second.
+pub const LARGE_GROUP: u32 = 2_000;
 /// Largest profile document, in bytes.
 pub const PROFILE_MAX: usize = 64 * 1024;
 

@@ -5,7 +5,7 @@ pub const CLIENT: Range = Range { min: 1, max: 1 };
 /// Version of the node protocol.
 pub const NODE: u32 = 1;
 /// The greatest version of the rules of apply that this build knows.
-pub const APPLY: u32 = 5;
+pub const APPLY: u32 = 6;
 /// From this version of apply on, rows that say that something is gone are
 /// collected.
 pub const APPLY_COLLECTS: u32 = 2;
@@ -15,6 +15,9 @@ pub const APPLY_MOVES: u32 = 3;
 pub const APPLY_REMEMBERS: u32 = 4;
 /// From this version of apply on, shards are split.
 pub const APPLY_SPLITS: u32 = 5;
+/// From this version of apply on, joins into large groups make no entries, nor
+/// do changes of users' lists of groups.
+pub const APPLY_JOINS_QUIETLY: u32 = 6;
 /// ALPN of native clients.
 pub const ALPN_CLIENT: &[u8] = b"folkmoot/1";
 /// ALPN between nodes.

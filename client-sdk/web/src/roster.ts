@@ -53,13 +53,29 @@ const ROW_GROUP = 1;
 const ROW_MEMBER = 3;
 const ROW_CURSOR = 4;
 
+/** By what a row is later than others: an entry, and which change without one behind it. */
+interface Place {
+  readonly seq: number;
+  readonly quiet: number;
+}
+
+const NOWHERE: Place = { seq: 0, quiet: 0 };
+
+function placeOf(value: { readonly seq: bigint; readonly quiet: bigint } | undefined): Place {
+  return value === undefined ? NOWHERE : { seq: Number(value.seq), quiet: Number(value.quiet) };
+}
+
+function isBefore(one: Place, other: Place): boolean {
+  return one.seq < other.seq || (one.seq === other.seq && one.quiet < other.quiet);
+}
+
 export class Roster {
   readonly cursors = new Map<string, Cursor>();
   readonly members = new Map<string, Member>();
   #count: number | undefined;
-  /** The entry that `#count` is of. */
-  #countSeq = 0;
-  #authority = new Map<string, number>();
+  /** What `#count` is of. */
+  #countPlace = NOWHERE;
+  #authority = new Map<string, Place>();
 
   /** How many members there are: by the group's own row, and what came behind it. */
   get count(): number | undefined {
@@ -68,17 +84,18 @@ export class Roster {
 
   /** The group's own row. */
   group(value: GroupValue | undefined): void {
-    const seq = Number(value?.seq ?? 0n);
-    if (value === undefined || (this.#count !== undefined && seq < this.#countSeq)) return;
+    if (value === undefined) return;
+    const place = placeOf(value);
+    if (this.#count !== undefined && isBefore(place, this.#countPlace)) return;
     this.#count = value.memberCount;
-    this.#countSeq = seq;
+    this.#countPlace = place;
   }
 
   /** An entry that let one in or out. One that the row knows of changes nothing. */
   #counts(seq: number, change: number): void {
-    if (this.#count === undefined || seq <= this.#countSeq) return;
+    if (this.#count === undefined || seq <= this.#countPlace.seq) return;
     this.#count += change;
-    this.#countSeq = seq;
+    this.#countPlace = { seq, quiet: 0 };
   }
 
   /** Merges a cursor: the greater seq stands. True when it moved. */
@@ -90,11 +107,12 @@ export class Roster {
     return true;
   }
 
-  /** Merges a member row: the authority with the greater seq stands. */
+  /** Merges a member row: the later authority stands. */
   member(user: string, value: MemberValue | undefined): boolean {
-    const seq = Number(value?.authority?.seq ?? 0n);
-    if (value === undefined || seq < (this.#authority.get(user) ?? 0)) return false;
-    this.#set(user, seq, value.authority?.status === MemberStatus.MEMBER
+    if (value === undefined) return false;
+    const place = placeOf(value.authority);
+    if (isBefore(place, this.#authority.get(user) ?? NOWHERE)) return false;
+    this.#set(user, place, value.authority?.status === MemberStatus.MEMBER
       ? { user, nick: value.self?.nick || this.members.get(user)?.nick || "", role: value.authority.role }
       : undefined);
     return true;
@@ -104,17 +122,18 @@ export class Roster {
   entry(entry: Entry): boolean {
     const known = this.members.get(entry.subject || entry.sender);
     const user = entry.subject || entry.sender;
-    if (entry.seq <= (this.#authority.get(user) ?? 0)) return false;
+    if (entry.seq <= (this.#authority.get(user) ?? NOWHERE).seq) return false;
+    const place = { seq: entry.seq, quiet: 0 };
     switch (entry.kind) {
       case "join":
         this.#counts(entry.seq, 1);
-        this.#set(user, entry.seq, { user, nick: entry.text || entry.nick, role: known?.role ?? 2 });
+        this.#set(user, place, { user, nick: entry.text || entry.nick, role: known?.role ?? 2 });
         return true;
       case "leave":
       case "ban":
         // One who is no member can be banned too.
         if (entry.kind === "leave" || known !== undefined) this.#counts(entry.seq, -1);
-        this.#set(user, entry.seq, undefined);
+        this.#set(user, place, undefined);
         return true;
       case "rename":
         if (known === undefined) return false;
@@ -142,9 +161,9 @@ export class Roster {
     return changed;
   }
 
-  #set(user: string, seq: number, member: Member | undefined): void {
+  #set(user: string, place: Place, member: Member | undefined): void {
     const had = this.members.has(user);
-    this.#authority.set(user, seq);
+    this.#authority.set(user, place);
     if (member === undefined) this.members.delete(user);
     else if (had || this.members.size < MEMBERS_MAX) this.members.set(user, member);
     if (this.#authority.size > MEMBERS_MAX * 2) {

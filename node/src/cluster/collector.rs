@@ -127,7 +127,7 @@ impl Collector {
     }
 
     /// Whether apply knows how to. A shard is told to go by the newest rules
-    /// once all its voters know them.
+    /// once all nodes know them: followers derive rows by them.
     async fn may_collect(&self, shard: &Shard) -> Result<bool, Fault> {
         let applied = self.applied().map_err(super::read::storage)?;
         if applied.apply_version >= version::APPLY {
@@ -137,7 +137,10 @@ impl Collector {
             peers: Arc::clone(&self.peers),
             router: Arc::clone(&self.router),
         };
-        let raised = versions.raise(shard, version::APPLY).await;
+        let raised = match versions.check_living(&self.view, version::APPLY).await {
+            Ok(()) => versions.raise(shard, version::APPLY).await,
+            unknown => unknown,
+        };
         if applied.apply_version >= version::APPLY_COLLECTS {
             return Ok(true);
         }

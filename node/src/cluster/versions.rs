@@ -12,6 +12,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::peers::{Class, Peers};
 use super::router::Router;
+use super::view::ClusterView;
 
 /// Nodes asked for their versions at once.
 const ASKED_AT_ONCE: usize = 16;
@@ -59,16 +60,15 @@ impl Versions {
         Err(Fault::new(Code::Unavailable, detail))
     }
 
-    /// The same of several nodes.
+    /// The same of all nodes that live: followers have to know what they copy.
     ///
     /// # Errors
     /// As [`Versions::check`], of the first that does not.
-    pub async fn check_all(
-        &self,
-        nodes: impl Iterator<Item = NodeId>,
-        version: u32,
-    ) -> Result<(), Fault> {
-        let checks: Vec<_> = nodes.map(|node| self.check(node, version)).collect();
+    pub async fn check_living(&self, view: &ClusterView, version: u32) -> Result<(), Fault> {
+        let placement = view.placement();
+        let nodes = placement.nodes().map(|(node, _)| node);
+        let living = nodes.filter(|node| view.alive(*node));
+        let checks: Vec<_> = living.map(|node| self.check(node, version)).collect();
         stream::iter(checks)
             .buffer_unordered(ASKED_AT_ONCE)
             .try_collect()

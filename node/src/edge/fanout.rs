@@ -95,6 +95,8 @@ struct Stripe {
     groups: HashMap<GroupId, GroupState>,
     /// Passive sessions have yet to hear of these.
     bumped: BTreeSet<GroupId>,
+    /// Active sessions have yet to hear how many members these have.
+    counted: BTreeSet<GroupId>,
     /// A head is known whose entries have not come.
     behind: BTreeMap<GroupId, Instant>,
     /// Sessions that have these active are in doubt.
@@ -293,6 +295,9 @@ impl Fanout {
         let news = state.publish(group, push, now, &self.windows);
         if news.bump {
             stripe.bumped.insert(group);
+        }
+        if state.has_count_to_tell() {
+            stripe.counted.insert(group);
         }
         if state.is_behind() {
             stripe.behind.entry(group).or_insert(now);

@@ -13,5 +13,6 @@ mod pipe;
 mod reach;
 mod rows;
 mod setting;
+mod storm;
 mod tentative;
 mod world;

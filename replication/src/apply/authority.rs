@@ -130,7 +130,7 @@ impl ShardApply {
     }
 
     /// The HLC that the next entry would get: apply's only time.
-    fn log_time(&mut self, request: &Request) -> Result<Hlc, ApplyError> {
+    pub(super) fn log_time(&mut self, request: &Request) -> Result<Hlc, ApplyError> {
         let last = self.view.head(&request.group)?.map_or(0, |head| head.hlc);
         Ok(request.proposed.max(Hlc::from_u64(last).next()))
     }

@@ -1,6 +1,5 @@
 //! How groups begin and end.
 
-use folkmoot_crdt::hlc::Hlc;
 use folkmoot_crdt::profile::Profile;
 use folkmoot_wire::id::Class;
 use folkmoot_wire::proto::{
@@ -8,8 +7,9 @@ use folkmoot_wire::proto::{
     MemberStatus, Role,
 };
 use folkmoot_wire::row::RowKey;
-use folkmoot_wire::{Code, Fault, GroupId, MessageId, UserId, limits};
+use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
 
+use super::group::{Place, Stamp, named};
 use super::sequence::Request;
 use super::{Answer, ApplyError, ShardApply, Step, refuse};
 
@@ -58,6 +58,7 @@ impl ShardApply {
                 name: body.name.clone(),
                 owner: request.sender.to_bytes(),
                 dissolved: false,
+                quiet: 0,
             },
         )?;
         self.put_bytes_row(group, RowKey::Profile, Profile::new().save())?;
@@ -67,11 +68,11 @@ impl ShardApply {
                 status: MemberStatus::Member as i32,
                 role: role as i32,
                 visible_from: 1,
-                muted_until_ms: 0,
+                ..MemberAuthority::default()
             };
-            let own = named(header, &MemberSelf::default(), nick);
+            let own = named(Stamp::of(header), &MemberSelf::default(), nick);
             self.put_member(group, user, authority, own)?;
-            self.list(group, user, header.seq, true)?;
+            self.list(group, user, Place::of(header), true)?;
         }
         Ok(())
     }
@@ -111,7 +112,7 @@ impl ShardApply {
             status: MemberStatus::Member as i32,
             role: Role::Owner as i32,
             visible_from: 1,
-            muted_until_ms: 0,
+            ..MemberAuthority::default()
         };
         self.put_member(group, user, authority, MemberSelf::default())
     }
@@ -129,24 +130,12 @@ impl ShardApply {
             request.group,
             GroupValue {
                 seq: header.seq,
+                quiet: 0,
                 dissolved: true,
                 ..floor.group
             },
         )?;
         Self::committed(&header)
-    }
-}
-
-/// The self part that an entry gives a member who begins anew. It has to win
-/// every merge with the one before, which an edge may have stamped ahead of
-/// the log.
-pub(super) fn named(header: &EntryHeader, before: &MemberSelf, nick: String) -> MemberSelf {
-    let node = MessageId::from_slice(&header.id).map_or(0, |id| id.node.0);
-    MemberSelf {
-        hlc: header.hlc.max(Hlc::from_u64(before.hlc).next().as_u64()),
-        node,
-        nick,
-        ..MemberSelf::default()
     }
 }
 

@@ -1,11 +1,59 @@
 //! Typed access to the rows that apply decides by.
 
 use bytes::Bytes;
-use folkmoot_wire::proto::{GroupValue, MemberAuthority, MemberSelf, MemberValue, Row, row};
+use folkmoot_crdt::hlc::Hlc;
+use folkmoot_wire::proto::{
+    EntryHeader, GroupValue, MemberAuthority, MemberSelf, MemberValue, Row, row,
+};
 use folkmoot_wire::row::RowKey;
-use folkmoot_wire::{GroupId, UserId};
+use folkmoot_wire::{GroupId, MessageId, UserId};
 
 use super::{ApplyError, ShardApply};
+
+/// By what a row that the sequencer writes is newer than others of its key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// The entry that writes it, or the last one.
+    pub(super) seq: u64,
+    /// 0: that entry writes it. Else which change without one behind it.
+    pub(super) quiet: u64,
+}
+
+impl Place {
+    pub(super) fn of(header: &EntryHeader) -> Self {
+        Self {
+            seq: header.seq,
+            quiet: 0,
+        }
+    }
+}
+
+/// By what a self part that the sequencer writes is newer than others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stamp {
+    pub(super) hlc: Hlc,
+    pub(super) node: u32,
+}
+
+impl Stamp {
+    pub(super) fn of(header: &EntryHeader) -> Self {
+        Self {
+            hlc: Hlc::from_u64(header.hlc),
+            node: MessageId::from_slice(&header.id).map_or(0, |id| id.node.0),
+        }
+    }
+}
+
+/// The self part of a member who begins anew. It has to win every merge with the
+/// one before, which an edge may have stamped ahead of the log.
+pub(super) fn named(stamp: Stamp, before: &MemberSelf, nick: String) -> MemberSelf {
+    MemberSelf {
+        hlc: stamp.hlc.max(Hlc::from_u64(before.hlc).next()).as_u64(),
+        node: stamp.node,
+        nick,
+        ..MemberSelf::default()
+    }
+}
 
 impl ShardApply {
     pub(super) fn group_value(

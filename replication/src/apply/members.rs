@@ -8,12 +8,13 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::{Code, Fault, UserId, limits};
 
 use super::authority::{Checked, Standing};
-use super::create::named;
+use super::group::{Place, Stamp, named};
 use super::sequence::Request;
 use super::{Answer, ApplyError, ShardApply, Step, done, refuse};
 
 impl ShardApply {
-    /// Joining when present changes nothing and makes no entry.
+    /// Joining when present changes nothing and makes no entry; nor does joining
+    /// a large group.
     pub(super) fn join(&mut self, step: &Step, request: &Request) -> Answer {
         let body: JoinBody = match request.body().and_then(check_nick) {
             Ok(body) => body,
@@ -34,6 +35,9 @@ impl ShardApply {
         if group.member_count >= group.member_cap {
             return refuse(Code::GroupFull, format!("{} members", group.member_cap));
         }
+        if self.joins_quietly(&group) {
+            return self.join_quietly(step, request, group, &before, body.nick);
+        }
         let nick = if user == request.sender {
             body.nick.clone()
         } else {
@@ -51,18 +55,20 @@ impl ShardApply {
             role: Role::Member as i32,
             visible_from,
             muted_until_ms: before.authority.muted_until_ms,
+            quiet: 0,
         };
-        let own = named(&header, &before.own, body.nick);
+        let own = named(Stamp::of(&header), &before.own, body.nick);
         self.put_member(request.group, user, authority, own)?;
         self.put_group_value(
             request.group,
             GroupValue {
                 seq: header.seq,
+                quiet: 0,
                 member_count: group.member_count + 1,
                 ..group
             },
         )?;
-        self.list(request.group, user, header.seq, true)?;
+        self.list(request.group, user, Place::of(&header), true)?;
         Self::committed(&header)
     }
 
@@ -140,6 +146,7 @@ impl ShardApply {
         let (group, user) = (request.group, request.subject());
         let authority = MemberAuthority {
             seq,
+            quiet: 0,
             status: status as i32,
             role: Role::None as i32,
             ..before.authority
@@ -152,11 +159,12 @@ impl ShardApply {
                 group,
                 GroupValue {
                     seq,
+                    quiet: 0,
                     member_count: value.member_count.saturating_sub(1),
                     ..value
                 },
             )?;
-            self.list(group, user, seq, false)?;
+            self.list(group, user, Place { seq, quiet: 0 }, false)?;
         }
         Ok(())
     }
@@ -213,6 +221,7 @@ impl ShardApply {
         let header = self.commit(step, request, &floor.sender.own.nick)?;
         let authority = MemberAuthority {
             seq: header.seq,
+            quiet: 0,
             role: role as i32,
             ..subject.authority
         };
@@ -233,6 +242,7 @@ impl ShardApply {
     ) -> Result<(), ApplyError> {
         let authority = MemberAuthority {
             seq,
+            quiet: 0,
             role: Role::Admin as i32,
             ..sender.authority
         };
@@ -241,6 +251,7 @@ impl ShardApply {
             request.group,
             GroupValue {
                 seq,
+                quiet: 0,
                 owner: request.subject().to_bytes(),
                 ..group
             },
@@ -262,6 +273,7 @@ impl ShardApply {
         let header = self.commit(step, request, &floor.sender.own.nick)?;
         let authority = MemberAuthority {
             seq: header.seq,
+            quiet: 0,
             muted_until_ms: body.until_ms,
             ..subject.authority
         };

@@ -17,6 +17,7 @@ mod newest;
 mod outbox;
 mod profile;
 mod quiet;
+mod quiet_joins;
 mod records;
 mod sequence;
 mod split;

@@ -9,10 +9,11 @@ use folkmoot_wire::proto::{
     StoredOutbox, command, outbox_delivery, row,
 };
 use folkmoot_wire::row::RowKey;
-use folkmoot_wire::{Code, GroupId, ShardId, UserId};
+use folkmoot_wire::{Code, GroupId, ShardId, UserId, version};
 use prost::Message;
 
 use super::create::system_salt;
+use super::group::Place;
 use super::split::applied;
 use super::{Answer, ApplyError, ShardApply, Step, done, refuse};
 
@@ -86,7 +87,7 @@ impl ShardApply {
         &mut self,
         group: GroupId,
         user: UserId,
-        source_seq: u64,
+        place: Place,
         listed: bool,
     ) -> Result<(), ApplyError> {
         let name = self
@@ -100,7 +101,8 @@ impl ShardApply {
                 listed: Some(ListedBody {
                     group: group.to_bytes(),
                     listed,
-                    source_seq,
+                    source_seq: place.seq,
+                    source_quiet: place.quiet,
                     name,
                 }),
             }),
@@ -160,20 +162,23 @@ impl ShardApply {
         };
         let key = RowKey::Listed(group);
         if let Some(row::Value::Listed(held)) = self.view.row(&target, key)?.and_then(|r| r.value)
-            && held.source_seq >= listed.source_seq
+            && (held.source_seq, held.source_quiet) >= (listed.source_seq, listed.source_quiet)
         {
             return Ok(());
         }
-        let header = EntryHeader {
-            kind: Kind::Listed as i32,
-            ..EntryHeader::default()
-        };
-        let body = Bytes::from(listed.encode_to_vec());
-        self.place(step, target, header, system_salt(step, &target), body)?;
+        if self.applied.apply_version < version::APPLY_JOINS_QUIETLY {
+            let header = EntryHeader {
+                kind: Kind::Listed as i32,
+                ..EntryHeader::default()
+            };
+            let body = Bytes::from(listed.encode_to_vec());
+            self.place(step, target, header, system_salt(step, &target), body)?;
+        }
         let row = Row {
             key: key.to_bytes(),
             value: Some(row::Value::Listed(ListedValue {
                 source_seq: listed.source_seq,
+                source_quiet: listed.source_quiet,
                 listed: listed.listed,
                 name: listed.name.clone(),
             })),

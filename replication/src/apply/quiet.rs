@@ -30,12 +30,7 @@ impl ShardApply {
     }
 
     fn move_cursor(&mut self, group: GroupId, user: UserId, seq: u64) -> Result<(), ApplyError> {
-        let key = RowKey::Cursor(user);
-        let held = match self.view.row(&group, key)?.and_then(|r| r.value) {
-            Some(row::Value::Cursor(cursor)) => cursor.seq,
-            _ => 0,
-        };
-        if seq <= held {
+        if seq <= self.read_to(&group, user)? {
             return Ok(());
         }
         let Some(entry) = self.view.entry(&group, seq)? else {
@@ -45,13 +40,33 @@ impl ShardApply {
             group,
             what: format!("entry {seq}: {error}"),
         })?;
+        let cursor = CursorValue {
+            seq,
+            count: header.count,
+            at_all: header.at_all,
+        };
+        self.put_cursor(group, user, cursor)
+    }
+
+    fn read_to(&mut self, group: &GroupId, user: UserId) -> Result<u64, ApplyError> {
+        let row = self.view.row(group, RowKey::Cursor(user))?;
+        Ok(match row.and_then(|row| row.value) {
+            Some(row::Value::Cursor(cursor)) => cursor.seq,
+            _ => 0,
+        })
+    }
+
+    /// A cursor that is not behind the one held.
+    pub(super) fn put_cursor(
+        &mut self,
+        group: GroupId,
+        user: UserId,
+        cursor: CursorValue,
+    ) -> Result<(), ApplyError> {
+        let key = RowKey::Cursor(user);
         let row = Row {
             key: key.to_bytes(),
-            value: Some(row::Value::Cursor(CursorValue {
-                seq,
-                count: header.count,
-                at_all: header.at_all,
-            })),
+            value: Some(row::Value::Cursor(cursor)),
         };
         self.view.put_row(group, key, row, false)
     }

@@ -6,6 +6,7 @@ mod order;
 mod outbox;
 mod profile;
 mod quiet;
+mod quiet_joins;
 mod replicas;
 mod roles;
 mod say;

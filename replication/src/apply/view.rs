@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use folkmoot_crdt::digest::Fingerprint;
 use folkmoot_storage::{Batch, Direction, Read, Seat, Table, keys, value};
-use folkmoot_wire::proto::{Covers, GroupPush, Head, Row, SealedEntry, Tombstone};
+use folkmoot_wire::proto::{Covers, GroupPush, Head, Row, SealedEntry};
 use folkmoot_wire::row::{self, RowKey};
 use folkmoot_wire::{GroupId, RegionId};
 
@@ -371,13 +371,8 @@ impl Touched {
             to: head.seq,
         });
         let gone = self.rows.values().filter(|row| row.is_gone());
-        let gone = gone
-            .filter_map(|row| row.before.as_ref())
-            .map(|row| Tombstone {
-                key: row.key.clone(),
-                seq: row::seq_of(row),
-            });
-        let gone = gone.collect();
+        let gone = gone.filter_map(|row| row.before.as_ref());
+        let gone = gone.map(row::tombstone_of).collect();
         let travelling = self.rows.into_values().filter(|row| row.travels);
         GroupPush {
             group: group.to_bytes(),

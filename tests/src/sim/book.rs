@@ -38,6 +38,8 @@ pub struct Act {
     pub who: PersonId,
     pub group: GroupId,
     pub kind: Kind,
+    /// Whom it is about, if that is somebody else.
+    pub about: Option<UserId>,
     /// Of messages.
     pub message: Option<MessageNo>,
     /// The person had been told of joining, and had not left.

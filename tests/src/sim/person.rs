@@ -222,6 +222,7 @@ impl Person {
             who: self.id,
             group,
             kind,
+            about: None,
             message,
             member: self.groups.contains(&group),
             raw: false,
@@ -256,7 +257,10 @@ impl Person {
         let Some(handle) = self.group(group) else {
             return Outcome::Unknown;
         };
-        let act = self.begin(group, options.kind, None);
+        let act = self.book.begin(Act {
+            about: options.subject,
+            ..self.wish(group, options.kind, None)
+        });
         let outcome = outcome(&handle.send_with(options).await).unwrap_or(Outcome::Unknown);
         self.book.settle(act, outcome);
         outcome

@@ -141,6 +141,8 @@ pub struct GroupPlan {
     pub open: bool,
     /// Whether members see only what comes after they joined.
     pub history_from_join: bool,
+    /// Whether so many may join that joins make no entries.
+    pub large: bool,
     /// Who is in it from the beginning, the owner aside.
     pub members: Vec<usize>,
 }
@@ -254,6 +256,7 @@ fn groups(seed: u64, people: usize) -> Vec<GroupPlan> {
                 owner,
                 open,
                 history_from_join: draw.one_in(3),
+                large: draw.one_in(2),
                 members,
             });
         }

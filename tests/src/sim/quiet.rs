@@ -10,8 +10,8 @@ use folkmoot_replication::apply::{HomeRecord, away_groups, home_records, moved_g
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_storage::{Place, Read, Seat, Table, keys, log, value};
 use folkmoot_wire::ShardId;
-use folkmoot_wire::proto::{Head, HomePhase, MemberStatus, SealedEntry, StoredApplied, row};
-use folkmoot_wire::row::RowKey;
+use folkmoot_wire::proto::{Head, HomePhase, MemberStatus, Row, SealedEntry, StoredApplied, row};
+use folkmoot_wire::row::{RowKey, RowKind};
 use tokio::time::{Instant, sleep};
 
 use super::book::Book;
@@ -247,6 +247,31 @@ pub(super) fn held(disk: &dyn Read, shard: &Shard) -> Vec<(GroupId, Head)> {
 pub fn entries(disk: &dyn Read, place: &Place) -> Vec<(u64, SealedEntry)> {
     let seat = place.seat(disk);
     log::read_entries(&seat, &place.group, 0, 0, usize::MAX, usize::MAX).unwrap_or_default()
+}
+
+/// Whom a group's rows on a disk speak of.
+#[must_use]
+pub fn members(disk: &dyn Read, place: &Place) -> BTreeMap<UserId, MemberStatus> {
+    let seat = place.seat(disk);
+    let rows = log::read_rows_of(&seat, &place.group, RowKind::Member, &[], usize::MAX);
+    let member = |(key, row): (RowKey, Row)| match (key, row.value?) {
+        (RowKey::Member(user), row::Value::Member(member)) => {
+            Some((user, member.authority.unwrap_or_default().status()))
+        }
+        _ => None,
+    };
+    let rows = rows.unwrap_or_default().into_iter();
+    rows.filter_map(member).collect()
+}
+
+/// How many members the group's own row on a disk says there are.
+#[must_use]
+pub fn member_count(disk: &dyn Read, place: &Place) -> u32 {
+    let row = log::read_row(&place.seat(disk), &place.group, &RowKey::Group);
+    match row.ok().flatten().and_then(|row| row.value) {
+        Some(row::Value::Group(value)) => value.member_count,
+        _ => 0,
+    }
 }
 
 /// The disk of the voter of a shard that applied most.

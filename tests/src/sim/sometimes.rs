@@ -82,6 +82,8 @@ states! {
     Accepted = "accepted while the home was away";
     /// The same of a join, a leave, or a change of a nick.
     CameTentative = "a join or leave shown while the home was away";
+    /// Somebody became a member, and no entry says so.
+    JoinedQuietly = "a join without an entry";
     /// A node heard nothing from a home for a whole lease.
     LeaseEnded = "a lease ended: groups were not served";
     /// A region heard nothing for so long, and its people ask.

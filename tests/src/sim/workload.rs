@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use folkmoot_client::{ClientError, Code, GroupId, NewGroup, Range};
+use folkmoot_wire::limits;
 use folkmoot_wire::proto::Member;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -26,6 +27,8 @@ const STEP: Duration = Duration::from_secs(60);
 /// That time is taken this often.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Members that a large group may have.
+const LARGE: u32 = limits::LARGE_GROUP + 1;
 /// Kinds of things that people do.
 const KINDS: usize = 29;
 /// Entries of a page that somebody looks at.
@@ -105,6 +108,7 @@ async fn make(people: &mut [Person], number: usize, plan: &GroupPlan) -> anyhow:
             nick: format!("nick{}", plan.owner),
             open: plan.open,
             history_from_join: plan.history_from_join,
+            member_cap: if plan.large { LARGE } else { 0 },
             ..NewGroup::default()
         })
         .await?;

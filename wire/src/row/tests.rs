@@ -55,45 +55,51 @@ fn value(key: RowKey) -> impl Strategy<Value = Value> {
         "[ab]{0,2}",
         any::<[bool; 4]>(),
         0u8..8,
+        0u64..2,
     )
-        .prop_map(move |(seq, other, number, name, flags, mask)| match key {
-            RowKey::Group => Value::Group(GroupValue {
-                seq,
-                kind: number,
-                dissolved: flags[0],
-                name,
-                member_count: other as u32,
-                ..Default::default()
-            }),
-            RowKey::Profile => Value::Profile(profile(mask)),
-            RowKey::Member(_) => Value::Member(MemberValue {
-                authority: flags[3].then_some(MemberAuthority {
+        .prop_map(
+            move |(seq, other, number, name, flags, mask, quiet)| match key {
+                RowKey::Group => Value::Group(GroupValue {
                     seq,
-                    status: number,
-                    role: number,
-                    muted_until_ms: other,
-                    visible_from: 0,
+                    kind: number,
+                    dissolved: flags[0],
+                    name,
+                    member_count: other as u32,
+                    quiet,
+                    ..Default::default()
                 }),
-                self_: flags[2].then_some(MemberSelf {
-                    hlc: other,
-                    node: mask.into(),
-                    nick: name,
-                    muted: flags[0],
-                    pinned: flags[1],
-                    hidden: false,
+                RowKey::Profile => Value::Profile(profile(mask)),
+                RowKey::Member(_) => Value::Member(MemberValue {
+                    authority: flags[3].then_some(MemberAuthority {
+                        seq,
+                        status: number,
+                        role: number,
+                        muted_until_ms: other,
+                        visible_from: 0,
+                        quiet,
+                    }),
+                    self_: flags[2].then_some(MemberSelf {
+                        hlc: other,
+                        node: mask.into(),
+                        nick: name,
+                        muted: flags[0],
+                        pinned: flags[1],
+                        hidden: false,
+                    }),
                 }),
-            }),
-            RowKey::Cursor(_) => Value::Cursor(CursorValue {
-                seq,
-                count: other,
-                at_all: mask.into(),
-            }),
-            RowKey::Listed(_) => Value::Listed(ListedValue {
-                source_seq: seq,
-                listed: flags[0],
-                name,
-            }),
-        })
+                RowKey::Cursor(_) => Value::Cursor(CursorValue {
+                    seq,
+                    count: other,
+                    at_all: mask.into(),
+                }),
+                RowKey::Listed(_) => Value::Listed(ListedValue {
+                    source_seq: seq,
+                    listed: flags[0],
+                    name,
+                    source_quiet: quiet,
+                }),
+            },
+        )
 }
 
 fn rows<const N: usize>() -> impl Strategy<Value = [Row; N]> {

@@ -6,16 +6,29 @@ use folkmoot_crdt::hlc::Hlc;
 use crate::proto::row::Value;
 use crate::proto::{MemberStatus, Row, Tombstone};
 
-/// The seq by which a row is older or newer than others of its key: of the
-/// entry that wrote it, or that a cursor points at. 0 of kinds that are never
-/// gone.
-#[must_use]
-pub fn seq_of(row: &Row) -> u64 {
+/// By what a row is older or newer than others of its key: the entry that wrote
+/// it, or that a cursor points at, and which change without an entry behind that
+/// one. `(0, 0)` of kinds that are never gone.
+fn age(row: &Row) -> (u64, u64) {
     match &row.value {
-        Some(Value::Member(member)) => member.authority.map_or(0, |authority| authority.seq),
-        Some(Value::Cursor(cursor)) => cursor.seq,
-        Some(Value::Listed(listed)) => listed.source_seq,
-        Some(Value::Group(_) | Value::Profile(_)) | None => 0,
+        Some(Value::Member(member)) => {
+            let authority = member.authority.unwrap_or_default();
+            (authority.seq, authority.quiet)
+        }
+        Some(Value::Cursor(cursor)) => (cursor.seq, 0),
+        Some(Value::Listed(listed)) => (listed.source_seq, listed.source_quiet),
+        Some(Value::Group(_) | Value::Profile(_)) | None => (0, 0),
+    }
+}
+
+/// Says that this row is gone.
+#[must_use]
+pub fn tombstone_of(row: &Row) -> Tombstone {
+    let (seq, quiet) = age(row);
+    Tombstone {
+        key: row.key.clone(),
+        seq,
+        quiet,
     }
 }
 
@@ -36,14 +49,11 @@ pub fn tombstone(row: &Row, log: Hlc) -> Option<Tombstone> {
         Value::Listed(listed) => !listed.listed,
         Value::Group(_) | Value::Cursor(_) | Value::Profile(_) => false,
     };
-    gone.then(|| Tombstone {
-        key: row.key.clone(),
-        seq: seq_of(row),
-    })
+    gone.then(|| tombstone_of(row))
 }
 
 /// Whether `tombstone` is of this row, or of a newer one of its key.
 #[must_use]
 pub fn is_gone(tombstone: &Tombstone, row: &Row) -> bool {
-    tombstone.key == row.key && seq_of(row) <= tombstone.seq
+    tombstone.key == row.key && age(row) <= (tombstone.seq, tombstone.quiet)
 }

@@ -63,7 +63,7 @@ fn checked(row: &Row) -> Result<(RowKind, &Value), RowError> {
 /// **Merge law**: commutative, associative and idempotent up to
 /// [`fingerprint_input`]; for all kinds but the profile, whose saved form is
 /// not canonical, up to the bytes of the merged row too. Group and listed
-/// rows: the later by seq, ties by the encoded content. Members and cursors:
+/// rows: the later by `(seq, quiet)`, ties by the encoded content. Members and cursors:
 /// as [`Member::merge`] and [`Cursor::merge`]. Profile: the union of changes.
 ///
 /// # Errors
@@ -93,7 +93,7 @@ pub fn merge(a: &Row, b: &Row) -> Result<Row, RowError> {
 }
 
 fn later_group<'a>(a: &'a GroupValue, b: &'a GroupValue) -> &'a GroupValue {
-    let keyed = |value: &GroupValue| (value.seq, value.encode_to_vec());
+    let keyed = |value: &GroupValue| (value.seq, (value.quiet, value.encode_to_vec()));
     if later_by_seq(keyed(a), keyed(b)) == keyed(a) {
         a
     } else {
@@ -102,7 +102,10 @@ fn later_group<'a>(a: &'a GroupValue, b: &'a GroupValue) -> &'a GroupValue {
 }
 
 fn later_listed<'a>(a: &'a ListedValue, b: &'a ListedValue) -> &'a ListedValue {
-    let keyed = |value: &ListedValue| (value.source_seq, value.encode_to_vec());
+    let keyed = |value: &ListedValue| {
+        let content = (value.source_quiet, value.encode_to_vec());
+        (value.source_seq, content)
+    };
     if later_by_seq(keyed(a), keyed(b)) == keyed(a) {
         a
     } else {

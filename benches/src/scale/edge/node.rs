@@ -159,6 +159,7 @@ impl Backend for OneGroup {
             key: RowKey::Listed(self.group).to_bytes(),
             value: Some(row::Value::Listed(ListedValue {
                 source_seq: 1,
+                source_quiet: 0,
                 listed: true,
                 name: "everybody".into(),
             })),

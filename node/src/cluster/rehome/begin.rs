@@ -108,9 +108,9 @@ impl Node {
             peers: Arc::clone(&self.peers),
             router: Arc::clone(&self.router),
         };
-        let nodes = placement.nodes().map(|(node, _)| node);
-        let living = nodes.filter(|node| self.view.alive(*node));
-        versions.check_all(living, version::APPLY_MOVES).await?;
+        versions
+            .check_living(&self.view, version::APPLY_MOVES)
+            .await?;
         let birth = placement.birth_shard(group);
         for shard in shards.into_iter().chain(birth) {
             versions.raise(shard, version::APPLY_MOVES).await?;

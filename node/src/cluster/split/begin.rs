@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use folkmoot_replication::placement::{Placement, Shard};
+use folkmoot_replication::placement::Shard;
 use folkmoot_wire::proto::{MetaCommand, SplitShard, meta_command};
 use folkmoot_wire::{Code, Fault, ShardId, Slot, version};
 
@@ -45,7 +45,7 @@ impl Node {
             at,
         };
         if placed.id != ShardId::META {
-            self.let_split(&placement, placed).await?;
+            self.let_split(placed).await?;
         }
         let command = MetaCommand {
             now_ms: self.stamps.wall_ms(),
@@ -65,14 +65,13 @@ impl Node {
 
     /// Shards split once every node knows what that is: a follower would take
     /// what was split off from two.
-    async fn let_split(&self, placement: &Placement, shard: &Shard) -> Result<(), Fault> {
+    async fn let_split(&self, shard: &Shard) -> Result<(), Fault> {
         let versions = Versions {
             peers: Arc::clone(&self.peers),
             router: Arc::clone(&self.router),
         };
-        let nodes = placement.nodes().map(|(node, _)| node);
-        let living = nodes.filter(|node| self.view.alive(*node));
-        versions.check_all(living, version::APPLY_SPLITS).await?;
-        versions.raise(shard, version::APPLY_SPLITS).await
+        let to = version::APPLY_SPLITS;
+        versions.check_living(&self.view, to).await?;
+        versions.raise(shard, to).await
     }
 }

@@ -58,6 +58,8 @@ impl Cuts {
     fn member(&mut self, user: UserId, value: &MemberValue) {
         let authority = value.authority.unwrap_or_default();
         match authority.status() {
+            // Who comes without an entry sees nothing of the group here yet.
+            MemberStatus::Member if authority.quiet > 0 => {}
             MemberStatus::Member => {
                 self.visible_from.insert(user, authority.visible_from);
             }

@@ -71,11 +71,21 @@ pub(super) fn deliveries(
         .collect()
 }
 
-/// What of the rows is for everybody: no cursors in a large group.
+/// Whether a row is for everybody: not one by one who came without an entry, and
+/// no cursors but in a small group.
+pub(super) fn is_public(row: &Row, small: bool) -> bool {
+    match &row.value {
+        Some(row::Value::Cursor(_)) => small,
+        Some(row::Value::Member(member)) => member.authority.is_none_or(|a| a.quiet == 0),
+        _ => true,
+    }
+}
+
+/// What of the rows is for everybody.
 pub(super) fn public_rows(news: &Gathered, small: bool) -> Vec<Row> {
     news.rows
         .values()
-        .filter(|row| small || !matches!(row.value, Some(row::Value::Cursor(_))))
+        .filter(|row| is_public(row, small))
         .map(|row| {
             let mut row = row.clone();
             if let Some(row::Value::Member(member)) = &mut row.value

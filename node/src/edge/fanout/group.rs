@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use folkmoot_wire::proto::{GroupPush, Head, SealedEntry, row};
+use folkmoot_wire::proto::{GroupPush, Head, Row, SealedEntry, row};
 use folkmoot_wire::{GroupId, limits};
 use tokio::time::Instant;
 
@@ -40,6 +40,9 @@ pub(super) struct GroupState {
     pub(super) passive: BTreeMap<SessionId, Passive>,
     pub(super) head: Option<Head>,
     members: u32,
+    /// The group's own row as of the last join without an entry, which sessions
+    /// have yet to be told of.
+    count: Option<Row>,
     window: Window,
     /// Last seq of entries published here, or known to be readable.
     entries_to: u64,
@@ -84,20 +87,16 @@ impl GroupState {
         let seen = self.head.as_ref().map_or(0, |head| head.seq);
         self.see_head(&head);
         news.bump = head.seq > seen && !self.passive.is_empty();
-        for row in &push.rows {
-            if let Some(row::Value::Group(value)) = &row.value {
-                self.members = value.member_count;
-            }
-        }
+        let rows = self.rows_to_tell(&push.rows);
         let entries = numbered(push);
         if let Some((last, _)) = entries.last() {
             self.entries_to = self.entries_to.max(*last);
         }
-        let nothing = entries.is_empty() && push.rows.is_empty() && push.gone.is_empty();
+        let nothing = entries.is_empty() && rows.is_empty() && push.gone.is_empty();
         if self.active.is_empty() || nothing {
             return news;
         }
-        let cuts = Cuts::of(&entries, &push.rows, &push.gone);
+        let cuts = Cuts::of(&entries, &rows, &push.gone);
         let apart = !cuts.is_empty()
             || entries
                 .first()
@@ -105,13 +104,55 @@ impl GroupState {
         if apart && self.window.is_open() {
             self.flush(group, now, &Cuts::default(), &mut news);
         }
-        self.window.gather(now).add(&entries, &push.rows, &head);
+        let small = self.is_small();
+        let gathered = self.window.gather(now);
+        gathered.add(&entries, &rows, &head, small);
         if !cuts.is_empty() || self.window.due(now, options) {
             self.flush(group, now, &cuts, &mut news);
         } else {
             news.deadline = self.window.deadline(options);
         }
         news
+    }
+
+    /// Rows of a push but for a count that joins without an entry made: sessions
+    /// are told of that now and then ([`Self::tell_count`]).
+    fn rows_to_tell(&mut self, rows: &[Row]) -> Vec<Row> {
+        let mut tell = Vec::with_capacity(rows.len());
+        for row in rows {
+            if let Some(row::Value::Group(value)) = &row.value {
+                self.members = value.member_count;
+                self.count = (value.quiet > 0).then(|| row.clone());
+                if self.count.is_some() {
+                    continue;
+                }
+            }
+            tell.push(row.clone());
+        }
+        tell
+    }
+
+    pub(super) fn has_count_to_tell(&self) -> bool {
+        self.count.is_some()
+    }
+
+    /// How many members there are goes out, with what is gathered.
+    pub(super) fn tell_count(&mut self, group: GroupId, now: Instant) -> News {
+        let mut news = News::default();
+        let Some(head) = self.head.clone().filter(|_| !self.active.is_empty()) else {
+            return news;
+        };
+        let Some(row) = self.count.take() else {
+            return news;
+        };
+        let small = self.is_small();
+        self.window.gather(now).add(&[], &[row], &head, small);
+        self.flush(group, now, &Cuts::default(), &mut news);
+        news
+    }
+
+    fn is_small(&self) -> bool {
+        self.members <= limits::SMALL_GROUP
     }
 
     /// The window's time is up, unless it was opened anew since.
@@ -170,7 +211,7 @@ impl GroupState {
         if news.is_empty() {
             return;
         }
-        let small = self.members <= limits::SMALL_GROUP;
+        let small = self.is_small();
         let mut shared = Shared::default();
         let mut gone = Vec::new();
         for (id, subscriber) in &mut self.active {

@@ -115,8 +115,9 @@ impl Fanout {
         })
     }
 
-    /// Once a second: bumps go out, one per group and session; who waits for
-    /// entries that do not come is in doubt. Returns the groups to bump
+    /// Once a second: bumps go out, one per group and
+    /// session, and counts of members; who waits for entries that do not come is
+    /// in doubt. Returns the groups to bump
     /// whose head is not known, for [`Fanout::head_found`].
     pub(in crate::edge) fn sweep(&self, now: Instant) -> Vec<GroupId> {
         let mut headless = Vec::new();
@@ -133,6 +134,12 @@ impl Fanout {
                 for passive in state.passive.values().filter(|p| p.link.bumps) {
                     let unread = head.count.saturating_sub(passive.cursor_count);
                     passive.link.outbound.bump(group, head, unread);
+                }
+            }
+            for group in std::mem::take(&mut stripe.counted) {
+                if let Some(state) = stripe.groups.get_mut(&group) {
+                    let news = state.tell_count(group, now);
+                    self.follow_up(stripe, group, news);
                 }
             }
             let late = |since: &Instant| now >= *since + BEHIND;

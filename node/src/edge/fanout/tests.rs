@@ -71,7 +71,12 @@ fn read(frames: &[Bytes]) -> Vec<Deliver> {
 fn large_news_are_split_into_frames_without_a_hole() {
     let group = GroupId::new(RegionId(1), Slot(1), [1; 11]);
     let mut news = Gathered::default();
-    news.add(&messages(10, 40, limits::BODY_MAX), &[], &Head::default());
+    news.add(
+        &messages(10, 40, limits::BODY_MAX),
+        &[],
+        &Head::default(),
+        false,
+    );
     let frames = deliveries(&group, &news, 10, 40, 0);
     assert!(frames.len() > 5);
     let (mut next, mut count) = (10, 0);
@@ -88,7 +93,7 @@ fn large_news_are_split_into_frames_without_a_hole() {
 fn what_may_not_be_seen_is_covered_and_left_out() {
     let group = GroupId::new(RegionId(1), Slot(1), [1; 11]);
     let mut news = Gathered::default();
-    news.add(&messages(1, 6, 10), &[], &Head::default());
+    news.add(&messages(1, 6, 10), &[], &Head::default(), false);
     let frames = deliveries(&group, &news, 2, 5, 4);
     let deliver = read(&frames).pop().unwrap();
     assert_eq!(deliver.covers, Some(Covers { from: 2, to: 5 }));
@@ -108,7 +113,7 @@ fn cursors_are_for_small_groups() {
     };
     let mut news = Gathered::default();
     let rows = [cursor, member(1, 1, MemberStatus::Member, 1)];
-    news.add(&[], &rows, &Head::default());
+    news.add(&[], &rows, &Head::default(), false);
     assert_eq!(public_rows(&news, true).len(), 2);
     assert_eq!(public_rows(&news, false).len(), 1);
 }
@@ -124,6 +129,7 @@ fn entries_and_rows_cut_each_by_itself() {
     let gone = Tombstone {
         key: RowKey::Member(user(4)).to_bytes(),
         seq: 6,
+        quiet: 0,
     };
     let by_absence = Cuts::of(&[], &[], &[gone]);
     assert_eq!(by_absence.lost[&user(4)], (6, Code::NotFound));
@@ -143,7 +149,9 @@ fn a_window_closes_by_quiet_time_number_and_size() {
     let start = Instant::now();
     let mut window = Window::default();
     let add = |window: &mut Window, at: Instant, entries: Vec<(u64, SealedEntry)>| {
-        window.gather(at).add(&entries, &[], &Head::default());
+        window
+            .gather(at)
+            .add(&entries, &[], &Head::default(), false);
         window.due(at, &options)
     };
     // After quiet the first leaves at once, the next one waits.

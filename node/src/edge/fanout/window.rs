@@ -8,6 +8,8 @@ use bytes::Bytes;
 use folkmoot_wire::proto::{Head, Row, SealedEntry};
 use tokio::time::Instant;
 
+use super::encode::is_public;
+
 /// A window that is full stays open for so long, so that a group that is busier
 /// than that gets larger frames instead of more of them. It has no timer of its
 /// own: what fills it comes fast, and what waits longest waits as ever.
@@ -60,7 +62,15 @@ impl Gathered {
         self.from == 0 || from == self.to + 1
     }
 
-    pub(super) fn add(&mut self, entries: &[(u64, SealedEntry)], rows: &[Row], head: &Head) {
+    /// `small`: the group is. Rows that are only their user's business do not
+    /// close a window.
+    pub(super) fn add(
+        &mut self,
+        entries: &[(u64, SealedEntry)],
+        rows: &[Row],
+        head: &Head,
+        small: bool,
+    ) {
         for (seq, entry) in entries {
             if self.from == 0 {
                 self.from = *seq;
@@ -70,7 +80,9 @@ impl Gathered {
             self.entries.push(entry.clone());
         }
         for row in rows {
-            self.bytes += row.key.len();
+            if is_public(row, small) {
+                self.bytes += row.key.len();
+            }
             self.rows.insert(row.key.clone(), row.clone());
         }
         self.head.clone_from(head);

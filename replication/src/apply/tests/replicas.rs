@@ -32,7 +32,7 @@ fn body(kind: Kind, number: u64) -> Bytes {
     let bytes = match kind {
         Kind::Create => CreateBody {
             open: !number.is_multiple_of(3),
-            member_cap: 3,
+            member_cap: if number.is_multiple_of(2) { 3 } else { 3_000 },
             ..open_body()
         }
         .encode_to_vec(),

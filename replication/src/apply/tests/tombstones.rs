@@ -138,6 +138,7 @@ fn what_changed_meanwhile_stays() {
     let rows = all.map(|key| folkmoot_wire::proto::Tombstone {
         key: key.to_bytes(),
         seq: 5,
+        quiet: 0,
     });
     let before = home.head(group(1)).rows_count;
     let rows = rows.to_vec();

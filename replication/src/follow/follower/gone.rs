@@ -70,10 +70,7 @@ impl Copies {
             };
             digest.remove(&fingerprint(&self.digest_key, &group, &row)?);
             self.delete_row(group, key, out);
-            gone.push(Tombstone {
-                seq: row::seq_of(&row),
-                key: row.key,
-            });
+            gone.push(row::tombstone_of(&row));
         }
         head.rows_digest = Bytes::copy_from_slice(&digest.sum);
         head.rows_count = digest.count;

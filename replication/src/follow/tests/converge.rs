@@ -1,11 +1,11 @@
 //! Once the network is quiet every follower holds what the home holds, by
 //! whatever way it came there.
 
-use folkmoot_wire::proto::{Command, CursorBatch, CursorChange, Kind, command};
-use folkmoot_wire::version;
+use folkmoot_wire::proto::{Command, CreateBody, CursorBatch, CursorChange, Kind, command};
+use folkmoot_wire::{limits, version};
 use proptest::prelude::*;
 
-use crate::testing::{Home, append, group, user};
+use crate::testing::{Got, Home, append, group, open_body, user};
 
 use super::net::{Net, Tail};
 
@@ -90,13 +90,20 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The home, a relay, an edge of all groups and one of named groups.
+/// The home of two groups and of a large one, a relay, an edge of all groups and
+/// one of named groups.
 fn chain() -> Net {
     let mut home = Home::new();
-    home.raise(version::APPLY_COLLECTS);
-    for n in 1..4 {
+    home.raise(version::APPLY);
+    for n in 1..3 {
         home.open_group(group(n), user(n), &[user(4)]);
     }
+    let large = CreateBody {
+        member_cap: limits::LARGE_GROUP + 1,
+        ..open_body()
+    };
+    home.create(group(3), user(3), large);
+    assert_eq!(home.join(group(3), user(4)), Got::Done);
     home.pushes.clear();
     Net::new(
         home,

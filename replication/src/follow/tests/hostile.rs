@@ -129,7 +129,11 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 }
 
 fn gone() -> impl Strategy<Value = Vec<Tombstone>> {
-    let one = (any_row(), number()).prop_map(|(row, seq)| Tombstone { key: row.key, seq });
+    let one = (any_row(), number()).prop_map(|(row, seq)| Tombstone {
+        key: row.key,
+        seq,
+        quiet: seq % 2,
+    });
     proptest::collection::vec(one, 0..3)
 }
 

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use folkmoot_client::{GroupId, UserId};
 use folkmoot_wire::proto::{EntryHeader, Kind};
 
+use super::joins::Asked;
 use super::{End, Log};
-use crate::sim::book::Outcome;
+use crate::sim::book::{Outcome, Pages};
 use crate::sim::sometimes::State;
 
 /// Where somebody stands.
@@ -39,7 +40,7 @@ pub fn change(header: &EntryHeader) -> Option<Standing> {
     }
 }
 
-/// Where everybody stands at the end of a log.
+/// Where everybody stands at the end of a log, by what it says.
 #[must_use]
 pub fn at_end(log: &Log) -> BTreeMap<UserId, Standing> {
     let mut standings = BTreeMap::new();
@@ -52,7 +53,9 @@ pub fn at_end(log: &Log) -> BTreeMap<UserId, Standing> {
 }
 
 pub(super) fn check(end: &End<'_>) {
+    let pages = end.book.pages();
     for (group, log) in &end.logs {
+        let asked = Asked::of(end, &pages, group);
         let mut standings: BTreeMap<UserId, Standing> = BTreeMap::new();
         for header in &log.headers {
             let Ok(sender) = UserId::from_slice(&header.sender) else {
@@ -63,7 +66,9 @@ pub(super) fn check(end: &End<'_>) {
             let may = match before {
                 Some(Standing::Member) => true,
                 Some(Standing::Banned) => false,
-                Some(Standing::Left) | None => comes && subject(header) == Some(sender),
+                Some(Standing::Left) | None => {
+                    comes && subject(header) == Some(sender) || asked.may_have_come(&sender)
+                }
             };
             // A self group's entries are made by the system.
             let of_system = header.kind() == Kind::Listed;
@@ -79,13 +84,12 @@ pub(super) fn check(end: &End<'_>) {
                 standings.insert(user, standing);
             }
         }
-        bans_under_way(end, group, log);
+        bans_under_way(end, &pages, group, log);
     }
 }
 
 /// Counts bans that found something of the banned under way.
-fn bans_under_way(end: &End<'_>, group: &GroupId, log: &Log) {
-    let pages = end.book.pages();
+fn bans_under_way(end: &End<'_>, pages: &Pages, group: &GroupId, log: &Log) {
     for header in log.headers.iter().filter(|h| h.kind() == Kind::Ban) {
         let banned = pages
             .users

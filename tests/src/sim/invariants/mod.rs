@@ -7,6 +7,7 @@ pub mod clocks;
 pub mod committed;
 pub mod cursors;
 pub mod index;
+pub mod joins;
 pub mod leases;
 pub mod members;
 pub mod once;
@@ -18,9 +19,9 @@ pub mod timelines;
 
 use std::collections::BTreeMap;
 
-use folkmoot_client::GroupId;
+use folkmoot_client::{GroupId, UserId};
 use folkmoot_storage::Place;
-use folkmoot_wire::proto::{EntryHeader, Head, SealedEntry};
+use folkmoot_wire::proto::{EntryHeader, Head, MemberStatus, SealedEntry};
 
 use super::book::{Book, MessageNo, message_of};
 use super::findings::Findings;
@@ -37,6 +38,10 @@ pub struct Log {
     pub head: Head,
     pub entries: Vec<SealedEntry>,
     pub headers: Vec<EntryHeader>,
+    /// Whom its rows speak of.
+    pub members: BTreeMap<UserId, MemberStatus>,
+    /// How many members there are, by the group's own row.
+    pub member_count: u32,
 }
 
 impl Log {
@@ -84,6 +89,8 @@ impl<'a> End<'a> {
                 head,
                 entries,
                 headers,
+                members: quiet::members(disk, &place),
+                member_count: quiet::member_count(disk, &place),
             };
             if logs.insert(group, log).is_some() {
                 let finding = format!("{group} is at home in two shards");
@@ -119,6 +126,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("committed", committed::check),
     ("order", order::check),
     ("members", members::check),
+    ("joins", joins::check),
     ("once", once::check),
     ("timelines", timelines::check),
     ("cursors", cursors::check),

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use folkmoot_client::UserId;
 
+use super::joins::Asked;
 use super::members::{self, Standing};
 use super::{End, Log};
 use crate::sim::book::MessageNo;
 use crate::sim::workload::Made;
 
 /// Seqs `[from, to]` that a user may see.
-type Seen = Vec<(u64, u64)>;
+pub(super) type Seen = Vec<(u64, u64)>;
 
 pub(super) fn check(end: &End<'_>) {
     let pages = end.book.pages();
@@ -22,7 +23,11 @@ pub(super) fn check(end: &End<'_>) {
             end.findings.add(format!("group {} is gone", made.number));
             return;
         };
-        may.push(visible(made, log));
+        let asked = Asked::of(end, &pages, &made.id);
+        may.push(match made.plan.large {
+            true => asked.visible(made, log),
+            false => visible(made, log),
+        });
         for at in 0..log.entries.len() {
             if let Some(message) = log.message(at) {
                 placed.insert(message, (index, at as u64 + 1));
