@@ -133,11 +133,15 @@ fn unread(
     for person in people {
         let user = pages.users.get(&person.id).copied();
         let groups = person.groups.iter();
-        for group in groups.filter(|group| is_member(world, user, group, homes)) {
+        for group in groups {
+            let Some(from) = sees_from(world, user, group, homes) else {
+                continue;
+            };
             let last = pages.readings.get(&(person.id, *group));
             let last = last.map_or(0, |reading| reading.last);
             let head = homes.get(group).map_or(0, |home| home.head.seq);
-            if last != head {
+            // Who came behind the last entry, without one, has nothing to read.
+            if last != head && from <= head {
                 let edge = pages.edges.get(&person.id);
                 return Some(format!(
                     "person {} at {edge:?} read {group} up to {last} of {head}",
@@ -198,7 +202,7 @@ fn must_hold(
         let here = |person: &&Person| pages.edges.get(&person.id) == Some(&machine.ip);
         let looks = |person: &Person| {
             let user = pages.users.get(&person.id).copied();
-            person.groups.contains(group) && is_member(world, user, group, homes)
+            person.groups.contains(group) && sees_from(world, user, group, homes).is_some()
         };
         people.iter().filter(here).any(looks)
     }
@@ -292,28 +296,24 @@ pub fn home_disk<'a>(world: &'a World, shard: &Shard) -> Option<&'a dyn Read> {
     Some(&*most.disk)
 }
 
-/// Whether a person is a member of a group, by what its home holds.
-fn is_member(
+/// From where on a person sees a group, by what its home holds; `None`: is no
+/// member.
+fn sees_from(
     world: &World,
     user: Option<UserId>,
     group: &GroupId,
     homes: &BTreeMap<GroupId, Home>,
-) -> bool {
+) -> Option<u64> {
     let placement = placement(world).unwrap_or_default();
-    let Some((user, home)) = user.zip(homes.get(group)) else {
-        return false;
-    };
-    let shard = placement.shard(home.shard);
-    let Some(disk) = shard.and_then(|shard| home_disk(world, shard)) else {
-        return false;
-    };
+    let (user, home) = user.zip(homes.get(group))?;
+    let disk = home_disk(world, placement.shard(home.shard)?)?;
     let row = log::read_row(&home.place.seat(disk), group, &RowKey::Member(user));
-    match row.ok().flatten().and_then(|row| row.value) {
-        Some(row::Value::Member(member)) => member
-            .authority
-            .is_some_and(|authority| authority.status() == MemberStatus::Member),
-        _ => false,
-    }
+    let Some(row::Value::Member(member)) = row.ok().flatten()?.value else {
+        return None;
+    };
+    let authority = member.authority?;
+    let is_member = authority.status() == MemberStatus::Member;
+    is_member.then_some(authority.visible_from)
 }
 
 /// What the cluster agreed on about itself.
