@@ -109,7 +109,6 @@ async fn make(people: &mut [Person], number: usize, plan: &GroupPlan) -> anyhow:
             open: plan.open,
             history_from_join: plan.history_from_join,
             member_cap: if plan.large { LARGE } else { 0 },
-            ..NewGroup::default()
         })
         .await?;
     for &member in &plan.members {

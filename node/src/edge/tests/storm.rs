@@ -6,12 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
-use folkmoot_wire::proto::{CreateGroup, GetUnread, Kind, MemberSelf, UpdateSelf, row};
-use folkmoot_wire::{GroupId, limits};
+use folkmoot_wire::proto::{
+    CreateGroup, GetUnread, Kind, MemberSelf, SetApplyVersion, UpdateSelf, command, row,
+};
+use folkmoot_wire::{GroupId, limits, version};
 use tokio::time::timeout;
 
 use super::client::Client;
 use super::world::World;
+use crate::backend::Backend;
 
 /// Longer than it takes to be told of a count.
 const WHILE: Duration = Duration::from_millis(2_500);
@@ -22,8 +25,12 @@ fn large(create: &mut CreateGroup) {
 
 async fn square() -> (Arc<World>, Client, GroupId) {
     let world = World::new();
-    world.raise();
     let mut ann = Client::connect(&world, "ann").await;
+    // By the newest rules.
+    let version = version::APPLY;
+    let raise = command::Op::SetApplyVersion(SetApplyVersion { version });
+    let own = ann.user.unwrap().self_group();
+    world.propose(own, raise).await.unwrap();
     let group = ann.create("square", large).await;
     ann.say(group, "welcome").await;
     ann.activate(group, 2, Bytes::new()).await;

@@ -16,12 +16,10 @@ use folkmoot_storage::{
 };
 use folkmoot_wire::proto::{
     Command, CommandBatch, Covers, CursorBatch, CursorChange, GroupPush, Head, LogSlice, OutboxAck,
-    Outcome, ResolveUser, Row, SealedEntry, SetApplyVersion, command, outcome, row,
+    Outcome, ResolveUser, Row, SealedEntry, command, outcome, row,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
-use folkmoot_wire::{
-    Code, Fault, GroupId, NodeId, RegionId, ShardId, Slot, UserId, entry, version,
-};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, RegionId, ShardId, Slot, UserId, entry};
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::time::Instant;
@@ -101,16 +99,6 @@ impl World {
 
     pub(super) fn edge(&self) -> &Arc<Edge> {
         self.edge.get().unwrap()
-    }
-
-    /// From now on apply goes by the newest rules.
-    pub(super) fn raise(&self) {
-        let version = version::APPLY;
-        let set = command::Op::SetApplyVersion(SetApplyVersion { version });
-        self.apply(vec![Command {
-            group: Bytes::new(),
-            op: Some(set),
-        }]);
     }
 
     /// Applies; what waits in the outbox is delivered at once.
