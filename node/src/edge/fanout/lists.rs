@@ -115,10 +115,9 @@ impl Fanout {
         })
     }
 
-    /// Once a second: bumps go out, one per group and
-    /// session, and counts of members; who waits for entries that do not come is
-    /// in doubt. Returns the groups to bump
-    /// whose head is not known, for [`Fanout::head_found`].
+    /// Once a second: bumps go out, one per group and session, and counts of
+    /// members; who waits for entries that do not come is in doubt. Returns the
+    /// groups to bump whose head is not known, for [`Fanout::head_found`].
     pub(in crate::edge) fn sweep(&self, now: Instant) -> Vec<GroupId> {
         let mut headless = Vec::new();
         for stripe in &self.stripes {
