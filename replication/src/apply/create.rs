@@ -9,7 +9,7 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
 
-use super::group::{Place, Stamp, named};
+use super::group::{Age, Stamp, named};
 use super::sequence::Request;
 use super::{Answer, ApplyError, ShardApply, Step, refuse};
 
@@ -72,7 +72,7 @@ impl ShardApply {
             };
             let own = named(Stamp::of(header), &MemberSelf::default(), nick);
             self.put_member(group, user, authority, own)?;
-            self.list(group, user, Place::of(header), true)?;
+            self.list(group, user, Age::of(header), true)?;
         }
         Ok(())
     }

@@ -12,14 +12,14 @@ use super::{ApplyError, ShardApply};
 
 /// By what a row that the sequencer writes is newer than others of its key.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Age {
     /// The entry that writes it, or the last one.
     pub(super) seq: u64,
     /// 0: that entry writes it. Else which change without one behind it.
     pub(super) quiet: u64,
 }
 
-impl Place {
+impl Age {
     pub(super) fn of(header: &EntryHeader) -> Self {
         Self {
             seq: header.seq,

@@ -8,7 +8,7 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::{Code, Fault, UserId, limits};
 
 use super::authority::{Checked, Standing};
-use super::group::{Place, Stamp, named};
+use super::group::{Age, Stamp, named};
 use super::sequence::Request;
 use super::{Answer, ApplyError, ShardApply, Step, done, refuse};
 
@@ -68,7 +68,7 @@ impl ShardApply {
                 ..group
             },
         )?;
-        self.list(request.group, user, Place::of(&header), true)?;
+        self.list(request.group, user, Age::of(&header), true)?;
         Self::committed(&header)
     }
 
@@ -164,7 +164,7 @@ impl ShardApply {
                     ..value
                 },
             )?;
-            self.list(group, user, Place { seq, quiet: 0 }, false)?;
+            self.list(group, user, Age { seq, quiet: 0 }, false)?;
         }
         Ok(())
     }

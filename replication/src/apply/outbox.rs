@@ -13,7 +13,7 @@ use folkmoot_wire::{Code, GroupId, ShardId, UserId, version};
 use prost::Message;
 
 use super::create::system_salt;
-use super::group::Place;
+use super::group::Age;
 use super::split::applied;
 use super::{Answer, ApplyError, ShardApply, Step, done, refuse};
 
@@ -87,7 +87,7 @@ impl ShardApply {
         &mut self,
         group: GroupId,
         user: UserId,
-        place: Place,
+        age: Age,
         listed: bool,
     ) -> Result<(), ApplyError> {
         let name = self
@@ -101,8 +101,8 @@ impl ShardApply {
                 listed: Some(ListedBody {
                     group: group.to_bytes(),
                     listed,
-                    source_seq: place.seq,
-                    source_quiet: place.quiet,
+                    source_seq: age.seq,
+                    source_quiet: age.quiet,
                     name,
                 }),
             }),

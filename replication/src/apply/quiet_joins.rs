@@ -5,7 +5,7 @@ use folkmoot_wire::proto::{CursorValue, GroupValue, MemberAuthority, MemberStatu
 use folkmoot_wire::{limits, version};
 
 use super::authority::Standing;
-use super::group::{Place, Stamp, named};
+use super::group::{Age, Stamp, named};
 use super::sequence::Request;
 use super::{Answer, ShardApply, Step, done};
 
@@ -26,10 +26,10 @@ impl ShardApply {
     ) -> Answer {
         let (id, user) = (request.group, request.subject());
         let head = self.view.head(&id)?.unwrap_or_default();
-        let place = Place::behind(head.seq, &group);
+        let age = Age::behind(head.seq, &group);
         let authority = MemberAuthority {
-            seq: place.seq,
-            quiet: place.quiet,
+            seq: age.seq,
+            quiet: age.quiet,
             status: MemberStatus::Member as i32,
             role: Role::Member as i32,
             visible_from: match group.history_from_join {
@@ -47,8 +47,8 @@ impl ShardApply {
         self.put_group_value(
             id,
             GroupValue {
-                seq: place.seq,
-                quiet: place.quiet,
+                seq: age.seq,
+                quiet: age.quiet,
                 member_count: group.member_count + 1,
                 ..group
             },
@@ -60,12 +60,12 @@ impl ShardApply {
             at_all: head.at_all,
         };
         self.put_cursor(id, user, cursor)?;
-        self.list(id, user, place, true)?;
+        self.list(id, user, age, true)?;
         done()
     }
 }
 
-impl Place {
+impl Age {
     /// Of the next change without an entry in a group whose last entry is `seq`.
     fn behind(seq: u64, group: &GroupValue) -> Self {
         // Entries that change no member leave the group's row as it is.
