@@ -42,7 +42,7 @@ pub(super) struct GroupState {
     members: u32,
     /// The group's own row as of the last join without an entry, which sessions
     /// have yet to be told of.
-    count: Option<Row>,
+    count_row: Option<Row>,
     window: Window,
     /// Last seq of entries published here, or known to be readable.
     entries_to: u64,
@@ -122,8 +122,8 @@ impl GroupState {
         for row in rows {
             if let Some(row::Value::Group(value)) = &row.value {
                 self.members = value.member_count;
-                self.count = (value.quiet > 0).then(|| row.clone());
-                if self.count.is_some() {
+                self.count_row = (value.quiet > 0).then(|| row.clone());
+                if self.count_row.is_some() {
                     continue;
                 }
             }
@@ -133,7 +133,7 @@ impl GroupState {
     }
 
     pub(super) fn has_count_to_tell(&self) -> bool {
-        self.count.is_some()
+        self.count_row.is_some()
     }
 
     /// How many members there are goes out, with what is gathered.
@@ -142,7 +142,7 @@ impl GroupState {
         let Some(head) = self.head.clone().filter(|_| !self.active.is_empty()) else {
             return news;
         };
-        let Some(row) = self.count.take() else {
+        let Some(row) = self.count_row.take() else {
             return news;
         };
         let small = self.is_small();
