@@ -12,8 +12,10 @@ use crate::StoreError;
 
 /// The store format that this build writes. It reads all before it:
 /// 1: until groups could move; 2: shards may keep guests ([`crate::keys::guests`]);
-/// 3: a shard may have fewer slots than it was made with.
-pub const FORMAT_VERSION: u32 = 4;
+/// 3: a shard may have fewer slots than it was made with; 4: members' rows have
+/// an index; 5: rows may be of changes without entries, which a build before
+/// would take for earlier than they are.
+pub const FORMAT_VERSION: u32 = 5;
 
 const FORMAT: &str = "FORMAT";
 const FORMAT_NEW: &str = "FORMAT.new";
