@@ -108,6 +108,18 @@ impl RaftOptions {
         self
     }
 
+    /// The same for voters in several regions. A heartbeat counts for the
+    /// leader's lease if it is answered in three quarters of its interval, and a
+    /// candidate has its shortest election timeout for a round of votes: both
+    /// must be longer than a round trip half around the world and a sync.
+    #[must_use]
+    pub fn across_regions(mut self) -> Self {
+        self.heartbeat = Duration::from_millis(500);
+        self.election_min = Duration::from_millis(1_000);
+        self.election_max = Duration::from_millis(1_800);
+        self
+    }
+
     /// `elect`: whether it may stand for election from the start.
     pub(crate) fn config(&self, elect: bool) -> Result<Arc<Config>, ConsensusError> {
         let wrong = |text: &str| Err(ConsensusError::Options(text.into()));

@@ -212,6 +212,12 @@ impl RaftShard {
         self.failed.clone()
     }
 
+    /// How long a leader that no quorum answers counts as leading, and the
+    /// longest election timeout.
+    pub fn lease(&self) -> Duration {
+        self.election_max
+    }
+
     /// What this replica must not go back behind, on disk or on its way there.
     pub fn promise(&self) -> Promise {
         let told = self.inbound.log.promise();

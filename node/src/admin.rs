@@ -5,6 +5,7 @@ mod copies;
 mod groups;
 mod homes;
 mod nodes;
+mod regions;
 mod shards;
 mod views;
 
@@ -55,7 +56,8 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/{node}/drain", post(nodes::drain))
         .route("/v1/nodes/{node}/remove", post(nodes::remove))
-        .route("/v1/regions", get(views::regions))
+        .route("/v1/regions", get(regions::list))
+        .route("/v1/regions/{region}/goal", post(regions::set_goal))
         .route("/v1/shards", get(shards::list))
         .route("/v1/shards/{shard}/split", post(shards::split_shard))
         .route("/v1/groups", get(groups::list).post(groups::create))

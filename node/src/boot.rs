@@ -263,6 +263,7 @@ fn found_command(
         key: key.to_owned(),
         value: value.to_owned(),
     };
+    let survive = config.survive()?;
     Ok(Some(MetaCommand {
         now_ms: SystemClock.wall_ms(),
         op: Some(meta_command::Op::Init(InitCluster {
@@ -271,7 +272,8 @@ fn found_command(
             ca_certificate: Bytes::new(),
             first: Some(record(identity, at)),
             shards: config.number("shards")?,
-            voters: config.number("voters")?,
+            voters: survive.1,
+            goal: survive.0.into(),
             settings: vec![setting("jwt_secret", &identity.jwt_secret)],
         })),
     }))
@@ -361,7 +363,7 @@ fn joining_of(folder: &Folder, identity: &Identity) -> anyhow::Result<Joining> {
         return Ok(Joining::Refused);
     }
     let Some(ca) = folder.ca()? else {
-        return Ok(Joining::passed(NodeId(identity.node)));
+        return Ok(Joining::passed());
     };
     let (id, key) = identity.gossip_key()?;
     let mut gossip_key = vec![id];

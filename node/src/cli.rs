@@ -5,6 +5,7 @@ mod groups;
 mod leave;
 pub mod log;
 mod offline;
+mod regions;
 mod shards;
 mod start;
 mod table;
@@ -83,7 +84,10 @@ fn command() -> Command {
             "node",
             "The nodes of the cluster",
         ))))
-        .subcommand(listing("region", "The regions of the cluster"))
+        .subcommand(regions::commands(listing(
+            "region",
+            "The regions of the cluster",
+        )))
         .subcommand(shards::commands(listing(
             "shard",
             "The shards, as the asked node sees them",
@@ -156,7 +160,7 @@ async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             Some(done) => done,
             None => leave::run(&api, args).await,
         },
-        Some(("region", _)) => views::regions(&api).await,
+        Some(("region", args)) => regions::run(&api, args).await,
         Some(("shard", args)) => shards::run(&api, args).await,
         Some(("group", args)) => groups::run(&api, args).await,
         Some(("token", args)) => views::token(&api, args).await,

@@ -13,7 +13,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use folkmoot_wire::proto::SurvivalGoal;
+
 use crate::edge::WindowOptions;
+use crate::survival;
 
 pub use error::ConfigError;
 pub use keys::{KEYS, Key};
@@ -150,7 +153,7 @@ impl Config {
         self.one_of("follow", &["active", "full"], "`active` or `full`")?;
         self.one_of("log_format", &["text", "json"], "`text` or `json`")?;
         self.one_of("swim", &["wan", "lan"], "`wan` or `lan`")?;
-        self.one_of("voters", &["1", "3"], "1 or 3")?;
+        self.survive()?;
         self.number("shards")?;
         self.number("replace_after")?;
         self.number("authority_lease")?;
@@ -215,6 +218,27 @@ impl Config {
         self.text(name)
             .parse()
             .map_err(|_| self.wrong(name, "a whole number"))
+    }
+
+    /// What the region's shards are to survive, and how many voters each of them
+    /// gets in the region; 0: as many as it has nodes for.
+    ///
+    /// # Errors
+    /// When either is none of what it may be.
+    pub fn survive(&self) -> Result<(SurvivalGoal, u32), ConfigError> {
+        let voters = match self.text("voters") {
+            "" => 0,
+            "1" => 1,
+            "3" => 3,
+            _ => return Err(self.wrong("voters", "1 or 3")),
+        };
+        let goal = match self.text("survival_goal") {
+            "" if voters > 0 => SurvivalGoal::Node,
+            "" => SurvivalGoal::Topology,
+            name => survival::named(name)
+                .ok_or_else(|| self.wrong("survival_goal", survival::EXPECTED))?,
+        };
+        Ok((goal, voters))
     }
 
     /// Messages a session may send per second and at once.

@@ -20,3 +20,4 @@ pub mod metrics;
 pub mod offline;
 pub mod ports;
 pub mod row_digests;
+pub mod survival;

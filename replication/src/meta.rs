@@ -10,10 +10,14 @@ mod tests;
 
 use folkmoot_wire::proto::{
     AddToken, DirectoryRange, InitCluster, JoinToken, MetaCommand, MetaOutcome, MetaState,
-    NodeRecord, RegionRecord, RegisterNode, ShardRecord, meta_command,
+    NodeRecord, RegionRecord, RegisterNode, SetGoal, ShardRecord, SurvivalGoal, meta_command,
 };
-use folkmoot_wire::{Code, Fault, ShardId, limits};
+use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits};
 
+use crate::placement::plan;
+
+/// The node that makes a cluster, and keeps its CA's key.
+pub const FOUNDER: NodeId = NodeId(1);
 /// Most nodes, regions, tokens and settings a cluster's state may hold.
 const NODES_MAX: usize = 1_000;
 const REGIONS_MAX: usize = 200;
@@ -38,6 +42,7 @@ pub fn apply(state: &mut MetaState, index: u64, command: MetaCommand) -> MetaOut
         Some(meta_command::Op::SetSetting(set)) => set_setting(state, set.setting),
         Some(meta_command::Op::AddRegion(add)) => add_region(state, add.region),
         Some(meta_command::Op::UpdateNode(update)) => update_node(state, update.node),
+        Some(meta_command::Op::SetGoal(set)) => set_goal(state, &set),
         Some(meta_command::Op::MoveShard(to)) => moves::start(state, to),
         Some(meta_command::Op::SettleShard(settled)) => moves::settle(state, &settled),
         Some(meta_command::Op::DrainNode(drain)) => moves::drain(state, &drain),
@@ -70,6 +75,7 @@ fn init(state: &mut MetaState, now: u64, init: InitCluster) -> Result<u32, Fault
             "the cluster was made before",
         ));
     }
+    let survive = (init.goal(), init.voters);
     let Some(mut first) = init.first else {
         return Err(Fault::new(Code::Invalid, "a cluster begins with a node"));
     };
@@ -82,27 +88,28 @@ fn init(state: &mut MetaState, now: u64, init: InitCluster) -> Result<u32, Fault
         name: init.name,
         settings: init.settings,
         ca_certificate: init.ca_certificate,
-        next_node: 2,
+        next_node: FOUNDER.0 + 1,
         next_shard: 1,
         next_region: 1,
         ..MetaState::default()
     };
-    region_for(&mut made, &first.region, init.shards, init.voters)?;
-    first.id = 1;
+    region_for(&mut made, &first.region, init.shards, survive)?;
+    first.id = FOUNDER.0;
     first.joined_ms = now;
     made.nodes.push(first);
     made.shards.push(ShardRecord {
         id: ShardId::META.0,
-        voters: vec![1],
+        voters: vec![FOUNDER.0],
         generation: 1,
         ..ShardRecord::default()
     });
     make_shards(&mut made);
     *state = made;
-    Ok(1)
+    Ok(FOUNDER.0)
 }
 
 fn register(state: &mut MetaState, now: u64, register: RegisterNode) -> Result<u32, Fault> {
+    let survive = (register.goal(), register.voters);
     let Some(mut node) = register.node else {
         return Err(Fault::new(Code::Invalid, "a join names the node"));
     };
@@ -131,7 +138,7 @@ fn register(state: &mut MetaState, now: u64, register: RegisterNode) -> Result<u
         ));
     }
     let hash = register.token_hash;
-    region_for(state, &node.region, register.shards, register.voters)?;
+    region_for(state, &node.region, register.shards, survive)?;
     for token in &mut state.tokens {
         token.used |= token.hash == hash;
     }
@@ -151,7 +158,12 @@ fn known_by_key(state: &MetaState, key: &[u8]) -> Option<u32> {
     state.nodes.iter().find(known).map(|node| node.id)
 }
 
-fn region_for(state: &mut MetaState, name: &str, shards: u32, voters: u32) -> Result<(), Fault> {
+fn region_for(
+    state: &mut MetaState,
+    name: &str,
+    shards: u32,
+    (goal, voters): (SurvivalGoal, u32),
+) -> Result<(), Fault> {
     if state.regions.iter().any(|region| region.name == name) {
         return Ok(());
     }
@@ -161,6 +173,7 @@ fn region_for(state: &mut MetaState, name: &str, shards: u32, voters: u32) -> Re
             name: name.to_owned(),
             shards,
             voters,
+            goal: goal.into(),
             ..RegionRecord::default()
         }),
     )
@@ -195,15 +208,33 @@ fn add_region(state: &mut MetaState, region: Option<RegionRecord>) -> Result<u32
             "a region has 1, 2, 4, ... 1024 shards",
         ));
     }
-    region.voters = match region.voters {
-        0 | 1 => 1,
-        3 => 3,
-        _ => return Err(Fault::new(Code::Invalid, "a shard has 1 voter or 3")),
-    };
+    check_voters(region.voters)?;
     region.id = state.next_region;
     region.made = false;
     state.next_region += 1;
     state.regions.push(region);
+    Ok(0)
+}
+
+fn check_voters(voters: u32) -> Result<(), Fault> {
+    match voters {
+        0 | 1 | 3 => Ok(()),
+        _ => Err(Fault::new(Code::Invalid, "a shard has 1 voter or 3")),
+    }
+}
+
+/// What a region's shards are to survive. The placement loop moves voters
+/// accordingly.
+fn set_goal(state: &mut MetaState, set: &SetGoal) -> Result<u32, Fault> {
+    check_voters(set.voters)?;
+    let region = state.regions.iter_mut().find(|r| r.name == set.region);
+    let region = region.ok_or_else(|| {
+        let detail = format!("no region is called {}", set.region);
+        Fault::new(Code::UnknownRegion, detail)
+    })?;
+    region.goal = set.goal;
+    region.voters = set.voters;
+    make_shards(state);
     Ok(0)
 }
 
@@ -223,13 +254,14 @@ fn make_shards(state: &mut MetaState) {
             .filter(|node| node.region == region.name && !node.left)
             .map(|node| node.id)
             .collect();
-        if here.len() < region.voters as usize {
+        let first_voters = plan::voters_at_first(region);
+        if here.len() < first_voters as usize {
             continue;
         }
         let width = 65_536 / region.shards;
         let first = *next_shard;
         for i in 0..region.shards {
-            let voters = (0..region.voters)
+            let voters = (0..first_voters)
                 .map(|k| here[((i + k) as usize) % here.len()])
                 .collect();
             shards.push(ShardRecord {

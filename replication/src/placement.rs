@@ -168,6 +168,11 @@ impl Placement {
             .filter(|shard| shard.id != ShardId::META)
     }
 
+    /// Every shard, the meta shard first.
+    pub fn all_shards(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.values()
+    }
+
     /// One shard.
     #[must_use]
     pub fn shard(&self, id: ShardId) -> Option<&Shard> {
@@ -241,6 +246,14 @@ impl Placement {
             .iter()
             .filter(|(_, node)| !node.left)
             .map(|(id, node)| (*id, node))
+    }
+
+    /// Whether those who may be voters of a shard stand in several regions.
+    #[must_use]
+    pub fn is_across_regions(&self, shard: &Shard) -> bool {
+        let replicas = shard.replicas.iter();
+        let regions: BTreeSet<_> = replicas.map(|node| self.region_of_node(*node)).collect();
+        regions.len() > 1
     }
 
     /// The region a node stands in.

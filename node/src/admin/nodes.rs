@@ -49,10 +49,10 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Json<Value> {
     Json(json!({ "nodes": nodes }))
 }
 
-/// Shards that the node votes on, or may.
+/// Shards that the node votes on, or may, the meta shard among them.
 fn replicas(admin: &Admin, node: NodeId) -> usize {
     let placement = admin.running.node.view.placement();
-    let shards = placement.shards();
+    let shards = placement.all_shards();
     shards
         .filter(|shard| shard.replicas.contains(&node))
         .count()
@@ -108,7 +108,7 @@ fn check_survival(admin: &Admin, node: NodeId) -> Result<(), Fault> {
     Err(Fault::new(Code::Invalid, detail))
 }
 
-async fn run(admin: &Admin, op: Op) -> Result<(), Fault> {
+pub(super) async fn run(admin: &Admin, op: Op) -> Result<(), Fault> {
     let node = &admin.running.node;
     let command = MetaCommand {
         now_ms: node.stamps.wall_ms(),

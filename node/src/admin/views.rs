@@ -11,7 +11,7 @@ use folkmoot_wire::{Code, Fault, NodeId, ShardId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Admin, Refusal};
+use super::{Admin, Refusal, regions};
 use crate::boot::{CLUSTER_KEY, Kind};
 use crate::cluster::joiner::create_token;
 use crate::cluster::parts::StatusSource;
@@ -80,7 +80,10 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "reached_through": reached_through(&running.node.peers.tunnels().reached()),
         "waits_to_vote": running.node.standing.troubles(),
         "meta_version": placement.state().version,
-        "not_survived": not_survived(&placement),
+        "meta_voters": placement
+            .shard(ShardId::META)
+            .map(|meta| meta.voters.iter().map(|node| node.0).collect::<Vec<_>>()),
+        "not_survived": regions::not_survived(&placement),
     }))
 }
 
@@ -88,46 +91,6 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
 fn reached_through(reached: &[(NodeId, NodeId)]) -> Vec<String> {
     let words = |(to, by): &(NodeId, NodeId)| format!("node {to} through node {by}");
     reached.iter().map(words).collect()
-}
-
-/// What the cluster as it stands does not survive, in words.
-fn not_survived(placement: &folkmoot_replication::placement::Placement) -> Vec<String> {
-    let meta = placement.shard(ShardId::META).map(|meta| &meta.voters[..]);
-    let meta = match meta {
-        Some([alone]) if placement.nodes().count() > 1 => Some(format!(
-            "the meta shard has one voter, node {alone}: while it is away nobody joins and no voter is replaced"
-        )),
-        _ => None,
-    };
-    let state = placement.state();
-    let regions = state.regions.iter().filter(|region| region.voters < 3);
-    let regions = regions.map(|region| {
-        format!(
-            "region {}: each shard has one voter, so losing a node stops its shards until it is back",
-            region.name
-        )
-    });
-    meta.into_iter().chain(regions).collect()
-}
-
-pub(super) async fn regions(State(admin): State<Arc<Admin>>) -> Json<Value> {
-    let placement = admin.running.node.view.placement();
-    let regions: Vec<Value> = placement
-        .state()
-        .regions
-        .iter()
-        .map(|region| {
-            json!({
-                "region": region.name,
-                "id": region.id,
-                "nodes": placement.nodes().filter(|(_, n)| n.region == region.name).count(),
-                "shards": region.shards,
-                "voters": region.voters,
-                "made": region.made,
-            })
-        })
-        .collect();
-    Json(json!({ "regions": regions }))
 }
 
 #[derive(Deserialize)]

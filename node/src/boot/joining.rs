@@ -89,11 +89,13 @@ fn request(
         gossip_key: String::new(),
         jwt_secret: String::new(),
     };
+    let survive = config.survive()?;
     Ok(JoinRequest {
         token: token.secret().to_owned(),
         node: Some(record(&unnamed, at)),
         csr: key.request()?.into(),
         shards: config.number("shards")?,
-        voters: config.number("voters")?,
+        voters: survive.1,
+        goal: survive.0.into(),
     })
 }

@@ -237,7 +237,10 @@ fn repair(json: bool, args: &ArgMatches) -> anyhow::Result<()> {
                 return stopped.settle(json, accept, &placement);
             }
             refuse(&losses(&found), accept)?;
-            refuse_founder(damaged.contains(&ShardId::META) && stopped.identity.founder)?;
+            let meta = found
+                .iter()
+                .find(|found| ShardId(found.shard) == ShardId::META);
+            refuse_founder(meta.is_some_and(|meta| meta.wrong > 0 && meta.alone))?;
             shards = damaged.iter().map(|shard| shard.0).collect();
             let repair = Repair {
                 old: &store,

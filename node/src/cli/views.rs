@@ -26,6 +26,7 @@ const STATUS: &[Column] = &[
     ("messages waiting for their home", "tentative"),
     ("reached through a third region", "reached_through"),
     ("waits to vote", "waits_to_vote"),
+    ("voters of the meta shard", "meta_voters"),
     ("not survived", "not_survived"),
 ];
 
@@ -38,14 +39,6 @@ const NODES: &[Column] = &[
     ("draining", "draining"),
     ("replicas", "replicas"),
     ("start", "incarnation"),
-];
-
-const REGIONS: &[Column] = &[
-    ("region", "region"),
-    ("nodes", "nodes"),
-    ("shards", "shards"),
-    ("voters a shard", "voters"),
-    ("shards made", "made"),
 ];
 
 pub(super) fn json_lines(value: &Value) -> anyhow::Result<()> {
@@ -79,10 +72,6 @@ pub(super) async fn status(api: &Api) -> anyhow::Result<()> {
 
 pub(super) async fn nodes(api: &Api) -> anyhow::Result<()> {
     list(api, "/v1/nodes", "nodes", NODES).await
-}
-
-pub(super) async fn regions(api: &Api) -> anyhow::Result<()> {
-    list(api, "/v1/regions", "regions", REGIONS).await
 }
 
 pub(super) async fn token(api: &Api, args: &ArgMatches) -> anyhow::Result<()> {

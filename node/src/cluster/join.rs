@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use folkmoot_replication::meta::FOUNDER;
 use folkmoot_transport::{ClusterCa, Connection};
 use folkmoot_wire::proto::{
     JoinReply, JoinRequest, MetaCommand, RegisterNode, meta_command, node_reply, node_request,
@@ -104,7 +105,7 @@ impl Authority for ClusterCa {
 pub enum Joining {
     /// No nodes are taken.
     Refused,
-    /// Passed on to a node that holds the CA's key.
+    /// Passed on to the node that holds the CA's key.
     Passed(Arc<PassOn>),
     /// Let in here.
     Signed(Arc<CaJoins>),
@@ -113,9 +114,8 @@ pub enum Joining {
 impl Joining {
     /// Passes requests on.
     #[must_use]
-    pub fn passed(me: NodeId) -> Self {
+    pub fn passed() -> Self {
         Self::Passed(Arc::new(PassOn {
-            me,
             node: OnceLock::new(),
         }))
     }
@@ -152,8 +152,7 @@ impl Joining {
         match self {
             Self::Refused => {}
             Self::Passed(port) => {
-                let parts = (Arc::clone(&node.meta), Arc::clone(&node.peers));
-                let _ = port.node.set(parts);
+                let _ = port.node.set(Arc::clone(&node.peers));
             }
             Self::Signed(port) => {
                 let _ = port.node.set(CaNode {
@@ -168,27 +167,26 @@ impl Joining {
 
 /// Passes requests on, where the CA's key is not.
 pub struct PassOn {
-    me: NodeId,
-    node: OnceLock<(Arc<MetaHost>, Arc<Peers>)>,
+    node: OnceLock<Arc<Peers>>,
 }
 
 #[async_trait]
 impl Joins for PassOn {
     async fn join(&self, request: JoinRequest) -> Result<JoinReply, Fault> {
-        let Some((meta, peers)) = self.node.get() else {
+        let Some(peers) = self.node.get() else {
             return Err(Fault::new(Code::Unavailable, "the node is starting"));
         };
-        let mut last = Fault::new(Code::Unavailable, "no node with the CA's key is reached");
-        for node in meta.voters().into_iter().filter(|node| *node != self.me) {
-            let request = node_request::Request::Join(request.clone());
-            let deadline = limits::PROPOSE_DEADLINE;
-            match peers.call(node, Class::Live, request, deadline).await {
-                Ok(node_reply::Reply::Joined(reply)) => return Ok(reply),
-                Ok(_) => last = Code::Internal.into(),
-                Err(fault) => last = fault,
+        let request = node_request::Request::Join(request);
+        let deadline = limits::PROPOSE_DEADLINE;
+        match peers.call(FOUNDER, Class::Live, request, deadline).await {
+            Ok(node_reply::Reply::Joined(reply)) => Ok(reply),
+            Ok(_) => Err(Code::Internal.into()),
+            Err(fault) if fault.code.temporary() => {
+                let detail = format!("node {FOUNDER}, which has the CA's key: {fault}");
+                Err(Fault::new(Code::Unavailable, detail))
             }
+            Err(fault) => Err(fault),
         }
-        Err(last)
     }
 }
 
@@ -232,6 +230,7 @@ impl Joins for CaJoins {
                 public_key: Bytes::copy_from_slice(blake3::hash(&request.csr).as_bytes()),
                 shards: request.shards,
                 voters: request.voters,
+                goal: request.goal,
             })),
         };
         let outcome = node.router.meta(&node.meta, command).await?;

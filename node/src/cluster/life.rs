@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use folkmoot_consensus::Sequencer;
 use folkmoot_storage::StoreError;
 use folkmoot_transport::{Listener, PeerKind};
 
@@ -22,6 +21,7 @@ impl Node {
             peers: Arc::clone(&self.peers),
             view: Arc::clone(&self.view),
             voters: Arc::clone(&self.voters),
+            meta: Arc::clone(&self.meta),
             edge: Arc::clone(&self.edge),
             random,
         };
@@ -64,11 +64,9 @@ impl Node {
             view: Arc::clone(&self.view),
         };
         self.tasks.spawn(mender.run(self.stop.clone()));
-        if self.meta.raft().is_none() {
-            let meta = Arc::clone(&self.meta);
-            self.tasks
-                .spawn(meta.run(Arc::clone(&self.peers), self.stop.clone()));
-        }
+        let meta = Arc::clone(&self.meta);
+        self.tasks
+            .spawn(meta.run(Arc::clone(&self.peers), self.stop.clone()));
         if let Some(gossip) = &self.gossip {
             let (view, mut members, stop) =
                 (Arc::clone(&self.view), gossip.watch(), self.stop.clone());
@@ -161,8 +159,6 @@ impl Node {
         for voter in self.voters.all() {
             voter.end().await;
         }
-        if let Some(raft) = self.meta.raft() {
-            raft.shutdown().await;
-        }
+        self.end_meta().await;
     }
 }

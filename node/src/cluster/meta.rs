@@ -1,7 +1,7 @@
 //! The meta shard on this node: a replica where the node votes on it, a copy
 //! kept fresh by long polls where not.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,11 +11,13 @@ use folkmoot_wire::proto::{
     FetchMeta, MetaCommand, MetaOutcome, MetaState, node_reply, node_request,
 };
 use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits};
+use parking_lot::RwLock;
 use prost::Message;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::peers::{Class, Peers};
+use super::shards::Voters;
 use super::view::ClusterView;
 
 /// Key, in [`Table::Node`], of the copy of the meta state.
@@ -25,12 +27,38 @@ const POLL: Duration = Duration::from_secs(4);
 /// Between polls that failed.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// This node's replica of the meta shard.
+#[derive(Clone)]
+pub struct MetaReplica {
+    /// The replica.
+    pub raft: Arc<RaftShard>,
+    /// Ends what runs beside it.
+    pub stop: CancellationToken,
+}
+
+impl MetaReplica {
+    /// Ends it: it writes nothing any more afterwards.
+    pub async fn end(&self) {
+        self.stop.cancel();
+        self.raft.shutdown().await;
+    }
+}
+
 /// The meta shard as this node has it.
 pub struct MetaHost {
     me: NodeId,
     view: Arc<ClusterView>,
     store: Arc<dyn Store>,
-    raft: OnceLock<Arc<RaftShard>>,
+    replica: RwLock<Option<MetaReplica>>,
+}
+
+/// This node's replica of a shard, be it the meta shard.
+#[must_use]
+pub fn replica_of(voters: &Voters, meta: &MetaHost, shard: ShardId) -> Option<Arc<RaftShard>> {
+    match shard {
+        ShardId::META => meta.raft(),
+        shard => voters.get(shard).map(|voter| voter.raft),
+    }
 }
 
 impl MetaHost {
@@ -40,7 +68,7 @@ impl MetaHost {
             me,
             view,
             store,
-            raft: OnceLock::new(),
+            replica: RwLock::default(),
         }
     }
 
@@ -72,13 +100,25 @@ impl MetaHost {
 
     /// The replica here, if the node votes.
     #[must_use]
-    pub fn raft(&self) -> Option<&Arc<RaftShard>> {
-        self.raft.get()
+    pub fn raft(&self) -> Option<Arc<RaftShard>> {
+        let replica = self.replica.read();
+        replica.as_ref().map(|replica| Arc::clone(&replica.raft))
     }
 
-    /// Sets the replica, once.
-    pub fn set_raft(&self, raft: Arc<RaftShard>) {
-        let _ = self.raft.set(raft);
+    /// Sets the replica.
+    pub fn set(&self, replica: MetaReplica) {
+        *self.replica.write() = Some(replica);
+    }
+
+    /// Takes the replica out.
+    pub fn take(&self) -> Option<MetaReplica> {
+        self.replica.write().take()
+    }
+
+    /// Whether this node leads the meta shard.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.raft().is_some_and(|raft| raft.status().is_leader)
     }
 
     /// Who votes on the meta shard.
@@ -134,7 +174,8 @@ impl MetaHost {
         while !stop.is_cancelled() {
             let voters = self.voters();
             let node = voters[turn % voters.len()];
-            if node == self.me || !self.poll(&peers, node).await {
+            // A replica may be behind, or hear from no leader: it asks too.
+            if self.leads() || node == self.me || !self.poll(&peers, node).await {
                 turn += 1;
                 tokio::select! {
                     biased;

@@ -21,6 +21,7 @@ mod life;
 pub mod machine;
 pub mod mender;
 pub mod meta;
+mod meta_replica;
 mod movers;
 pub mod outbox;
 mod outcome;

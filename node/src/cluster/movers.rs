@@ -6,16 +6,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use folkmoot_consensus::{ProposeError, Sequencer};
+use folkmoot_consensus::{ProposeError, RaftShard, Sequencer};
 use folkmoot_replication::placement::Shard;
 use folkmoot_wire::proto::{MetaCommand, SettleShard, meta_command};
-use folkmoot_wire::{Code, NodeId, limits};
+use folkmoot_wire::{Code, NodeId, ShardId, limits};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::meta::MetaHost;
 use super::router::Router;
-use super::shards::VoterShard;
 use super::view::ClusterView;
 
 /// Between looks at a change that is under way.
@@ -24,7 +23,9 @@ const LOOK: Duration = Duration::from_millis(300);
 /// One shard's mover.
 pub struct Mover {
     pub me: NodeId,
-    pub voter: VoterShard,
+    pub shard: ShardId,
+    /// Its replica here.
+    pub raft: Arc<RaftShard>,
     pub router: Arc<Router>,
     pub meta: Arc<MetaHost>,
     pub view: Arc<ClusterView>,
@@ -40,13 +41,13 @@ impl Mover {
             let look = async {
                 changed.mark_unchanged();
                 let placement = self.view.placement();
-                let shard = placement.shard(self.voter.id);
+                let shard = placement.shard(self.shard);
                 let Some(shard) = shard.filter(|shard| !shard.next.is_empty()) else {
                     // The view is there as long as the node.
                     let _ = changed.changed().await;
                     return;
                 };
-                if self.voter.raft.status().is_leader {
+                if self.raft.status().is_leader {
                     // Nobody is waited for longer than until the next look:
                     // the aim may have changed meanwhile.
                     let step = timeout(limits::MOVE_STEP, self.step(shard));
@@ -70,7 +71,7 @@ impl Mover {
                 tracing::info!(shard = id, %error, "the change of voters goes on soon")
             }
             None => {
-                let now = self.voter.raft.membership();
+                let now = self.raft.membership();
                 let learning: Vec<u32> = now.learners.iter().map(|node| node.0).collect();
                 let matched = &now.matched;
                 tracing::warn!(
@@ -84,7 +85,7 @@ impl Mover {
     }
 
     async fn step(&self, shard: &Shard) -> Result<(), ProposeError> {
-        let raft = &self.voter.raft;
+        let raft = &self.raft;
         if !shard.next.contains(&self.me) {
             return self.hand_over(shard).await;
         }
@@ -98,7 +99,7 @@ impl Mover {
 
     /// A leader that is to leave has one that stays finish the change.
     async fn hand_over(&self, shard: &Shard) -> Result<(), ProposeError> {
-        let raft = &self.voter.raft;
+        let raft = &self.raft;
         let voting = raft.membership().voters;
         let alive = |node: &&NodeId| self.view.alive(**node);
         let stays = shard.next.iter().filter(|node| voting.contains(node));

@@ -7,52 +7,17 @@ use folkmoot_consensus::{RaftOptions, RaftShard};
 use folkmoot_replication::follow::follower::{Config as FollowerConfig, Follower};
 use folkmoot_replication::placement::Shard;
 use folkmoot_wire::ShardId;
-use folkmoot_wire::proto::MetaCommand;
 use tokio_util::sync::CancellationToken;
 
 use super::follow::{self, FollowParts};
 use super::leadership::Leadership;
-use super::machine::{Applied, MetaMachine};
+use super::machine::Applied;
 use super::meta::MetaHost;
 use super::parts::StartError;
 use super::serve::PeerRaftLink;
 use super::start::{Node, digest_key};
 
 impl Node {
-    pub(super) async fn start_meta(&self, found: Option<MetaCommand>) -> Result<(), StartError> {
-        let votes = found.is_some() || self.meta.voters().contains(&self.me);
-        if !votes || (found.is_none() && self.view.placement().shard(ShardId::META).is_none()) {
-            return Ok(());
-        }
-        let machine = MetaMachine::open(Arc::clone(&self.store), Arc::clone(&self.view))
-            .map_err(|error| StartError::Meta(error.to_string()))?;
-        let voters = if found.is_some() {
-            vec![self.me]
-        } else {
-            self.meta.voters()
-        };
-        let raft = RaftShard::start(
-            ShardId::META,
-            self.me,
-            &voters,
-            Arc::clone(&self.store),
-            Arc::clone(&self.commit),
-            Box::new(machine),
-            Arc::new(self.raft_link()),
-            self.raft_options(ShardId::META),
-        )
-        .await?;
-        self.heed(&raft, self.stop.child_token());
-        self.meta.set_raft(raft);
-        if let Some(command) = found {
-            self.router
-                .meta(&self.meta, command)
-                .await
-                .map_err(StartError::Found)?;
-        }
-        Ok(())
-    }
-
     pub(super) fn raft_link(&self) -> PeerRaftLink {
         PeerRaftLink {
             peers: Arc::clone(&self.peers),
@@ -62,26 +27,32 @@ impl Node {
 
     pub(super) fn raft_options(&self, shard: ShardId) -> RaftOptions {
         let seed = self.raft.seed ^ (u64::from(shard.0) << 32) ^ u64::from(self.me.0);
-        self.raft.clone().with_seed(seed)
+        let options = self.raft.clone().with_seed(seed);
+        let placement = self.view.placement();
+        let placed = placement.shard(shard);
+        match placed.is_some_and(|shard| placement.is_across_regions(shard)) {
+            true => options.across_regions(),
+            false => options,
+        }
     }
 
     /// Starts what the placement gives this node, as it changes.
     pub(super) async fn keep_placed(self: Arc<Self>) {
         let mut changed = self.view.watch();
+        let mut kept = 0;
         loop {
             if let Err(error) = self.reconcile().await {
                 tracing::error!(%error, "a shard does not start");
                 let _ = self.fatal.send(error.to_string()).await;
                 return;
             }
-            if let Some(meta) = self
-                .meta
-                .raft()
-                .map(|_| self.view.placement().state().clone())
-                && let Err(error) = MetaHost::keep(&*self.store, &meta)
-            {
-                let _ = self.fatal.send(error.to_string()).await;
-                return;
+            let meta = Arc::clone(self.view.placement().state());
+            if self.meta.raft().is_some() && meta.version > kept {
+                if let Err(error) = MetaHost::keep(&*self.store, &meta) {
+                    let _ = self.fatal.send(error.to_string()).await;
+                    return;
+                }
+                kept = meta.version;
             }
             tokio::select! {
                 biased;
@@ -93,6 +64,8 @@ impl Node {
 
     pub(super) async fn reconcile(&self) -> Result<(), StartError> {
         let placement = self.view.placement();
+        self.reconcile_meta(&placement).await?;
+        self.retime(&placement).await?;
         for shard in placement.shards() {
             self.follow_less(shard).await?;
             if let Some(parent) = shard.parent {

@@ -3,17 +3,17 @@
 
 use std::sync::Arc;
 
-use folkmoot_consensus::{RaftShard, holds, retire};
+use folkmoot_consensus::{RaftShard, Sequencer, holds, retire};
 use folkmoot_replication::apply::{ShardApply, ShardConfig};
-use folkmoot_replication::placement::Shard;
+use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_storage::{Batch, StoreError, Table, keys};
 use folkmoot_wire::proto::DirectoryRange;
+use folkmoot_wire::{NodeId, ShardId};
 
 use super::chains::{Chains, Keeps};
 use super::collector::Collector;
 use super::extent::{Extent, Slots};
 use super::machine::{Applied, ShardMachine, state_ranges};
-use super::movers::Mover;
 use super::outbox::Outbox;
 use super::parts::{StartError, node_number};
 use super::rehome::Rehomer;
@@ -95,7 +95,49 @@ impl Node {
         Ok(())
     }
 
-    fn write_durably(&self, batch: Batch) -> Result<(), StoreError> {
+    /// Replicas whose voters stand in other regions than when they began start
+    /// again, with the election timeouts for that. They keep what they have:
+    /// it is what a restart of the node is to them. Those that lead come last,
+    /// and have another voter lead first.
+    pub(super) async fn retime(&self, placement: &Placement) -> Result<(), StartError> {
+        let mut late = self.voters.all();
+        late.retain(|voter| self.is_mistimed(&voter.raft, voter.id));
+        late.sort_by_key(|voter| voter.raft.status().is_leader);
+        for voter in late {
+            let Some(shard) = placement.shard(voter.id) else {
+                continue;
+            };
+            self.hand_over(voter.id, &voter.raft).await;
+            self.voters.remove(voter.id);
+            voter.end().await;
+            self.start_voter(shard).await?;
+            tracing::info!(
+                shard = shard.id.0,
+                across_regions = placement.is_across_regions(shard),
+                "the replica has other election timeouts"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether its election timeouts are not those for where its voters stand.
+    pub(super) fn is_mistimed(&self, raft: &RaftShard, shard: ShardId) -> bool {
+        raft.lease() != self.raft_options(shard).election_max
+    }
+
+    /// Without it the others would miss their leader first.
+    pub(super) async fn hand_over(&self, shard: ShardId, raft: &RaftShard) {
+        let status = raft.status();
+        let other = |node: &&NodeId| **node != self.me && self.view.alive(**node);
+        let to = status.voters.iter().find(other);
+        if let Some(to) = to.filter(|_| status.is_leader)
+            && let Err(error) = raft.transfer(*to).await
+        {
+            tracing::info!(shard = shard.0, to = to.0, %error, "no other voter leads yet");
+        }
+    }
+
+    pub(super) fn write_durably(&self, batch: Batch) -> Result<(), StoreError> {
         self.store.write(batch)?;
         self.store.sync()
     }
@@ -187,17 +229,7 @@ impl Node {
             router: Arc::clone(&self.router),
             view: Arc::clone(&self.view),
         };
-        let mover = Mover {
-            me: self.me,
-            voter: voter.clone(),
-            router: Arc::clone(&self.router),
-            meta: Arc::clone(&self.meta),
-            view: Arc::clone(&self.view),
-            now_ms: {
-                let stamps = Arc::clone(&self.stamps);
-                Box::new(move || stamps.wall_ms())
-            },
-        };
+        let mover = self.mover(shard.id, &voter.raft);
         let collector = Collector {
             voter: voter.clone(),
             store: Arc::clone(&self.store),

@@ -274,34 +274,68 @@ impl Router {
         let deadline = Instant::now() + limits::PROPOSE_DEADLINE;
         let mut attempt = 0;
         loop {
-            let voters = host.voters();
-            let node = voters[attempt % voters.len().max(1)];
+            let node = self.meta_target(host, attempt);
             attempt += 1;
-            let result = if node == self.me {
-                host.propose(command.clone()).await
-            } else {
-                let request = node_request::Request::MetaCommand(command.clone());
-                match self
-                    .peers
-                    .call(node, Class::Live, request, limits::RPC_DEADLINE)
-                    .await
-                {
-                    Ok(node_reply::Reply::MetaOutcome(outcome)) => Ok(outcome),
-                    Ok(_) => Err(Fault::from(Code::NotLeader)),
-                    Err(fault) => Err(fault),
-                }
-            };
-            match result {
-                Ok(outcome) if outcome.code == 0 => return Ok(outcome),
+            match self.meta_at(node, host, command.clone()).await {
                 Ok(outcome) => {
+                    self.view.set_leader(ShardId::META, Some(node));
+                    if outcome.code == 0 {
+                        return Ok(outcome);
+                    }
                     let code = Code::from_u32(outcome.code).unwrap_or(Code::Internal);
                     return Err(Fault::new(code, outcome.detail));
                 }
                 Err(fault) if !fault.code.temporary() || Instant::now() >= deadline => {
                     return Err(fault);
                 }
-                Err(_) => sleep(self.jitter(PAUSE.1)).await,
+                Err(_) => {
+                    self.view.set_leader(ShardId::META, None);
+                    sleep(self.jitter(PAUSE.1)).await;
+                }
             }
+        }
+    }
+
+    /// The leader, where it is known, else the voters in turn, living first.
+    fn meta_target(&self, host: &MetaHost, attempt: usize) -> NodeId {
+        let voters = host.voters();
+        let here = host.raft().and_then(|raft| raft.status().leader);
+        let heard = || {
+            self.view
+                .leader(ShardId::META)
+                .filter(|l| voters.contains(l))
+        };
+        if let Some(leader) = here.or_else(heard)
+            && self.view.alive(leader)
+            && attempt.is_multiple_of(2)
+        {
+            return leader;
+        }
+        let alive = voters.iter().copied().filter(|node| self.view.alive(*node));
+        let alive: Vec<NodeId> = alive.collect();
+        match alive.is_empty() {
+            true => voters[attempt % voters.len()],
+            false => alive[attempt % alive.len()],
+        }
+    }
+
+    async fn meta_at(
+        &self,
+        node: NodeId,
+        host: &MetaHost,
+        command: MetaCommand,
+    ) -> Result<MetaOutcome, Fault> {
+        let deadline = limits::RPC_DEADLINE;
+        if node == self.me {
+            // One that has lost its quorum would wait until it hears of that.
+            let here = tokio::time::timeout(deadline, host.propose(command)).await;
+            return here.unwrap_or_else(|_| Err(Code::Deadline.into()));
+        }
+        let request = node_request::Request::MetaCommand(command);
+        let call = self.peers.call_living(node, Class::Live, request, deadline);
+        match call.await? {
+            node_reply::Reply::MetaOutcome(outcome) => Ok(outcome),
+            _ => Err(Fault::from(Code::NotLeader)),
         }
     }
 

@@ -20,12 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::commands::Commands;
 use super::feeds::Feeds;
-use super::meta::MetaHost;
+use super::meta::{MetaHost, replica_of};
 use super::pack::packed;
 use super::parts::{Joins, StatusSource};
 use super::peers::{Class, Peers, gather};
 use super::read::LocalReads;
-use super::shards::{NotDone, Voters};
+use super::shards::{NotDone, Voters, hand_over};
 use super::standing::Standing;
 use super::tentatives::Keeper;
 use super::via::Tunnels;
@@ -205,7 +205,8 @@ impl Serve {
                 self.meta.propose(command).await?,
             )),
             node_request::Request::LeadShard(lead) => {
-                self.voters.hand_over(&lead).await?;
+                let raft = replica_of(&self.voters, &self.meta, ShardId(lead.shard));
+                hand_over(raft, NodeId(lead.to)).await?;
                 Ok(node_reply::Reply::Done(Done {}))
             }
             node_request::Request::AskOfMe(asked) => Ok(node_reply::Reply::KnownOfYou(
@@ -235,12 +236,7 @@ impl Serve {
 
     async fn raft(&self, from: NodeId, message: RaftMessage) -> Result<node_reply::Reply, Fault> {
         let shard = ShardId(message.shard);
-        let raft = if shard == ShardId::META {
-            self.meta.raft().cloned()
-        } else {
-            self.voters.get(shard).map(|voter| voter.raft)
-        };
-        let Some(raft) = raft else {
+        let Some(raft) = replica_of(&self.voters, &self.meta, shard) else {
             return Err(Fault::new(
                 Code::Unavailable,
                 format!("no replica of shard {shard} here"),

@@ -5,20 +5,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use folkmoot_consensus::Sequencer;
 use folkmoot_replication::placement::Placement;
 use folkmoot_replication::placement::plan::{Action, Health, View, lost_without, plan};
 use folkmoot_wire::proto::{
     LeadShard, MetaCommand, MoveShard, NodeStatus, NodeStatusRequest, meta_command, node_reply,
     node_request,
 };
-use folkmoot_wire::{Fault, NodeId, ShardId, limits};
+use folkmoot_wire::{Fault, NodeId, ShardId, limits, version};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
+use super::meta::replica_of;
 use super::parts::StatusSource;
 use super::peers::Class;
+use super::shards::hand_over;
 use super::start::Node;
 
 /// Since when each node is there, or is not, as seen from here.
@@ -80,12 +81,13 @@ impl Node {
     }
 
     fn shapes(&self) -> bool {
-        self.meta.raft().is_some_and(|raft| raft.status().is_leader)
+        self.meta.leads()
     }
 
     async fn shape_once(&self, placement: &Placement, replace_after: Duration) {
         let statuses = self.statuses(placement).await;
-        let (leaders, misled) = (leaders(&statuses), misled(&statuses));
+        let (mut leaders, misled) = (leaders(&statuses), misled(&statuses));
+        leaders.insert(ShardId::META, self.me);
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let health = |node| match self.seen.health(node) {
             // It would give leadership away again.
@@ -98,6 +100,9 @@ impl Node {
             leaders: &leaders,
             replace_after_ms: millis(replace_after),
             lead_after_ms: millis(limits::LEAD_AFTER),
+            across: statuses
+                .iter()
+                .all(|status| status.apply_version >= version::VOTERS_ACROSS),
         });
         for action in actions {
             tracing::info!(?action, "placement");
@@ -130,6 +135,7 @@ impl Node {
             leaders: &BTreeMap::new(),
             replace_after_ms: u64::MAX,
             lead_after_ms: 0,
+            across: true,
         };
         lost_without(&view, node)
     }
@@ -177,7 +183,8 @@ impl Node {
             to: to.0,
         };
         if leader == self.me {
-            return self.voters.hand_over(&lead).await;
+            let raft = replica_of(&self.voters, &self.meta, shard);
+            return hand_over(raft, to).await;
         }
         let request = node_request::Request::LeadShard(lead);
         let call = self

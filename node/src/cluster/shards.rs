@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use folkmoot_consensus::{ProposeError, RaftShard, Sequencer};
 use folkmoot_crdt::hlc::Hlc;
-use folkmoot_wire::proto::{LeadShard, NotLeader, Outcome, Outcomes};
+use folkmoot_wire::proto::{NotLeader, Outcome, Outcomes};
 use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits, safeguard};
 use parking_lot::RwLock;
 use prost::Message;
@@ -331,6 +331,20 @@ fn not_done(id: ShardId, error: ProposeError) -> NotDone {
     }
 }
 
+/// Hands leadership of a shard over, if the replica here leads it.
+///
+/// # Errors
+/// When there is none, it does not lead, or it does not work now.
+pub async fn hand_over(raft: Option<Arc<RaftShard>>, to: NodeId) -> Result<(), Fault> {
+    let Some(raft) = raft else {
+        return Err(Code::NotLeader.into());
+    };
+    raft.transfer(to).await.map_err(|error| match error {
+        ProposeError::NotLeader { .. } => Code::NotLeader.into(),
+        other => Fault::new(Code::Unavailable, other.to_string()),
+    })
+}
+
 /// The shards this node has a replica of.
 #[derive(Default)]
 pub struct Voters(RwLock<BTreeMap<ShardId, VoterShard>>);
@@ -360,21 +374,6 @@ impl Voters {
     /// Adds one.
     pub fn insert(&self, shard: VoterShard) {
         self.0.write().insert(shard.id, shard);
-    }
-
-    /// Hands leadership of a shard over, if a replica here leads it.
-    ///
-    /// # Errors
-    /// When none does, or it does not work now.
-    pub async fn hand_over(&self, lead: &LeadShard) -> Result<(), Fault> {
-        let Some(voter) = self.get(ShardId(lead.shard)) else {
-            return Err(Code::NotLeader.into());
-        };
-        let handed = voter.raft.transfer(NodeId(lead.to)).await;
-        handed.map_err(|error| match error {
-            ProposeError::NotLeader { .. } => Code::NotLeader.into(),
-            other => Fault::new(Code::Unavailable, other.to_string()),
-        })
     }
 
     /// Takes one out.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use folkmoot_consensus::{Mark, holds, promise, remember};
+use folkmoot_consensus::{holds, remember};
 use folkmoot_replication::placement::Shard;
 use folkmoot_storage::{Batch, Commit, Store, Table, keys};
 use folkmoot_wire::proto::{AskOfMe, KnownOfYou, node_reply, node_request};
@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::judge::{Finding, Judge, Older};
+use super::meta::MetaHost;
 use super::parts::{StartError, Started, node_number};
 use super::peers::{Class, Peers};
 use super::shards::Voters;
@@ -55,6 +56,7 @@ pub struct StandingParts {
     pub peers: Arc<Peers>,
     pub view: Arc<ClusterView>,
     pub voters: Arc<Voters>,
+    pub meta: Arc<MetaHost>,
     pub fatal: mpsc::Sender<String>,
 }
 
@@ -97,7 +99,7 @@ impl Standing {
             whole: BTreeSet::new(),
         };
         let mut held = BTreeSet::new();
-        for shard in parts.view.placement().shards() {
+        for shard in parts.view.placement().all_shards() {
             if holds(shard.id, &*parts.store)? {
                 held.insert(shard.id);
             }
@@ -192,7 +194,7 @@ impl Standing {
     /// The shards this node votes on with others.
     fn mine(&self) -> Vec<Shard> {
         let placement = self.parts.view.placement();
-        let mine = placement.shards();
+        let mine = placement.all_shards();
         mine.filter(|shard| self.has_to_ask(shard))
             .cloned()
             .collect()
@@ -236,16 +238,6 @@ impl Standing {
 
     fn now(&self) -> Duration {
         self.begun.elapsed()
-    }
-
-    /// What this node has of a shard now.
-    fn here(&self, shard: ShardId) -> Option<Mark> {
-        match self.parts.voters.get(shard) {
-            Some(voter) => Some(voter.raft.promise().mark()),
-            None => promise(shard, &*self.parts.store)
-                .ok()
-                .map(|promise| promise.mark()),
-        }
     }
 
     async fn take(&self, from: NodeId, answer: Option<KnownOfYou>) -> Result<(), StartError> {
@@ -330,7 +322,7 @@ impl Standing {
             let mut state = self.state.lock();
             let state = &mut *state;
             // One that began as a newcomer votes by now.
-            if state.cleared.contains(&id) || self.parts.voters.get(id).is_some() {
+            if state.cleared.contains(&id) || self.replica(id).is_some() {
                 state.cleared.insert(id);
                 return Ok(false);
             }
@@ -388,10 +380,10 @@ impl Standing {
         }
         let State { cleared, whole, .. } = &mut *state;
         for shard in cleared.iter() {
-            let Some(voter) = self.parts.voters.get(*shard) else {
+            let Some(raft) = self.replica(*shard) else {
                 continue;
             };
-            if !whole.contains(shard) && voter.raft.lacks().is_none() {
+            if !whole.contains(shard) && raft.lacks().is_none() {
                 whole.insert(*shard);
                 tracing::info!(shard = shard.0, "the replica holds again what it had");
             }

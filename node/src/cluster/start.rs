@@ -206,6 +206,7 @@ impl Node {
             peers: Arc::clone(&peers),
             view: Arc::clone(&view),
             voters: Arc::clone(&voters),
+            meta: Arc::clone(&meta),
             fatal: fatal.clone(),
         })?);
         let node = Arc::new(Self {
@@ -243,7 +244,9 @@ impl Node {
             failures: Mutex::new(Some(failures)),
         });
         node.watch_clock(parts.random);
-        node.start_meta(parts.found).await?;
+        if let Some(command) = parts.found {
+            node.found(command).await?;
+        }
         node.reconcile().await?;
         let serve = Arc::new(Serve {
             me: node.me,

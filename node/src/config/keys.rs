@@ -79,9 +79,17 @@ pub const KEYS: &[Key] = &[
         "shards of a region, when this node is its first",
     ),
     key(
+        "survival_goal",
+        "",
+        "what the region's shards survive, when this node is its first: `node`, `region`, or \
+         `topology`, which is `node` once the region has three nodes, else `region` once the \
+         cluster has three regions; default: `topology`, or `node` where `voters` is given",
+    ),
+    key(
         "voters",
-        "1",
-        "voters of each shard of the region, 1 or 3, when this node is its first",
+        "",
+        "voters of each shard in the region, 1 or 3, when this node is its first; default: 3 once \
+         the region has three nodes",
     ),
     key(
         "replace_after",

@@ -193,5 +193,7 @@ fn flags(plan: &Plan, site: &Site) -> Vec<String> {
         format!("--advertise-gossip={}", site.gossip.addr()),
         format!("--shards={}", plan.shards),
         "--follow=full".to_owned(),
+        // Each node stands for a region of several: commits stay in it.
+        "--survival-goal=node".to_owned(),
     ]
 }

@@ -135,7 +135,7 @@ impl Repair<'_> {
         let older = self.numbers(&new)?;
         let mut batch = Batch::new();
         batch.delete(Table::Node, keys::node::INDEXED);
-        for shard in self.placement.shards() {
+        for shard in self.placement.all_shards() {
             let mine = shard.voters.contains(&self.me);
             if mine && !self.damaged.contains(&shard.id) && older.1 {
                 batch.put(

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use folkmoot_wire::proto::{
     AddRegion, AddToken, InitCluster, JoinToken, MetaCommand, MetaOutcome, MetaState, NodeRecord,
-    RegionRecord, RegisterNode, SetSetting, Setting, UpdateNode, meta_command::Op,
+    RegionRecord, RegisterNode, SetGoal, SetSetting, Setting, SurvivalGoal, UpdateNode,
+    meta_command::Op,
 };
 use folkmoot_wire::{Code, RegionId, ShardId, Slot};
 use proptest::prelude::*;
@@ -55,6 +56,7 @@ impl Meta {
             public_key: vec![key].into(),
             shards: 4,
             voters: 3,
+            goal: 0,
         };
         self.run(now_ms, Op::Register(register))
     }
@@ -234,6 +236,33 @@ fn settings_regions_and_addresses_change() {
     assert_eq!(code(&nothing), Some(Code::UnknownRequest));
 }
 
+#[test]
+fn what_is_to_be_survived_is_said_of_a_region() {
+    let set = |region: &str, voters| {
+        Op::SetGoal(SetGoal {
+            region: region.into(),
+            goal: SurvivalGoal::Region.into(),
+            voters,
+        })
+    };
+    let mut meta = Meta::default();
+    assert_eq!(meta.init(4, 3).code, 0);
+    assert!(!meta.state.regions[0].made, "it waits for three nodes");
+    let unknown = meta.run(2, set("us", 0));
+    assert_eq!(code(&unknown), Some(Code::UnknownRegion));
+    let two = meta.run(2, set("eu", 2));
+    assert_eq!(code(&two), Some(Code::Invalid));
+    assert_eq!(meta.run(2, set("eu", 0)).code, 0);
+    let region = &meta.state.regions[0];
+    assert_eq!(region.goal(), SurvivalGoal::Region);
+    assert!(region.made, "the others come with the nodes");
+    assert!(
+        meta.state.shards[1..]
+            .iter()
+            .all(|shard| shard.voters == [1])
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -258,6 +287,7 @@ proptest! {
                 public_key: vec![n].into(),
                 shards: 1 << shards,
                 voters: voters(three),
+                goal: 0,
             };
             prop_assert_eq!(meta.run(2, Op::Register(register)).code, 0);
         }

@@ -6,6 +6,7 @@
 //! changes nothing is done: the choice among equals is by number, and loads
 //! are evened out only where they differ by two or more.
 
+mod aim;
 mod pick;
 mod survive;
 #[cfg(test)]
@@ -13,13 +14,14 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use folkmoot_wire::proto::{RegionRecord, SurvivalGoal};
+use folkmoot_wire::proto::RegionRecord;
 use folkmoot_wire::{NodeId, ShardId, limits};
 
 use super::{Placement, Shard};
 use pick::Loads;
 
-pub use survive::lost_without;
+pub use aim::{Aim, voters_at_first};
+pub use survive::{Survives, lost_without, survives};
 
 /// What is thought of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub struct View<'a> {
     pub replace_after_ms: u64,
     /// Leadership goes to a node that is up for so many milliseconds.
     pub lead_after_ms: u64,
+    /// Whether all living nodes know voters in several regions.
+    pub across: bool,
 }
 
 /// One step.
@@ -89,16 +93,30 @@ impl View<'_> {
         up > voters.len() / 2
     }
 
-    /// Nodes that may get voters, by region.
-    fn candidates(&self) -> BTreeMap<&str, BTreeSet<NodeId>> {
-        let mut candidates: BTreeMap<&str, BTreeSet<NodeId>> = BTreeMap::new();
-        for (id, node) in self.placement.nodes() {
-            // A newcomer that is away already is no help.
-            if self.serves(id) && self.is_up(id) {
-                candidates.entry(&node.region).or_default().insert(id);
-            }
+    /// How many nodes a region has, and how many regions have any: dead ones
+    /// too, since a goal does not change by what is lost, but not those that are
+    /// to leave.
+    fn strength(&self, region: &str) -> (usize, usize) {
+        let nodes = self.placement.nodes().filter(|(_, node)| !node.draining);
+        let of: Vec<&str> = nodes.map(|(_, node)| node.region.as_str()).collect();
+        let regions: BTreeSet<&str> = of.iter().copied().collect();
+        let here = of.iter().filter(|of| **of == region).count();
+        (here, regions.len())
+    }
+
+    /// Nodes of which this holds, by region.
+    fn nodes_that(&self, holds: impl Fn(NodeId) -> bool) -> BTreeMap<&str, BTreeSet<NodeId>> {
+        let mut nodes: BTreeMap<&str, BTreeSet<NodeId>> = BTreeMap::new();
+        for (id, node) in self.placement.nodes().filter(|(id, _)| holds(*id)) {
+            nodes.entry(&node.region).or_default().insert(id);
         }
-        candidates
+        nodes
+    }
+
+    /// Nodes that may get voters, by region. A newcomer that is away already is
+    /// no help.
+    fn candidates(&self) -> BTreeMap<&str, BTreeSet<NodeId>> {
+        self.nodes_that(|node| self.serves(node) && self.is_up(node))
     }
 }
 
@@ -117,12 +135,13 @@ pub fn plan(view: &View<'_>) -> Vec<Action> {
         .count();
     let mut actions = Vec::new();
     let mut moved = BTreeSet::new();
-    for shard in view.placement.shards() {
+    for shard in view.placement.all_shards() {
+        let is_meta = shard.id == ShardId::META;
         let next = match shard.next.is_empty() {
             // The meta shard would refuse it.
             true if shard.splitting => None,
             true if under_way < limits::MOVES_AT_ONCE => {
-                next_of(view, &candidates, &loads, shard, true)
+                next_of(view, &candidates, &loads, shard, !is_meta)
             }
             true => None,
             // It goes on unless somebody it waits for is not coming.
@@ -130,7 +149,9 @@ pub fn plan(view: &View<'_>) -> Vec<Action> {
             false => next_of(view, &candidates, &loads, shard, false),
         };
         let Some(next) = next else { continue };
-        loads.replace(shard, &next);
+        if !is_meta {
+            loads.replace(shard, &next);
+        }
         under_way += usize::from(shard.next.is_empty());
         moved.insert(shard.id);
         actions.push(Action::Move {
@@ -152,7 +173,7 @@ fn next_of(
     even: bool,
 ) -> Option<BTreeSet<NodeId>> {
     let voters: BTreeSet<NodeId> = shard.voters.iter().copied().collect();
-    let shape = shape(view, candidates, shard)?;
+    let shape = shape(view, shard)?;
     let mut next = pick::fill(view, candidates, loads, &shape, &voters);
     let before = match shard.next.is_empty() {
         true => voters.clone(),
@@ -167,44 +188,20 @@ fn next_of(
     (next != before && safe).then_some(next)
 }
 
-fn shape<'a>(
-    view: &View<'a>,
-    candidates: &BTreeMap<&'a str, BTreeSet<NodeId>>,
-    shard: &Shard,
-) -> Option<Shape<'a>> {
+fn shape<'a>(view: &'a View<'_>, shard: &Shard) -> Option<Shape<'a>> {
+    if shard.id == ShardId::META {
+        return aim::of_meta(view, shard);
+    }
     let state = view.placement.state();
     let home = |region: &&RegionRecord| region.id == u32::from(shard.region.0);
     let record = state.regions.iter().find(home)?;
     let here = record.name.as_str();
-    let count = |region: &str| candidates.get(region).map_or(0, BTreeSet::len);
-    if record.goal() == SurvivalGoal::Region {
-        // Where voters are already comes first, then where there are most
-        // nodes: a region that gains a node draws nothing to itself.
-        let voting = |region: &str| {
-            let there = |node: &&NodeId| view.placement.region_of_node(**node) == Some(region);
-            shard.voters.iter().filter(there).count().min(1)
-        };
-        let mut others: Vec<&str> = state
-            .regions
-            .iter()
-            .map(|region| region.name.as_str())
-            .filter(|region| *region != here && count(region) > 0)
-            .collect();
-        others.sort_by_key(|region| std::cmp::Reverse((voting(region), count(region))));
-        if let [second, third, ..] = others[..]
-            && count(here) > 0
-        {
-            let (second, third) = match count(second) >= count(third) {
-                true => (second, third),
-                false => (third, second),
-            };
-            return Some(match count(here) >= 2 && count(second) >= 2 {
-                true => vec![(here, 2), (second, 2), (third, 1)],
-                false => vec![(here, 1), (second, 1), (third, 1)],
-            });
-        }
+    let (home, regions) = view.strength(here);
+    match aim::aim(record, home, regions) {
+        Aim::Home(voters) => Some(vec![(here, voters)]),
+        Aim::Regions if view.across => aim::over_regions(view, shard, here),
+        Aim::Regions => None,
     }
-    Some(vec![(here, record.voters.max(1) as usize)])
 }
 
 /// Leadership belongs in the home region, evenly.
@@ -213,7 +210,7 @@ fn lead(view: &View<'_>, moved: &BTreeSet<ShardId>, actions: &mut Vec<Action>) {
     for leader in view.leaders.values() {
         *led.entry(*leader).or_default() += 1;
     }
-    for shard in view.placement.shards() {
+    for shard in view.placement.all_shards() {
         let Some(&leader) = view.leaders.get(&shard.id) else {
             continue;
         };
@@ -237,7 +234,10 @@ fn lead(view: &View<'_>, moved: &BTreeSet<ShardId>, actions: &mut Vec<Action>) {
         };
         let returns = at_home(best) && !at_home(leader);
         let leaves = !view.serves(leader);
-        let evens = at_home(best) == at_home(leader) && count(leader) >= count(best) + 2;
+        // Who leads the meta shard has no more to do for it.
+        let evens = shard.id != ShardId::META
+            && at_home(best) == at_home(leader)
+            && count(leader) >= count(best) + 2;
         if returns || leaves || evens {
             *led.entry(leader).or_default() -= 1;
             *led.entry(best).or_default() += 1;

@@ -21,6 +21,8 @@ pub enum DiskFault {
 pub enum Fault {
     /// A machine loses power: its process, and what it had not synced.
     Crash { machine: usize, crash: Crash },
+    /// All machines of a region lose power at once.
+    RegionLost { region: usize, crash: Crash },
     /// A machine's disk fails, its process ends over it, and an operator
     /// starts it again over what the disk has.
     Disk { machine: usize, how: DiskFault },
@@ -67,6 +69,7 @@ impl Fault {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Crash { .. } => "crash",
+            Self::RegionLost { .. } => "region lost",
             Self::Disk { how, .. } => match how {
                 DiskFault::Write => "disk: a write fails",
                 DiskFault::Sync => "disk: a sync fails",
@@ -103,6 +106,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Crash { machine, crash } => write!(f, "machine {machine} crashes, {crash:?}"),
+            Self::RegionLost { region, crash } => {
+                write!(f, "all machines of region {region} crash, {crash:?}")
+            }
             Self::Disk { machine, how } => write!(f, "machine {machine}'s disk fails, {how:?}"),
             Self::Lie { machine, .. } => write!(f, "machine {machine} crashes, its disk lies"),
             Self::SlowDisk { machine, by_ms } => {

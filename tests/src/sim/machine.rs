@@ -19,7 +19,7 @@ use folkmoot_replication::reconcile::RowSums;
 use folkmoot_storage::{Commit, CommitOptions, Crash, Indexed, Store, TaskCommit};
 use folkmoot_transport::sim::{SimNet, SimOptions};
 use folkmoot_wire::proto::{
-    InitCluster, JoinReply, MetaCommand, MetaState, NodeRecord, meta_command,
+    InitCluster, JoinReply, MetaCommand, MetaState, NodeRecord, SurvivalGoal, meta_command,
 };
 use folkmoot_wire::{Fault, NodeId, limits};
 use tokio::sync::mpsc;
@@ -163,6 +163,12 @@ impl Machine {
         self.shape.voters[self.region]
     }
 
+    /// What the shards of its region are to survive.
+    #[must_use]
+    pub fn goal(&self) -> SurvivalGoal {
+        self.shape.goal()
+    }
+
     /// This node, as the cluster records it.
     #[must_use]
     pub fn record(&self) -> NodeRecord {
@@ -240,7 +246,7 @@ impl Machine {
                 Arc::clone(&self.clock) as _,
             )
         } else {
-            Joining::passed(me)
+            Joining::passed()
         };
         let parts = Parts {
             me,
@@ -347,6 +353,7 @@ impl Machine {
                 first: Some(self.record()),
                 shards: SHARDS,
                 voters: self.voters(),
+                goal: self.goal().into(),
                 ..InitCluster::default()
             })),
         }

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use folkmoot_consensus::Sequencer;
 use folkmoot_node::cluster::start::Node;
+use folkmoot_replication::meta::FOUNDER;
 use folkmoot_wire::proto::{DrainNode, JoinReply, MetaCommand, meta_command};
 use folkmoot_wire::{Code, NodeId, ShardId, Slot};
 use tokio::task::JoinHandle;
@@ -36,6 +38,10 @@ pub struct Operator<'a> {
     splits: BTreeMap<usize, bool>,
     /// Voters that shards were seen to have.
     voters: BTreeSet<(ShardId, Vec<NodeId>)>,
+    /// Shards, and machines of other regions that were seen to lead them.
+    abroad: BTreeSet<(ShardId, usize)>,
+    /// Machines that were seen to lead the meta shard.
+    meta: BTreeSet<usize>,
     /// Shards that were seen to have come out of a split.
     born: BTreeSet<ShardId>,
 }
@@ -51,6 +57,8 @@ impl<'a> Operator<'a> {
             joining: None,
             drains: BTreeMap::new(),
             voters: BTreeSet::new(),
+            abroad: BTreeSet::new(),
+            meta: BTreeSet::new(),
             born: BTreeSet::new(),
         }
     }
@@ -190,6 +198,24 @@ impl<'a> Operator<'a> {
     }
 
     fn see(&mut self, world: &World) {
+        for (machine, node) in world.nodes() {
+            let elsewhere = machine.id() != Some(FOUNDER) && node.meta.leads();
+            if elsewhere && self.meta.insert(machine.index) {
+                self.oracle.sometimes.saw(State::MetaElsewhere);
+            }
+            let placement = node.view.placement();
+            for voter in node.voters.all() {
+                let shard = placement.shard(voter.id);
+                let home = shard.and_then(|shard| placement.region_name(shard.region));
+                let abroad = home.is_some_and(|home| home != REGIONS[machine.region]);
+                if abroad
+                    && voter.raft.status().is_leader
+                    && self.abroad.insert((voter.id, machine.index))
+                {
+                    self.oracle.sometimes.saw(State::LedAbroad);
+                }
+            }
+        }
         let Some((_, node)) = world.nodes().next() else {
             return;
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use folkmoot_node::edge::outbound::Limits;
 use folkmoot_node::edge::{EdgeOptions, WindowOptions};
+use folkmoot_wire::proto::SurvivalGoal;
 
 use super::draw::Draw;
 use super::faults::{Fault, Planned};
@@ -37,6 +38,8 @@ pub struct Shape {
     pub short_queues: bool,
     /// New entries of a group are gathered for so many milliseconds.
     pub window_ms: u64,
+    /// The regions' shards are to survive the loss of a region.
+    pub across: bool,
     /// The last node of this region joins while the history runs.
     pub joins: Option<usize>,
 }
@@ -66,6 +69,7 @@ const fn shape(nodes: [usize; 3], voters: [u32; 3]) -> Shape {
         short_leases: false,
         short_queues: false,
         window_ms: 50,
+        across: false,
         joins: None,
     }
 }
@@ -114,6 +118,15 @@ impl Shape {
                 false => Limits::default(),
             },
             ..EdgeOptions::default()
+        }
+    }
+
+    /// What the shards of its regions are to survive.
+    #[must_use]
+    pub fn goal(&self) -> SurvivalGoal {
+        match self.across {
+            true => SurvivalGoal::Region,
+            false => SurvivalGoal::Node,
         }
     }
 
@@ -176,7 +189,10 @@ impl Plan {
     /// The plan of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        let shape = SHAPES[(seed % SHAPES.len() as u64) as usize];
+        let shape = Shape {
+            across: Draw::of(seed, "survival goal").one_in(4),
+            ..SHAPES[(seed % SHAPES.len() as u64) as usize]
+        };
         let people = 3;
         Self {
             seed,

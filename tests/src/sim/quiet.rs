@@ -87,7 +87,9 @@ fn moving(world: &World) -> Option<String> {
     if let Some(shard) = placement.shards().find(|shard| shard.splitting) {
         return Some(format!("shard {} is being split", shard.id));
     }
-    let shard = placement.shards().find(|shard| !shard.next.is_empty())?;
+    let shard = placement
+        .all_shards()
+        .find(|shard| !shard.next.is_empty())?;
     let (id, from, to) = (shard.id.0, &shard.voters, &shard.next);
     Some(format!("shard {id} changes from {from:?} to {to:?}"))
 }

@@ -13,8 +13,9 @@ use super::plan::{self, Shape};
 /// Faults begin within so many milliseconds of the people.
 const BUSY: (u64, u64) = (1_000, 22_000);
 
-/// Three crashes, two cuts, a region cut off every other time, and one of each other kind or two; at any time,
-/// over each other as they come. In order of time, and all is over in the end.
+/// Three crashes, two cuts, a region cut off every other time and one lost every
+/// third, and one of each other kind or two; at any time, over each other as they
+/// come. In order of time, and all is over in the end.
 #[must_use]
 pub fn draw(seed: u64, shape: &Shape) -> Vec<Planned> {
     let draw = &mut Draw::of(seed, "faults");
@@ -91,12 +92,21 @@ pub fn draw(seed: u64, shape: &Shape) -> Vec<Planned> {
         let (at, length) = (at(draw), draw.between(200, 4_000));
         add(at, length, Fault::Lie { machine, seed });
     }
+    planned.extend(lost(&mut Draw::of(seed, "a region lost")));
     planned.extend(cut_off(&mut Draw::of(seed, "a region cut off"), shape));
     planned.extend(alone(&mut Draw::of(seed, "alone"), shape));
     planned.extend(moves(&mut Draw::of(seed, "moves")));
     planned.extend(splits(&mut Draw::of(seed, "splits")));
     planned.sort_by_key(|planned| planned.at);
     planned
+}
+
+/// In every third seed a whole region loses power, and comes back.
+fn lost(draw: &mut Draw) -> Option<Planned> {
+    let (at, length) = (at(draw), draw.between(3_000, 15_000));
+    let (region, crash) = (draw.below(REGIONS.len()), crash(draw));
+    let fault = Fault::RegionLost { region, crash };
+    draw.one_in(3).then_some(Planned { at, length, fault })
 }
 
 /// A cut between two regions is gone round through the third; this one is not.

@@ -96,6 +96,10 @@ states! {
     NewEpoch = "a log goes on in another epoch";
     /// A shard has other voters than it had.
     VotersChanged = "a shard got other voters";
+    /// The leader of a shard stands in another region than its home.
+    LedAbroad = "a shard was led from outside its home";
+    /// The meta shard goes on without the node that made the cluster.
+    MetaElsewhere = "the meta shard was led by another than its founder";
     /// A shard came out of a split.
     Split = "a shard was split";
     /// A node may not be drained, as something would be lost.
@@ -105,6 +109,7 @@ states! {
 /// Kinds of fault that a sufficient number of seeds has to have.
 pub const FAULTS: &[&str] = &[
     "crash",
+    "region lost",
     "disk: a write fails",
     "disk: a sync fails",
     "disk: full",

@@ -173,13 +173,15 @@ impl<'a> Suffering<'a> {
         self.now.push(fault);
         match fault {
             Fault::Crash { machine, crash } => {
-                let machine = &mut self.world.machines[machine];
+                let machine = &self.world.machines[machine];
                 if machine.node.is_some() {
                     machine.mid_write().await;
-                    let unsynced = machine.crash(crash).await;
-                    if unsynced > 0 && crash == Crash::LoseUnsynced {
-                        self.oracle.sometimes.saw(State::LostUnsynced);
-                    }
+                }
+                self.crash(machine.index, crash).await;
+            }
+            Fault::RegionLost { region, crash } => {
+                for machine in self.world.of_region(region) {
+                    self.crash(machine, crash).await;
                 }
             }
             Fault::Lie { machine, seed } => self.lie(machine, seed).await,
@@ -198,6 +200,17 @@ impl<'a> Suffering<'a> {
             _ => self.links(),
         }
         Ok(())
+    }
+
+    async fn crash(&mut self, index: usize, crash: Crash) {
+        let machine = &mut self.world.machines[index];
+        if machine.node.is_none() {
+            return;
+        }
+        let unsynced = machine.crash(crash).await;
+        if unsynced > 0 && crash == Crash::LoseUnsynced {
+            self.oracle.sometimes.saw(State::LostUnsynced);
+        }
     }
 
     async fn lie(&mut self, index: usize, seed: u64) {
@@ -223,6 +236,11 @@ impl<'a> Suffering<'a> {
             Fault::Crash { machine, .. } | Fault::Lie { machine, .. } => {
                 self.start(machine).await?;
             }
+            Fault::RegionLost { region, .. } => {
+                for machine in self.world.of_region(region) {
+                    self.start(machine).await?;
+                }
+            }
             Fault::Disk { machine, .. } => {
                 self.disks.remove(&machine);
                 if self.world.machines[machine].disk.mend() {
@@ -245,7 +263,9 @@ impl<'a> Suffering<'a> {
 
     /// Starts a machine, unless another fault still keeps it down.
     async fn start(&mut self, index: usize) -> anyhow::Result<()> {
+        let of = self.world.machines[index].region;
         let down = |fault: &Fault| match fault {
+            Fault::RegionLost { region, .. } => *region == of,
             Fault::Crash { machine, .. }
             | Fault::Lie { machine, .. }
             | Fault::Disk { machine, .. } => *machine == index,

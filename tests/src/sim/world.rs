@@ -119,6 +119,7 @@ impl World {
             csr: format!("the key of machine {index}").into(),
             shards: machine.shards(),
             voters: machine.voters(),
+            goal: machine.goal().into(),
         };
         async move { ask(&host, &Numeric, &through, token.ca, &request).await }
     }
@@ -148,6 +149,14 @@ impl World {
     #[must_use]
     pub fn follows_all(&self) -> bool {
         self.plan.shape.follow_all
+    }
+
+    /// The machines of a region.
+    #[must_use]
+    pub fn of_region(&self, region: usize) -> Vec<usize> {
+        let machines = self.machines.iter();
+        let here = machines.filter(|machine| machine.region == region);
+        here.map(|machine| machine.index).collect()
     }
 
     /// The nodes that run now.

@@ -131,7 +131,7 @@ fn a_node_gets_its_share_drains_and_leaves() {
     assert!(!refused.status.success());
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(
-        why.contains("node 1 is needed") && why.contains("meta shard"),
+        why.contains("node 1 is needed") && why.contains("the cluster's CA"),
         "{why}"
     );
     let unknown = cluster.nodes[1].ask(&["node", "drain", "9"]);

@@ -3,6 +3,7 @@
 mod bad_input;
 mod disks;
 mod failover;
+mod far;
 mod lease;
 mod leaving;
 mod log;
@@ -14,6 +15,7 @@ mod raw;
 mod replay;
 mod rows;
 mod splitting;
+mod survival;
 mod tentative;
 mod third_region;
 mod voters;

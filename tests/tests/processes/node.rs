@@ -202,7 +202,11 @@ impl Node {
         let Some(at) = found else {
             panic!("the node ended: {}", self.log());
         };
-        self.at = at;
+        let gossip = std::mem::replace(&mut self.at, at).gossip;
+        // The node tells where others reach it, which may stand before it.
+        if !gossip.ends_with(":0") {
+            self.at.gossip = gossip;
+        }
     }
 
     fn log_path(&self) -> PathBuf {
@@ -301,6 +305,9 @@ pub struct Cluster {
     folder: tempfile::TempDir,
 }
 
+/// Flags that say what shards survive.
+const GOALS: [&str; 2] = ["--survival-goal", "--voters"];
+
 impl Cluster {
     /// One node for each name of a region, in this order.
     pub fn start(regions: &[&str], flags: &[&str]) -> Self {
@@ -336,7 +343,13 @@ impl Cluster {
     fn add(&mut self, region: &str, at: Running, flags: &[&str]) {
         let number = self.nodes.len() + 1;
         let data = self.folder.path().join(format!("{region}-{number}"));
-        let flags = [&["--region", region, "--swim", "lan"], flags].concat();
+        // Where nothing is said of it one node stands for a region.
+        let says = |flag: &&str| GOALS.iter().any(|goal| flag.starts_with(goal));
+        let goal: &[&str] = match flags.iter().any(says) {
+            true => &[],
+            false => &["--survival-goal", "node"],
+        };
+        let flags = [&["--region", region, "--swim", "lan"], goal, flags].concat();
         let node = match self.nodes.first() {
             None => {
                 let made = command()

@@ -1,85 +1,17 @@
 //! Two regions that are cut off from each other, and a third that reaches
 //! both: nobody notices.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use folkmoot_client::{Carrier, Client, Entries, Group, GroupId};
-use folkmoot_node::demo::ports::Ports;
-use folkmoot_node::demo::wan::{Carried, Proxy, Wan};
-use tokio::time::timeout;
+use folkmoot_node::demo::wan::Wan;
 
+use super::far::{AP, EU, PATIENCE, Person, REGIONS, US, cluster};
 use super::log::{check_one_log, said_in};
-use super::node::{Cluster, Node, Running, until};
-use super::people::{connect, make_group, runtime};
+use super::node::{Node, until};
+use super::people::{make_group, runtime};
 
-const REGIONS: [&str; 3] = ["eu", "us", "ap"];
-const EU: usize = 0;
-const US: usize = 1;
-const AP: usize = 2;
 /// Of the distances that there are.
 const SCALE: f64 = 0.1;
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Addresses of a node, and what stands before them.
-struct Site {
-    at: Running,
-    proxies: [Proxy; 2],
-}
-
-async fn site(wan: &Arc<Wan>, region: usize, ports: &mut Ports) -> Site {
-    let mut free = || ports.free().expect("a port");
-    let (listen, gossip, admin) = (free(), free(), free());
-    wan.place(listen, region);
-    wan.place(gossip, region);
-    let quic = wan.proxy(Carried::Quic, region, listen).await;
-    let packets = wan.proxy(Carried::Gossip, region, gossip).await;
-    Site {
-        at: Running {
-            pid: 0,
-            listen: listen.to_string(),
-            gossip: gossip.to_string(),
-            admin: admin.to_string(),
-        },
-        proxies: [quic.expect("a socket"), packets.expect("a socket")],
-    }
-}
-
-struct Person {
-    client: Client,
-    group: Group,
-    entries: Entries,
-}
-
-impl Person {
-    async fn new(node: &Node, nick: &str, id: GroupId) -> Self {
-        let client = connect(node, nick, Carrier::Quic).await;
-        let group = client.group(id);
-        group.join(nick).await.expect("joined");
-        let entries = group.entries().await.expect("active");
-        Self {
-            client,
-            group,
-            entries,
-        }
-    }
-
-    /// Waits until it is committed.
-    async fn say(&self, text: &str) {
-        let said = timeout(PATIENCE, self.group.send(text)).await;
-        said.expect("in time").expect("committed");
-    }
-
-    async fn hears(&mut self, text: &str) {
-        loop {
-            let entry = timeout(PATIENCE, self.entries.next()).await;
-            let entry = entry.unwrap_or_else(|_| panic!("{text:?} is not heard"));
-            if entry.expect("an entry").text().as_deref() == Some(text) {
-                return;
-            }
-        }
-    }
-}
 
 fn reached(node: &Node) -> f64 {
     let reached = node.at.metric("folkmoot_tunnels", &["role=\"reached\""]);
@@ -96,23 +28,7 @@ fn accepted(node: &Node) -> f64 {
 fn a_home_that_is_cut_off_is_reached_through_a_third_region() {
     let runtime = runtime();
     let wan = Wan::new(REGIONS.len(), SCALE);
-    let sites: Vec<Site> = runtime.block_on(async {
-        let mut ports = Ports::new(std::process::id());
-        let mut sites = Vec::new();
-        for region in 0..REGIONS.len() {
-            sites.push(site(&wan, region, &mut ports).await);
-        }
-        sites
-    });
-    let mut cluster = Cluster::start_at(&REGIONS, |place| {
-        let Site { at, proxies } = &sites[place];
-        let flags = vec![
-            "--shards=2".to_owned(),
-            format!("--advertise={}", proxies[0].addr()),
-            format!("--advertise-gossip={}", proxies[1].addr()),
-        ];
-        (at.clone(), flags)
-    });
+    let (mut cluster, _sites) = cluster(&runtime, &wan, &["--shards=2"]);
     let (id, group) = make_group(&cluster.nodes[EU], "lounge", "eu");
     let (mut ann, mut bob, mut cat) = runtime.block_on(async {
         (

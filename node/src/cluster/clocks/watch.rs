@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
-use folkmoot_consensus::Sequencer;
+use folkmoot_consensus::{RaftShard, Sequencer};
 use folkmoot_wire::proto::{ReadClock, node_reply, node_request};
-use folkmoot_wire::{NodeId, limits};
+use folkmoot_wire::{NodeId, ShardId, limits};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Clocks, Trouble};
+use crate::cluster::meta::MetaHost;
 use crate::cluster::peers::{Class, Peers};
-use crate::cluster::shards::{VoterShard, Voters};
+use crate::cluster::shards::Voters;
 use crate::cluster::view::ClusterView;
 use crate::edge::Edge;
 use crate::ports::{Random, Stamps};
@@ -24,6 +25,7 @@ pub struct ClockWatch {
     pub peers: Arc<Peers>,
     pub view: Arc<ClusterView>,
     pub voters: Arc<Voters>,
+    pub meta: Arc<MetaHost>,
     pub edge: Arc<Edge>,
     pub random: Arc<dyn Random>,
 }
@@ -127,8 +129,11 @@ impl ClockWatch {
         let is_barred = trouble.is_some_and(Trouble::bars_from_leading);
         self.edge.send_away(is_barred);
         if is_barred {
-            for voter in self.voters.all() {
-                self.hand_over(&voter).await;
+            let voters = self.voters.all().into_iter();
+            let shards = voters.map(|voter| (voter.id, voter.raft));
+            let meta = self.meta.raft().map(|raft| (ShardId::META, raft));
+            for (shard, raft) in shards.chain(meta) {
+                self.hand_over(shard, &raft).await;
             }
         }
     }
@@ -152,17 +157,17 @@ impl ClockWatch {
         }
     }
 
-    async fn hand_over(&self, voter: &VoterShard) {
-        let status = voter.raft.status();
+    async fn hand_over(&self, shard: ShardId, raft: &RaftShard) {
+        let status = raft.status();
         let other = |node: &NodeId| *node != self.peers.me() && self.view.alive(*node);
         if !status.is_leader {
             return;
         }
         // None: a shard without a leader serves nobody.
         if let Some(to) = status.voters.iter().copied().find(other)
-            && let Err(error) = voter.raft.transfer(to).await
+            && let Err(error) = raft.transfer(to).await
         {
-            tracing::warn!(shard = voter.id.0, %error, "leadership is not handed over yet");
+            tracing::warn!(shard = shard.0, %error, "leadership is not handed over yet");
         }
     }
 }

@@ -1,10 +1,14 @@
-//! What this node says when another asks.
+//! What this node has of its shards, and what it says of that when another
+//! asks.
 
-use folkmoot_consensus::{Sequencer, promise};
+use std::sync::Arc;
+
+use folkmoot_consensus::{Mark, RaftShard, Sequencer, promise};
 use folkmoot_wire::proto::{self, AskOfMe, KnownOfYou};
 use folkmoot_wire::{Code, Fault, NodeId, ShardId, limits};
 
 use super::Standing;
+use crate::cluster::meta::replica_of;
 
 impl Standing {
     /// Answers another node's question.
@@ -25,9 +29,23 @@ impl Standing {
         })
     }
 
+    pub(super) fn replica(&self, shard: ShardId) -> Option<Arc<RaftShard>> {
+        replica_of(&self.parts.voters, &self.parts.meta, shard)
+    }
+
+    /// What this node has of a shard now.
+    pub(super) fn here(&self, shard: ShardId) -> Option<Mark> {
+        match self.replica(shard) {
+            Some(raft) => Some(raft.promise().mark()),
+            None => promise(shard, &*self.parts.store)
+                .ok()
+                .map(|promise| promise.mark()),
+        }
+    }
+
     fn promise_of(&self, shard: ShardId) -> Result<proto::Promise, Fault> {
-        let (promise, voters) = match self.parts.voters.get(shard) {
-            Some(voter) => (voter.raft.promise(), voter.raft.status().voters),
+        let (promise, voters) = match self.replica(shard) {
+            Some(raft) => (raft.promise(), raft.status().voters),
             None => {
                 let promise = promise(shard, &*self.parts.store)
                     .map_err(|error| Fault::new(Code::StorageFailed, error.to_string()))?;

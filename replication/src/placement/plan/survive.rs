@@ -1,11 +1,41 @@
 //! What would be lost without a node, in words for operators.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use folkmoot_wire::proto::{RegionRecord, SurvivalGoal};
-use folkmoot_wire::{NodeId, ShardId};
+use folkmoot_wire::NodeId;
+use folkmoot_wire::proto::RegionRecord;
 
-use super::View;
+use super::aim::{Aim, aim};
+use super::{Placement, Shard, View};
+use crate::meta::FOUNDER;
+
+/// The largest loss after which a shard goes on by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Survives {
+    /// It waits for every node that is lost.
+    Nothing,
+    /// A node.
+    Node,
+    /// A whole region.
+    Region,
+}
+
+/// What a shard survives by where its voters stand.
+#[must_use]
+pub fn survives(placement: &Placement, shard: &Shard) -> Survives {
+    let mut of_region: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    for node in &shard.voters {
+        let region = placement.region_of_node(*node);
+        *of_region.entry(region).or_default() += 1;
+    }
+    let most = of_region.values().copied().max().unwrap_or_default();
+    let quorum = shard.voters.len() / 2 + 1;
+    match shard.voters.len() {
+        0..3 => Survives::Nothing,
+        voters if voters - most >= quorum => Survives::Region,
+        _ => Survives::Node,
+    }
+}
 
 /// What the cluster would no longer survive if `node` left; empty: nothing
 /// changes in that.
@@ -13,11 +43,9 @@ use super::View;
 pub fn lost_without(view: &View<'_>, node: NodeId) -> Vec<String> {
     let placement = view.placement;
     let mut lost = Vec::new();
-    if let Some(meta) = placement.shard(ShardId::META)
-        && meta.replicas.contains(&node)
-    {
+    if node == FOUNDER && placement.nodes().count() > 1 {
         lost.push(format!(
-            "the meta shard: node {node} keeps it, and its voters do not move yet"
+            "the cluster's CA: node {node} keeps its key, and without it no node joins"
         ));
     }
     let voting = placement
@@ -40,26 +68,26 @@ fn lost_in(view: &View<'_>, region: &RegionRecord, node: NodeId) -> Option<Strin
     }
     candidates.retain(|_, nodes| !nodes.is_empty());
     let home = candidates.get(name.as_str()).map_or(0, BTreeSet::len);
-    if region.goal() == SurvivalGoal::Region {
-        let regions = candidates.len();
-        return (home == 0 || regions < 3).then(|| {
-            format!(
-                "region {name}: its shards survive the loss of a region, which takes living nodes \
-                 in three regions, its own among them; there would be {regions} regions, and {home} \
-                 nodes in its own"
-            )
-        });
+    let regions = candidates.len();
+    let (had, over) = view.strength(name);
+    let (before, after) = (aim(region, had, over), aim(region, home, regions));
+    if before == Aim::Regions && (home == 0 || after != Aim::Regions) {
+        return Some(format!(
+            "region {name}: its shards survive the loss of a region, which takes living nodes in \
+             three regions, its own among them; there would be {regions} regions, and {home} nodes \
+             in its own"
+        ));
     }
-    let wanted = region.voters.max(1) as usize;
     if home == 0 {
         return Some(format!(
             "region {name}: its shards would have no node to live on, and its groups would stand still"
         ));
     }
-    (home < wanted).then(|| {
-        format!(
+    match (before, after) {
+        (Aim::Home(wanted), Aim::Home(_)) if home < wanted => Some(format!(
             "region {name}: each shard has {wanted} voters so that it survives the loss of a node, \
              and only {home} living nodes would be left"
-        )
-    })
+        )),
+        _ => None,
+    }
 }

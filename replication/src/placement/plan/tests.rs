@@ -1,6 +1,8 @@
 //! Plans on clusters that lose, gain and drain nodes: what every step keeps,
 //! and where they end.
 
+mod goals;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::{NodeId, ShardId, limits};
 use proptest::prelude::*;
 
-use super::{Action, Health, View, lost_without, plan};
+use super::{Action, Health, View, plan};
 use crate::meta;
 use crate::placement::Placement;
 
@@ -24,6 +26,7 @@ struct World {
     index: u64,
     health: BTreeMap<NodeId, Health>,
     leaders: BTreeMap<ShardId, NodeId>,
+    across: bool,
 }
 
 impl World {
@@ -38,6 +41,7 @@ impl World {
                 name: (*name).into(),
                 voters,
                 goal: goal.into(),
+                made: true,
                 ..RegionRecord::default()
             });
             for _ in 0..nodes[at] {
@@ -64,6 +68,7 @@ impl World {
             index: 1,
             health: health.collect(),
             leaders: leaders.collect(),
+            across: true,
         }
     }
 
@@ -89,6 +94,7 @@ impl World {
             leaders: &self.leaders,
             replace_after_ms: REPLACE_AFTER,
             lead_after_ms: LEAD_AFTER,
+            across: self.across,
         })
     }
 
@@ -258,46 +264,6 @@ fn a_drained_node_votes_on_nothing() {
 }
 
 #[test]
-fn a_region_that_is_lost_leaves_a_quorum() {
-    let mut world = World::new([2, 2, 2], 6, 1, SurvivalGoal::Region);
-    world.rest();
-    for shard in &world.state.shards {
-        assert_eq!(shard.voters.len(), 5);
-    }
-    for lost in REGIONS {
-        let home = world.state.nodes.iter().filter(|node| node.region == lost);
-        let gone: BTreeSet<u32> = home.map(|node| node.id).collect();
-        for shard in &world.state.shards {
-            let left = shard.voters.iter().filter(|node| !gone.contains(node));
-            assert!(left.count() >= 3, "{lost}");
-        }
-    }
-    assert_eq!(world.leads(1..=2), [3, 3], "all lead at home");
-    // Three nodes are enough for three regions; two regions are not.
-    let mut small = World::new([1, 1, 1], 2, 1, SurvivalGoal::Region);
-    small.rest();
-    assert_eq!(small.record(1).voters, [1, 2, 3]);
-    let mut two = World::new([3, 3, 0], 2, 3, SurvivalGoal::Region);
-    two.rest();
-    assert_eq!(two.record(1).voters, [1, 2, 3]);
-}
-
-#[test]
-fn leadership_returns_home_after_a_while() {
-    let mut world = World::new([1, 1, 1], 1, 1, SurvivalGoal::Region);
-    world.rest();
-    world.leaders.insert(ShardId(1), NodeId(2));
-    world.health.insert(NodeId(1), Health::Up(LEAD_AFTER - 1));
-    assert_eq!(world.plan(), []);
-    world.health.insert(NodeId(1), Health::Up(LEAD_AFTER));
-    let home = Action::Lead {
-        shard: ShardId(1),
-        to: NodeId(1),
-    };
-    assert_eq!(world.plan(), [home]);
-}
-
-#[test]
 fn a_change_that_waits_for_the_dead_gets_another_aim() {
     let mut world = World::new([5, 0, 0], 1, 3, SurvivalGoal::Node);
     world.start(1, 0, &[1, 2, 4].map(NodeId));
@@ -315,45 +281,6 @@ fn a_change_that_waits_for_the_dead_gets_another_aim() {
     world.settle();
     let placement = Placement::new(Arc::new(world.state.clone()));
     assert_eq!(placement.shard(ShardId(1)).unwrap().replicas.len(), 3);
-}
-
-fn lost(world: &World, node: u32) -> String {
-    let placement = Placement::new(Arc::new(world.state.clone()));
-    let view = View {
-        placement: &placement,
-        health: &|node| world.health[&node],
-        leaders: &BTreeMap::new(),
-        replace_after_ms: u64::MAX,
-        lead_after_ms: 0,
-    };
-    lost_without(&view, NodeId(node)).join("; ")
-}
-
-#[test]
-fn what_would_be_lost_is_said() {
-    let mut world = World::new([4, 1, 0], 4, 3, SurvivalGoal::Node);
-    world.rest();
-    assert_eq!(lost(&world, 4), "");
-    assert_eq!(lost(&world, 5), "", "it votes on nothing");
-    // The dead do not count, and neither do those that drain.
-    world.health.insert(NodeId(2), Health::Gone(1));
-    assert!(lost(&world, 4).contains("region eu: each shard has 3 voters"));
-    world.health.insert(NodeId(2), Health::Up(0));
-    world.drain(3);
-    assert!(lost(&world, 4).contains("only 2 living nodes"));
-
-    let alone = World::new([1, 1, 0], 4, 1, SurvivalGoal::Node);
-    assert!(lost(&alone, 1).contains("no node to live on"));
-    let mut meta = World::new([2, 0, 0], 4, 1, SurvivalGoal::Node);
-    meta.state.shards.push(ShardRecord {
-        voters: vec![2],
-        ..ShardRecord::default()
-    });
-    assert!(lost(&meta, 2).contains("the meta shard"));
-    let mut wide = World::new([2, 2, 1], 4, 1, SurvivalGoal::Region);
-    wide.rest();
-    assert_eq!(lost(&wide, 3), "");
-    assert!(lost(&wide, 5).contains("there would be 2 regions"));
 }
 
 proptest! {

@@ -112,13 +112,19 @@ fn outlive_no_restart(faults: &[Planned]) -> bool {
         Fault::Step { machine, by_ms } if by_ms.unsigned_abs() > 1_000 => Some(machine),
         _ => None,
     });
-    let restarted = faults.iter().filter_map(|planned| match planned.fault {
-        Fault::Crash { machine, .. } | Fault::Disk { machine, .. } | Fault::Lie { machine, .. } => {
-            Some(machine)
+    let mut restarted = BTreeSet::new();
+    for planned in faults {
+        match planned.fault {
+            Fault::Crash { machine, .. }
+            | Fault::Disk { machine, .. }
+            | Fault::Lie { machine, .. } => {
+                restarted.insert(machine);
+            }
+            // Whatever stands in it.
+            Fault::RegionLost { .. } => return stepped.count() == 0,
+            _ => {}
         }
-        _ => None,
-    });
-    let restarted: BTreeSet<usize> = restarted.collect();
+    }
     !stepped
         .into_iter()
         .any(|machine| restarted.contains(&machine))
