@@ -147,7 +147,7 @@ async fn open(
     let found = found_command(config, &identity, &meta, &at)?;
     if found.is_some() && folder.has_founded() {
         bail!(
-            "the store in {} is empty, and this node made its cluster long ago: its meta shard is lost with the store. Put a backup of {} back; a new cluster is made in another folder",
+            "the store in {} is empty, and this node made its cluster long ago: it would make it a second time. Put a backup of {} back; a new cluster is made in another folder",
             folder.store().display(),
             folder.path().display()
         );

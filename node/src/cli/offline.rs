@@ -220,7 +220,7 @@ fn repair(json: bool, args: &ArgMatches) -> anyhow::Result<()> {
         Err(why) => {
             let first = stopped.folder.first_meta()?;
             refuse(&losses_of_all(&stopped.identity, first.as_ref()), accept)?;
-            refuse_founder(stopped.identity.founder)?;
+            refuse_anew(stopped.identity.founder)?;
             eprintln!("the store cannot be opened ({why}): all of it is set aside");
             replace_all(&places)?;
         }
@@ -240,7 +240,7 @@ fn repair(json: bool, args: &ArgMatches) -> anyhow::Result<()> {
             let meta = found
                 .iter()
                 .find(|found| ShardId(found.shard) == ShardId::META);
-            refuse_founder(meta.is_some_and(|meta| meta.wrong > 0 && meta.alone))?;
+            refuse_alone(meta.is_some_and(|meta| meta.wrong > 0 && meta.alone))?;
             shards = damaged.iter().map(|shard| shard.0).collect();
             let repair = Repair {
                 old: &store,
@@ -272,10 +272,20 @@ fn refuse(losses: &[String], accept: bool) -> anyhow::Result<()> {
 }
 
 /// A cluster without its meta shard cannot be told where anything is.
-fn refuse_founder(meta_is_damaged: bool) -> anyhow::Result<()> {
-    if meta_is_damaged {
+fn refuse_alone(meta_is_lost: bool) -> anyhow::Result<()> {
+    if meta_is_lost {
         bail!(
             "the meta shard of the cluster lives in this folder only and cannot be made anew: put a backup of the folder back. The other nodes go on with what they know"
+        );
+    }
+    Ok(())
+}
+
+/// With an empty store the founder would make the cluster a second time.
+fn refuse_anew(is_founder: bool) -> anyhow::Result<()> {
+    if is_founder {
+        bail!(
+            "this node made the cluster, and with an empty store it would make it a second time: put a backup of the folder back. The other nodes go on with what they know"
         );
     }
     Ok(())

@@ -235,6 +235,9 @@ impl Joins for CaJoins {
         };
         let outcome = node.router.meta(&node.meta, command).await?;
         let id = NodeId(outcome.node);
+        // Another node may have applied it first.
+        let known = node.view.knows(outcome.version);
+        let _ = timeout(limits::RPC_DEADLINE, known).await;
         let certificate = self.ca.issue(&request.csr, id, &region, self.now())?;
         tracing::info!(node = id.0, region, "a node joined");
         Ok(JoinReply {

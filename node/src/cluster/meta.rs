@@ -121,13 +121,20 @@ impl MetaHost {
         self.raft().is_some_and(|raft| raft.status().is_leader)
     }
 
-    /// Who votes on the meta shard.
+    /// Who may be a voter of the meta shard, its voters first.
     #[must_use]
     pub fn voters(&self) -> Vec<NodeId> {
-        match self.view.placement().shard(ShardId::META) {
-            Some(shard) if !shard.voters.is_empty() => shard.voters.clone(),
-            _ => vec![self.me],
-        }
+        let placement = self.view.placement();
+        let Some(shard) = placement.shard(ShardId::META) else {
+            return vec![self.me];
+        };
+        let mut nodes = shard.voters.clone();
+        let more = shard
+            .replicas
+            .iter()
+            .filter(|node| !shard.voters.contains(node));
+        nodes.extend(more);
+        nodes
     }
 
     /// Proposes a change, on a node that votes.
@@ -172,36 +179,62 @@ impl MetaHost {
     pub async fn run(self: Arc<Self>, peers: Arc<Peers>, stop: CancellationToken) {
         let mut turn = 0;
         while !stop.is_cancelled() {
-            let voters = self.voters();
-            let node = voters[turn % voters.len()];
             // A replica may be behind, or hear from no leader: it asks too.
-            if self.leads() || node == self.me || !self.poll(&peers, node).await {
-                turn += 1;
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return,
-                    () = sleep(PAUSE) => {}
+            if !self.leads() {
+                let mut voters = self.voters();
+                voters.retain(|node| *node != self.me);
+                let answer = match voters.get(turn % voters.len().max(1)) {
+                    Some(node) => self.ask(&peers, *node, POLL).await,
+                    None => None,
+                };
+                if answer == Some(true) {
+                    continue;
                 }
+                turn += 1;
+                // Those that the copy names may be gone, or behind as well.
+                let rest = self.rest(&voters);
+                if let Some(node) = rest.get(turn % rest.len().max(1)) {
+                    self.ask(&peers, *node, Duration::ZERO).await;
+                }
+                if answer.is_some() {
+                    continue;
+                }
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = sleep(PAUSE) => {}
             }
         }
     }
 
-    async fn poll(&self, peers: &Peers, node: NodeId) -> bool {
+    /// Living nodes that are not among these.
+    fn rest(&self, voters: &[NodeId]) -> Vec<NodeId> {
+        let placement = self.view.placement();
+        let nodes = placement.nodes().map(|(id, _)| id);
+        nodes
+            .filter(|node| *node != self.me && !voters.contains(node) && self.view.alive(*node))
+            .collect()
+    }
+
+    /// Asks a node for news and waits for them as long. Gives whether there were
+    /// any; `None`: it does not answer.
+    pub async fn ask(&self, peers: &Peers, node: NodeId, wait: Duration) -> Option<bool> {
         let request = node_request::Request::FetchMeta(FetchMeta {
             newer_than: self.view.placement().state().version,
-            wait_ms: POLL.as_millis() as u32,
+            wait_ms: wait.as_millis() as u32,
         });
-        let deadline = POLL + limits::RPC_DEADLINE;
-        match peers.call(node, Class::Live, request, deadline).await {
-            Ok(node_reply::Reply::Meta(state)) => {
-                if self.view.set_meta(state.clone())
-                    && let Err(error) = Self::keep(&*self.store, &state)
-                {
-                    tracing::error!(%error, "the copy of the meta state cannot be kept");
-                }
-                true
-            }
-            _ => false,
+        let deadline = wait + limits::RPC_DEADLINE;
+        let call = peers.call_living(node, Class::Live, request, deadline);
+        let Ok(node_reply::Reply::Meta(state)) = call.await else {
+            return None;
+        };
+        if !self.view.set_meta(state.clone()) {
+            return Some(false);
         }
+        if let Err(error) = Self::keep(&*self.store, &state) {
+            tracing::error!(%error, "the copy of the meta state cannot be kept");
+        }
+        Some(true)
     }
 }

@@ -73,8 +73,10 @@ impl Node {
         let machine = MetaMachine::open(Arc::clone(&self.store), Arc::clone(&self.view))
             .map_err(|error| StartError::Meta(error.to_string()))?;
         let mut options = self.raft_options(ShardId::META);
-        // Only the founder founds it.
+        // Only the founder founds it. Others begin with its state: what is in the
+        // log may have been judged by a build that knew less.
         options.bootstrap &= first;
+        options.snapshot_first = !first;
         let raft = RaftShard::start(
             ShardId::META,
             self.me,
@@ -94,6 +96,7 @@ impl Node {
         Ok(())
     }
 
+    /// What carries out changes of a shard's voters.
     pub(super) fn mover(&self, shard: ShardId, raft: &Arc<RaftShard>) -> Mover {
         let stamps = Arc::clone(&self.stamps);
         Mover {
@@ -103,6 +106,7 @@ impl Node {
             router: Arc::clone(&self.router),
             meta: Arc::clone(&self.meta),
             view: Arc::clone(&self.view),
+            timing: self.raft.clone(),
             now_ms: Box::new(move || stamps.wall_ms()),
         }
     }

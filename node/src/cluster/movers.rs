@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use folkmoot_consensus::{ProposeError, RaftShard, Sequencer};
-use folkmoot_replication::placement::Shard;
+use folkmoot_consensus::{ProposeError, RaftOptions, RaftShard, Sequencer};
+use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_wire::proto::{MetaCommand, SettleShard, meta_command};
 use folkmoot_wire::{Code, NodeId, ShardId, limits};
 use tokio::time::{sleep, timeout};
@@ -29,6 +29,8 @@ pub struct Mover {
     pub router: Arc<Router>,
     pub meta: Arc<MetaHost>,
     pub view: Arc<ClusterView>,
+    /// Where all voters stand in one region.
+    pub timing: RaftOptions,
     /// The clock, for commands of the meta shard.
     pub now_ms: Box<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -47,7 +49,7 @@ impl Mover {
                     let _ = changed.changed().await;
                     return;
                 };
-                if self.raft.status().is_leader {
+                if self.raft.status().is_leader && self.is_timed(&placement, shard) {
                     // Nobody is waited for longer than until the next look:
                     // the aim may have changed meanwhile.
                     let step = timeout(limits::MOVE_STEP, self.step(shard));
@@ -61,6 +63,13 @@ impl Mover {
                 () = look => {}
             }
         }
+    }
+
+    /// Whether its election timeouts are those for where its voters are to stand:
+    /// a leader that is in too much haste hears from no other region in time.
+    fn is_timed(&self, placement: &Placement, shard: &Shard) -> bool {
+        let timing = timing(&self.timing, placement, shard);
+        self.raft.lease() == timing.election_max
     }
 
     fn report(&self, shard: &Shard, step: Option<Result<(), ProposeError>>) {
@@ -88,6 +97,11 @@ impl Mover {
         let raft = &self.raft;
         if !shard.next.contains(&self.me) {
             return self.hand_over(shard).await;
+        }
+        if self.shard == ShardId::META && !raft.purge(1).await? {
+            // Newcomers are to begin with its state, so its log must not reach
+            // back to the beginning.
+            return Ok(());
         }
         raft.set_voters(&shard.next).await?;
         let now = raft.membership();
@@ -132,5 +146,13 @@ impl Mover {
                 tracing::info!(shard = shard.id.0, %fault, "the meta shard hears of it later");
             }
         }
+    }
+}
+
+/// How a replica of a shard keeps time, by where those stand who may vote on it.
+pub(super) fn timing(options: &RaftOptions, placement: &Placement, shard: &Shard) -> RaftOptions {
+    match placement.is_across_regions(shard) {
+        true => options.clone().across_regions(),
+        false => options.clone(),
     }
 }

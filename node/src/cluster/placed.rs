@@ -13,6 +13,7 @@ use super::follow::{self, FollowParts};
 use super::leadership::Leadership;
 use super::machine::Applied;
 use super::meta::MetaHost;
+use super::movers::timing;
 use super::parts::StartError;
 use super::serve::PeerRaftLink;
 use super::start::{Node, digest_key};
@@ -27,13 +28,12 @@ impl Node {
 
     pub(super) fn raft_options(&self, shard: ShardId) -> RaftOptions {
         let seed = self.raft.seed ^ (u64::from(shard.0) << 32) ^ u64::from(self.me.0);
-        let options = self.raft.clone().with_seed(seed);
         let placement = self.view.placement();
-        let placed = placement.shard(shard);
-        match placed.is_some_and(|shard| placement.is_across_regions(shard)) {
-            true => options.across_regions(),
-            false => options,
-        }
+        let options = match placement.shard(shard) {
+            Some(shard) => timing(&self.raft, &placement, shard),
+            None => self.raft.clone(),
+        };
+        options.with_seed(seed)
     }
 
     /// Starts what the placement gives this node, as it changes.
@@ -63,6 +63,10 @@ impl Node {
     }
 
     pub(super) async fn reconcile(&self) -> Result<(), StartError> {
+        let ended = self.placing.lock().await;
+        if *ended {
+            return Ok(());
+        }
         let placement = self.view.placement();
         self.reconcile_meta(&placement).await?;
         self.retime(&placement).await?;

@@ -89,7 +89,7 @@ impl Node {
             let mut batch = self.clearing(shard, slots);
             batch.delete(Table::Node, keys::node::replica(shard.id));
             retire(shard.id, &*self.store, &*self.commit, batch).await?;
-            self.feed_begins_anew(shard).await;
+            self.feed_begins_anew(shard, 0).await;
             tracing::info!(shard = shard.id.0, "this node votes on the shard no more");
         }
         Ok(())
@@ -130,9 +130,16 @@ impl Node {
         let status = raft.status();
         let other = |node: &&NodeId| **node != self.me && self.view.alive(**node);
         let to = status.voters.iter().find(other);
-        if let Some(to) = to.filter(|_| status.is_leader)
-            && let Err(error) = raft.transfer(*to).await
-        {
+        let Some(to) = to.filter(|_| status.is_leader) else {
+            return;
+        };
+        let handed = tokio::select! {
+            biased;
+            // It ends anyway.
+            () = self.stop.cancelled() => return,
+            handed = raft.transfer(*to) => handed,
+        };
+        if let Err(error) = handed {
             tracing::info!(shard = shard.0, to = to.0, %error, "no other voter leads yet");
         }
     }
@@ -143,11 +150,11 @@ impl Node {
     }
 
     /// What was here is gone: those who follow through this node compare.
-    async fn feed_begins_anew(&self, shard: &Shard) {
+    async fn feed_begins_anew(&self, shard: &Shard, version: u64) {
         if let Some(feed) = self.feeds.get(shard.id) {
             let replaced = Applied {
                 pushes: Vec::new(),
-                version: 0,
+                version,
                 replaced: true,
                 slots: None,
             };
@@ -182,7 +189,7 @@ impl Node {
         };
         let feed = self.feeds.start(&kept, applied)?;
         if known {
-            self.feed_begins_anew(shard).await;
+            self.feed_begins_anew(shard, applied).await;
         }
         let chains = Arc::new(Chains {
             cluster: self.cluster,

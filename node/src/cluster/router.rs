@@ -27,6 +27,9 @@ use crate::ports::Random;
 /// users notice is how soon somebody asks the new leader.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
+/// A voter of the meta shard has so long; then another is asked.
+const META_TRY: Duration = Duration::from_secs(2);
+
 /// Routes proposals.
 pub struct Router {
     me: NodeId,
@@ -296,27 +299,16 @@ impl Router {
         }
     }
 
-    /// The leader, where it is known, else the voters in turn, living first.
+    /// The voters in turn, living ones if there are any, and the leader first.
     fn meta_target(&self, host: &MetaHost, attempt: usize) -> NodeId {
-        let voters = host.voters();
+        let mut voters = host.voters();
+        if voters.iter().any(|node| self.view.alive(*node)) {
+            voters.retain(|node| self.view.alive(*node));
+        }
         let here = host.raft().and_then(|raft| raft.status().leader);
-        let heard = || {
-            self.view
-                .leader(ShardId::META)
-                .filter(|l| voters.contains(l))
-        };
-        if let Some(leader) = here.or_else(heard)
-            && self.view.alive(leader)
-            && attempt.is_multiple_of(2)
-        {
-            return leader;
-        }
-        let alive = voters.iter().copied().filter(|node| self.view.alive(*node));
-        let alive: Vec<NodeId> = alive.collect();
-        match alive.is_empty() {
-            true => voters[attempt % voters.len()],
-            false => alive[attempt % alive.len()],
-        }
+        let leader = here.or_else(|| self.view.leader(ShardId::META));
+        voters.sort_by_key(|node| Some(*node) != leader);
+        voters[attempt % voters.len()]
     }
 
     async fn meta_at(
@@ -325,7 +317,7 @@ impl Router {
         host: &MetaHost,
         command: MetaCommand,
     ) -> Result<MetaOutcome, Fault> {
-        let deadline = limits::RPC_DEADLINE;
+        let deadline = META_TRY;
         if node == self.me {
             // One that has lost its quorum would wait until it hears of that.
             let here = tokio::time::timeout(deadline, host.propose(command)).await;

@@ -22,15 +22,19 @@ use super::peers::Class;
 use super::shards::hand_over;
 use super::start::Node;
 
-/// Since when each node is there, or is not, as seen from here.
+/// Since when each node is there, or is not, as seen from here, and which
+/// version of apply its build said that it knows.
 #[derive(Default)]
-pub struct Seen(Mutex<BTreeMap<NodeId, (bool, Instant)>>);
+pub struct Seen {
+    there: Mutex<BTreeMap<NodeId, (bool, Instant)>>,
+    builds: Mutex<BTreeMap<NodeId, u32>>,
+}
 
 impl Seen {
     /// Notes who is there now.
     pub fn look(&self, nodes: impl Iterator<Item = (NodeId, bool)>) {
         let now = Instant::now();
-        let mut seen = self.0.lock();
+        let mut seen = self.there.lock();
         for (node, up) in nodes {
             let since = seen.entry(node).or_insert((up, now));
             if since.0 != up {
@@ -43,11 +47,25 @@ impl Seen {
     #[must_use]
     pub fn health(&self, node: NodeId) -> Health {
         let millis = |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(0);
-        match self.0.lock().get(&node) {
+        match self.there.lock().get(&node) {
             Some((true, since)) => Health::Up(millis(*since)),
             Some((false, since)) => Health::Gone(millis(*since)),
             None => Health::Up(0),
         }
+    }
+}
+
+impl Seen {
+    /// Whether the builds of all nodes that are there know a version. One that
+    /// does not answer now counts by what it said last, and one that never
+    /// answered may be an older one.
+    fn all_know(&self, version: u32, statuses: &[NodeStatus]) -> bool {
+        let mut builds = self.builds.lock();
+        let told = statuses.iter();
+        builds.extend(told.map(|status| (NodeId(status.node), status.apply_version)));
+        let there = self.there.lock();
+        let mut up = there.iter().filter(|(_, (up, _))| *up);
+        up.all(|(node, _)| builds.get(node).is_some_and(|knows| *knows >= version))
     }
 }
 
@@ -100,9 +118,7 @@ impl Node {
             leaders: &leaders,
             replace_after_ms: millis(replace_after),
             lead_after_ms: millis(limits::LEAD_AFTER),
-            across: statuses
-                .iter()
-                .all(|status| status.apply_version >= version::VOTERS_ACROSS),
+            across: self.seen.all_know(version::VOTERS_ACROSS, &statuses),
         });
         for action in actions {
             tracing::info!(?action, "placement");

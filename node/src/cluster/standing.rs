@@ -7,6 +7,7 @@
 //! that lacks it. A node under whose number another process started stops.
 
 mod answer;
+mod begin;
 pub mod judge;
 mod words;
 
@@ -113,32 +114,6 @@ impl Standing {
         })
     }
 
-    /// Whether the replica of a shard may begin. One that votes alone has
-    /// nobody to ask; one that is only to vote begins with nothing.
-    #[must_use]
-    pub fn may_begin(&self, shard: &Shard) -> bool {
-        if !self.has_to_ask(shard) {
-            return true;
-        }
-        let state = &mut *self.state.lock();
-        // A shard that is made while the node runs need not wait for the next
-        // round: its voters may all have answered.
-        let waits = state.judge.waits_for(shard.id, &shard.voters, self.now());
-        let asks = state.judge.older().is_some() || !waits.is_empty();
-        if !state.cleared.contains(&shard.id) && asks {
-            return false;
-        }
-        state.waiting.remove(&shard.id);
-        state.cleared.insert(shard.id);
-        true
-    }
-
-    fn has_to_ask(&self, shard: &Shard) -> bool {
-        let me = self.parts.me;
-        let voted = shard.voters.contains(&me) || self.held.contains(&shard.id);
-        voted && shard.voters != [me]
-    }
-
     /// Whether this node may have forgotten what it promised of a shard.
     fn unsure(&self, shard: ShardId) -> bool {
         let state = self.state.lock();
@@ -186,7 +161,8 @@ impl Standing {
         while let Some((node, answer)) = asked.next().await {
             let Some(answer) = answer else { continue };
             self.take(node, answer).await?;
-            self.clear(&mine).await?;
+            self.confirm(node).await;
+            self.clear(&self.mine()).await?;
         }
         Ok(())
     }
@@ -331,13 +307,15 @@ impl Standing {
             {
                 state.judge.remembered(id);
             }
-            let waits = state.judge.waits_for(id, &shard.voters, self.now());
+            let waits = self.waits(&state.judge, shard);
             if waits.is_empty() {
                 state.waiting.remove(&id);
                 state.cleared.insert(id);
                 return Ok(true);
             }
-            if state.judge.older().is_none() {
+            let others = self.everybody_else();
+            let placed = state.judge.waits_for_anyone(&others, self.now()).is_empty();
+            if state.judge.older().is_none() || !placed {
                 state.waiting.insert(id, waits);
                 return Ok(false);
             }

@@ -44,6 +44,8 @@ pub struct Node {
     pub(super) cluster: [u8; 16],
     pub(super) follow_all: bool,
     pub(super) raft: RaftOptions,
+    /// Held while replicas begin and end; true: none begins any more.
+    pub(super) placing: tokio::sync::Mutex<bool>,
     pub view: Arc<ClusterView>,
     pub peers: Arc<Peers>,
     pub voters: Arc<Voters>,
@@ -214,6 +216,7 @@ impl Node {
             cluster: parts.cluster,
             follow_all: parts.follow_all,
             raft: parts.raft,
+            placing: tokio::sync::Mutex::new(false),
             view,
             links: Arc::new(Links::new(Arc::clone(&peers))),
             peers,

@@ -55,6 +55,13 @@ impl ClusterView {
         true
     }
 
+    /// Waits for a version of the meta shard's state.
+    pub async fn knows(&self, version: u64) {
+        let mut changed = self.watch();
+        // The sender is here.
+        while self.placement().state().version < version && changed.changed().await.is_ok() {}
+    }
+
     /// Takes what gossip says.
     pub fn set_members(&self, members: &[Member]) {
         *self.members.write() = members.iter().map(|m| (m.node, m.clone())).collect();

@@ -173,7 +173,12 @@ fn next_of(
     even: bool,
 ) -> Option<BTreeSet<NodeId>> {
     let voters: BTreeSet<NodeId> = shard.voters.iter().copied().collect();
-    let shape = shape(view, shard)?;
+    let Some(shape) = shape(view, shard) else {
+        // A change that waits for one who is not coming would wait for ever, and
+        // others behind it.
+        let pending = !shard.next.is_empty() && shard.next != shard.voters;
+        return (pending && view.has_quorum(&voters)).then_some(voters);
+    };
     let mut next = pick::fill(view, candidates, loads, &shape, &voters);
     let before = match shard.next.is_empty() {
         true => voters.clone(),

@@ -152,7 +152,8 @@ impl Iterator for Schedule {
         let region = draw.below(REGIONS);
         let mut machine = region * PER_REGION + draw.below(PER_REGION);
         if kind == Kind::Flip && machine == 0 {
-            // The founder is the only one who has the meta shard.
+            // The founder does not come back without its store, which it would
+            // lose as a node that joins does.
             machine = 1;
         }
         Some(Fault {

@@ -16,7 +16,7 @@ use super::people::{connect, make_group, runtime};
 
 const FLAGS: [&str; 6] = ["--shards", "2", "--voters", "3", "--follow", "full"];
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for item in fs::read_dir(from).expect("a folder") {
         let item = item.expect("an item");
@@ -30,7 +30,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn beside(data: &Path, what: &str) -> PathBuf {
+pub fn beside(data: &Path, what: &str) -> PathBuf {
     data.with_extension(what)
 }
 

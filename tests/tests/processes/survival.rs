@@ -4,6 +4,7 @@
 use folkmoot_node::demo::wan::Wan;
 use serde_json::Value;
 
+use super::disks::{beside, copy};
 use super::far::{AP, EU, Person, REGIONS, US, cluster};
 use super::log::{check_one_log, said_in};
 use super::node::{Node, json, until};
@@ -91,6 +92,57 @@ fn a_region_is_lost_and_the_others_go_on_with_its_groups() {
         .map(|said| said.2)
         .collect();
     assert_eq!(said, ["before", "without the home", "we too", "back"]);
+}
+
+/// By its own word the node is the only voter of the group's shard, which it was
+/// when the copy was made.
+#[test]
+fn a_folder_of_before_others_voted_does_not_lead_by_its_own_word() {
+    let runtime = runtime();
+    let wan = Wan::new(REGIONS.len(), 0.0);
+    let flags = ["--shards=1", "--voters=1", "--follow=full"];
+    let (mut cluster, _sites) = cluster(&runtime, &wan, &flags);
+    let (id, group) = make_group(&cluster.nodes[EU], "lounge", "eu");
+    let mut bob = runtime.block_on(Person::new(&cluster.nodes[US], "bob", id));
+    runtime.block_on(async {
+        bob.say("alone").await;
+        bob.hears("alone").await;
+    });
+    assert!(cluster.nodes[EU].stop().success());
+    let data = cluster.nodes[EU].data.clone();
+    let kept = beside(&data, "kept");
+    copy(&data, &kept);
+    cluster.nodes[EU].again();
+    cluster.nodes[US].json(&["region", "goal", "eu", "region"]);
+    until("voters in three regions", || {
+        (region(&cluster.nodes[US], "eu")?["survives"] == "region").then_some(())
+    });
+    runtime.block_on(bob.say("with others"));
+    cluster.nodes[EU].kill();
+    std::fs::remove_dir_all(&data).expect("removed");
+    std::fs::rename(&kept, &data).expect("moved");
+    cluster.nodes[EU].again();
+    until("it is ready", || cluster.nodes[EU].at.ready().then_some(()));
+    let log = cluster.nodes[EU].log();
+    assert!(log.contains("the data folder is older"), "{log}");
+    runtime.block_on(async {
+        let mut ann = Person::new(&cluster.nodes[EU], "ann", id).await;
+        ann.say("at home again").await;
+        bob.hears("at home again").await;
+        ann.hears("at home again").await;
+        for person in [ann, bob] {
+            person.client.close().await;
+        }
+    });
+    for node in &mut cluster.nodes {
+        assert!(node.stop().success(), "{}", node.log());
+    }
+    let copies = [EU, US, AP].map(|at| cluster.nodes[at].offline(&group));
+    let said: Vec<String> = said_in(&check_one_log(&copies))
+        .into_iter()
+        .map(|said| said.2)
+        .collect();
+    assert_eq!(said, ["alone", "with others", "at home again"]);
 }
 
 #[test]

@@ -86,6 +86,8 @@ pub struct Judge {
     /// Who knows this start.
     settled: BTreeSet<NodeId>,
     older: Option<(Older, Duration)>,
+    /// What is agreed on was asked of another node since.
+    placed: bool,
     remembered: BTreeSet<ShardId>,
 }
 
@@ -101,6 +103,7 @@ impl Judge {
             answers: BTreeMap::new(),
             settled: BTreeSet::new(),
             older: None,
+            placed: false,
             remembered: BTreeSet::new(),
         }
     }
@@ -130,6 +133,26 @@ impl Judge {
             self.older = Some((why, now));
         }
         new
+    }
+
+    /// Another node said what is agreed on.
+    pub fn placed(&mut self) {
+        self.placed = true;
+    }
+
+    /// Whom this node waits for before it believes who votes: a folder that was
+    /// put back may name it the only voter of what others vote on by now. Anyone
+    /// will do. Empty: it need not wait.
+    #[must_use]
+    pub fn waits_for_anyone(&self, others: &[NodeId], now: Duration) -> Vec<NodeId> {
+        let heard = match self.older {
+            Some(_) => self.placed,
+            None => !self.answers.is_empty() || now >= self.begun + limits::ASK_ALL_FOR,
+        };
+        match heard {
+            true => Vec::new(),
+            false => others.to_vec(),
+        }
     }
 
     /// The replica of a shard is bound by all that it may have forgotten.

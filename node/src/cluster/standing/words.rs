@@ -18,7 +18,7 @@ impl Standing {
         } = &*state;
         let mut troubles = Vec::new();
         let lacking: Vec<String> = cleared.difference(whole).filter_map(|shard| {
-            let raft = self.parts.voters.get(*shard)?.raft;
+            let raft = self.replica(*shard)?;
             let (lacks, has) = (raft.lacks()?, raft.status().last_log);
             Some(format!(
                 "shard {shard} has entries up to {has} and lacks those up to {lacks}: it neither votes for a shorter log nor leads until it has caught up"

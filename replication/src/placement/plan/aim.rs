@@ -58,29 +58,26 @@ pub(super) fn of_meta<'a>(view: &'a View<'_>, shard: &Shard) -> Option<Shape<'a>
         return None;
     }
     let staying = view.placement.nodes().filter(|(_, node)| !node.draining);
-    let there = view.nodes_that(|node| view.serves(node));
-    let mut regions = there.iter();
-    match (regions.next(), regions.next()) {
-        _ if staying.count() < NODES => {
-            let votes = |nodes: &BTreeSet<NodeId>| !nodes.is_disjoint(&shard.replicas);
-            let (region, _) = there.iter().max_by_key(|(_, nodes)| votes(nodes))?;
-            Some(vec![(region, 1)])
-        }
-        (Some((region, nodes)), None) => (nodes.len() >= NODES).then(|| vec![(*region, NODES)]),
-        _ => over_regions(view, shard, ""),
+    if staying.count() >= NODES {
+        return over_regions(view, shard, "");
     }
+    let there = view.nodes_that(|node| view.serves(node));
+    let votes = |nodes: &BTreeSet<NodeId>| !nodes.is_disjoint(&shard.replicas);
+    let (region, _) = there.iter().max_by_key(|(_, nodes)| votes(nodes))?;
+    Some(vec![(region, 1)])
 }
 
-/// Voters over three regions that are not lost, two of them with two where they have the
-/// nodes: five survive a region and a node more. Over two regions, which is all
-/// that is left, three: they survive a node. `None`: there is nothing better
-/// than what the shard has, the dead included.
+/// Voters over three regions that are not lost, two of them with two where they
+/// have the nodes: five survive a region and a node more. Over two regions,
+/// which is all that is left, three, and as many in the last one: they survive a
+/// node. `None`: there is nothing better than what the shard has, the dead
+/// included.
 pub(super) fn over_regions<'a>(view: &'a View<'_>, shard: &Shard, home: &str) -> Option<Shape<'a>> {
-    // Where voters are already comes first, then where there are most nodes: a
-    // region that gains a node draws nothing to itself.
+    // Where most voters are already comes first, then where there are two nodes:
+    // a region that gains a node draws nothing to itself.
     let voting = |region: &str| {
-        let there = |node: &NodeId| view.placement.region_of_node(*node) == Some(region);
-        shard.voters.iter().any(there)
+        let there = |node: &&NodeId| view.placement.region_of_node(**node) == Some(region);
+        shard.voters.iter().filter(there).count()
     };
     // One that is away for a short time is there: nothing moves for it.
     let there = view.nodes_that(|node| view.serves(node));
@@ -88,7 +85,8 @@ pub(super) fn over_regions<'a>(view: &'a View<'_>, shard: &Shard, home: &str) ->
         .iter()
         .map(|(region, nodes)| (*region, nodes.len()))
         .collect();
-    living.sort_by_key(|(region, count)| Reverse((*region == home, voting(region), *count)));
+    let rank = |region: &str, count: usize| (region == home, voting(region), count.min(2));
+    living.sort_by_key(|(region, count)| Reverse(rank(region, *count)));
     living.truncate(REGIONS);
     // Of those chosen, the ones that have two nodes come first; the home stays
     // before its equals.
@@ -99,6 +97,7 @@ pub(super) fn over_regions<'a>(view: &'a View<'_>, shard: &Shard, home: &str) ->
         }
         [(first, _), (second, _), (third, _)] => Some(vec![(first, 1), (second, 1), (third, 1)]),
         [(first, 2..), (second, _)] => Some(vec![(first, 2), (second, 1)]),
+        [(only, NODES..)] => Some(vec![(only, NODES)]),
         _ => None,
     }
 }

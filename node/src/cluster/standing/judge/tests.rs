@@ -167,3 +167,21 @@ fn those_who_vote_by_now_are_asked_too() {
     judge.answered(NodeId(4), late, &promised(9, (4, 60), &now), nothing);
     assert_eq!(judge.recall(SHARD, &VOTERS).unwrap().len(), 3);
 }
+
+#[test]
+fn who_votes_alone_waits_for_anyone_and_an_older_folder_for_what_is_agreed_on() {
+    let others = [TWO, THREE];
+    let first = judge();
+    assert_eq!(first.waits_for_anyone(&others, ZERO), others);
+    assert!(first.waits_for_anyone(&[], ZERO).is_empty());
+    let late = limits::ASK_ALL_FOR;
+    assert!(first.waits_for_anyone(&others, late).is_empty());
+    let mut judge = judge();
+    judge.answered(THREE, ZERO, &knows(10), nothing);
+    assert!(judge.waits_for_anyone(&others, ZERO).is_empty());
+    judge.doubt(Older::Before, ZERO);
+    let late = limits::ASK_ALL_FOR * 100;
+    assert_eq!(judge.waits_for_anyone(&others, late), others);
+    judge.placed();
+    assert!(judge.waits_for_anyone(&others, late).is_empty());
+}

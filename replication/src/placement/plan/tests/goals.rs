@@ -272,3 +272,59 @@ fn the_meta_shard_goes_on_without_its_founder_and_off_a_drained_node() {
     assert_eq!(meta_of([4, 0, 0], drained), [1, 2, 4]);
     assert_eq!(meta_of([2, 1, 0], drained), [1]);
 }
+
+#[test]
+fn a_region_that_gains_or_loses_a_node_draws_nothing_to_itself() {
+    let mut world = World::new([3, 2, 2], 4, 1, SurvivalGoal::Region);
+    world.rest();
+    let before: Vec<_> = world
+        .state
+        .shards
+        .iter()
+        .map(|s| s.voters.clone())
+        .collect();
+    for region in ["us", "ap"] {
+        let id = world.state.nodes.len() as u32 + 1;
+        let mut node = world.state.nodes[0].clone();
+        (node.id, node.region) = (id, region.into());
+        world.state.nodes.push(node);
+        world.health.insert(NodeId(id), Health::Up(LEAD_AFTER));
+        // It gets its share of its own region's voters, and no other's.
+        world.rest();
+        for (shard, before) in world.state.shards.iter().zip(&before) {
+            let of = |voters: &[u32]| {
+                let regions = voters.iter().map(|node| {
+                    let node = world.state.nodes.iter().find(|n| n.id == *node);
+                    node.unwrap().region.clone()
+                });
+                let mut regions: Vec<String> = regions.collect();
+                regions.sort();
+                regions
+            };
+            assert_eq!(of(&shard.voters), of(before));
+        }
+    }
+}
+
+#[test]
+fn in_the_last_region_a_dead_voter_is_replaced_and_a_change_is_given_up() {
+    let mut world = World::new([4, 1, 1], 2, 3, SurvivalGoal::Node);
+    world.rest();
+    set(&mut world, SurvivalGoal::Region, 0);
+    assert_eq!(world.step(false), 2, "both are to have voters elsewhere");
+    for region in ["us", "ap"] {
+        lose(&mut world, region, Health::Gone(REPLACE_AFTER));
+    }
+    world.rest();
+    assert!(world.state.shards.iter().all(|shard| shard.next.is_empty()));
+    world.health.insert(NodeId(2), Health::Gone(REPLACE_AFTER));
+    world.rest();
+    for shard in &world.state.shards {
+        assert_eq!(shard.voters, [1, 3, 4]);
+    }
+    let mut single = World::new([1, 1, 1], 1, 1, SurvivalGoal::Region);
+    assert_eq!(single.step(false), 1);
+    lose(&mut single, "ap", Health::Gone(REPLACE_AFTER));
+    single.rest();
+    assert_eq!(single.record(1).voters, [1]);
+}
