@@ -156,6 +156,7 @@ impl Node {
     }
 
     async fn end_consensus(&self) {
+        self.ending.cancel();
         *self.placing.lock().await = true;
         for voter in self.voters.all() {
             voter.end().await;

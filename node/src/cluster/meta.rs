@@ -125,7 +125,8 @@ impl MetaHost {
     #[must_use]
     pub fn voters(&self) -> Vec<NodeId> {
         let placement = self.view.placement();
-        let Some(shard) = placement.shard(ShardId::META) else {
+        let shard = placement.shard(ShardId::META);
+        let Some(shard) = shard.filter(|shard| !shard.voters.is_empty()) else {
             return vec![self.me];
         };
         let mut nodes = shard.voters.clone();
@@ -178,34 +179,39 @@ impl MetaHost {
     /// Keeps the copy fresh until the node stops.
     pub async fn run(self: Arc<Self>, peers: Arc<Peers>, stop: CancellationToken) {
         let mut turn = 0;
-        while !stop.is_cancelled() {
-            // A replica may be behind, or hear from no leader: it asks too.
-            if !self.leads() {
-                let mut voters = self.voters();
-                voters.retain(|node| *node != self.me);
-                let answer = match voters.get(turn % voters.len().max(1)) {
-                    Some(node) => self.ask(&peers, *node, POLL).await,
-                    None => None,
-                };
-                if answer == Some(true) {
-                    continue;
-                }
-                turn += 1;
-                // Those that the copy names may be gone, or behind as well.
-                let rest = self.rest(&voters);
-                if let Some(node) = rest.get(turn % rest.len().max(1)) {
-                    self.ask(&peers, *node, Duration::ZERO).await;
-                }
-                if answer.is_some() {
-                    continue;
+        let rounds = async {
+            loop {
+                // A replica may be behind, or hear from no leader: it asks too.
+                if self.leads() || !self.round(&peers, &mut turn).await {
+                    sleep(PAUSE).await;
                 }
             }
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = sleep(PAUSE) => {}
-            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = rounds => {}
         }
+    }
+
+    /// Waits for news at one voter. Gives whether it answered.
+    async fn round(&self, peers: &Peers, turn: &mut usize) -> bool {
+        let mut voters = self.voters();
+        voters.retain(|node| *node != self.me);
+        let answer = match voters.get(*turn % voters.len().max(1)) {
+            Some(node) => self.ask(peers, *node, POLL).await,
+            None => None,
+        };
+        if answer == Some(true) {
+            return true;
+        }
+        *turn += 1;
+        // Those that the copy names may be gone, or behind as well.
+        let rest = self.rest(&voters);
+        if let Some(node) = rest.get(*turn % rest.len().max(1)) {
+            self.ask(peers, *node, Duration::ZERO).await;
+        }
+        answer.is_some()
     }
 
     /// Living nodes that are not among these.
@@ -224,7 +230,7 @@ impl MetaHost {
             newer_than: self.view.placement().state().version,
             wait_ms: wait.as_millis() as u32,
         });
-        let deadline = wait + limits::RPC_DEADLINE;
+        let deadline = wait + limits::ASK_DEADLINE;
         let call = peers.call_living(node, Class::Live, request, deadline);
         let Ok(node_reply::Reply::Meta(state)) = call.await else {
             return None;

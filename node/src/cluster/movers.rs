@@ -95,13 +95,13 @@ impl Mover {
 
     async fn step(&self, shard: &Shard) -> Result<(), ProposeError> {
         let raft = &self.raft;
-        if !shard.next.contains(&self.me) {
-            return self.hand_over(shard).await;
-        }
         if self.shard == ShardId::META && !raft.purge(1).await? {
             // Newcomers are to begin with its state, so its log must not reach
             // back to the beginning.
             return Ok(());
+        }
+        if !shard.next.contains(&self.me) {
+            return self.hand_over(shard).await;
         }
         raft.set_voters(&shard.next).await?;
         let now = raft.membership();

@@ -136,7 +136,7 @@ impl Node {
         let handed = tokio::select! {
             biased;
             // It ends anyway.
-            () = self.stop.cancelled() => return,
+            () = self.ending.cancelled() => return,
             handed = raft.transfer(*to) => handed,
         };
         if let Err(error) = handed {

@@ -34,7 +34,12 @@ impl Seen {
     /// Notes who is there now.
     pub fn look(&self, nodes: impl Iterator<Item = (NodeId, bool)>) {
         let now = Instant::now();
+        let nodes: BTreeMap<NodeId, bool> = nodes.collect();
+        self.builds
+            .lock()
+            .retain(|node, _| nodes.contains_key(node));
         let mut seen = self.there.lock();
+        seen.retain(|node, _| nodes.contains_key(node));
         for (node, up) in nodes {
             let since = seen.entry(node).or_insert((up, now));
             if since.0 != up {
@@ -84,7 +89,7 @@ impl Node {
                 let placement = self.view.placement();
                 let nodes = placement.nodes();
                 self.seen
-                    .look(nodes.map(|(id, _)| (id, self.view.alive(id))));
+                    .look(nodes.map(|(id, _)| (id, id == self.me || self.view.is_seen(id))));
                 if self.shapes() {
                     self.shape_once(&placement, replace_after).await;
                 }

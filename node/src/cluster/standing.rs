@@ -260,10 +260,11 @@ impl Standing {
             %why,
             "the data folder is older than what this node had: it votes with others only when it has caught up; what nobody else has is lost"
         );
-        if state.cleared.is_empty() {
-            return Ok(());
+        let begun = !self.parts.voters.all().is_empty() || self.parts.meta.raft().is_some();
+        match begun || !state.cleared.is_empty() {
+            true => Err(StartError::Older(why.to_string())),
+            false => Ok(()),
         }
-        Err(StartError::Older(why.to_string()))
     }
 
     fn keep(&self, start: u64, older: u64) -> Result<(), StartError> {
@@ -313,9 +314,7 @@ impl Standing {
                 state.cleared.insert(id);
                 return Ok(true);
             }
-            let others = self.everybody_else();
-            let placed = state.judge.waits_for_anyone(&others, self.now()).is_empty();
-            if state.judge.older().is_none() || !placed {
+            if state.judge.older().is_none() || state.judge.lacks_place() {
                 state.waiting.insert(id, waits);
                 return Ok(false);
             }

@@ -46,6 +46,8 @@ pub struct Node {
     pub(super) raft: RaftOptions,
     /// Held while replicas begin and end; true: none begins any more.
     pub(super) placing: tokio::sync::Mutex<bool>,
+    /// Whoever holds it is to be quick.
+    pub(super) ending: CancellationToken,
     pub view: Arc<ClusterView>,
     pub peers: Arc<Peers>,
     pub voters: Arc<Voters>,
@@ -217,6 +219,7 @@ impl Node {
             follow_all: parts.follow_all,
             raft: parts.raft,
             placing: tokio::sync::Mutex::new(false),
+            ending: CancellationToken::new(),
             view,
             links: Arc::new(Links::new(Arc::clone(&peers))),
             peers,

@@ -84,6 +84,13 @@ impl ClusterView {
             .is_none_or(|member| !matches!(member.state, MemberState::Dead | MemberState::Left))
     }
 
+    /// Whether gossip tells of a node, and not that it is gone. It forgets the
+    /// dead after a while: of those silence is evidence.
+    #[must_use]
+    pub fn is_seen(&self, node: NodeId) -> bool {
+        self.members.read().contains_key(&node) && self.alive(node)
+    }
+
     /// Where a node listens: as gossip says now, or as it was recorded.
     #[must_use]
     pub fn address(&self, node: NodeId) -> Option<SocketAddr> {

@@ -258,7 +258,7 @@ pub fn trust(store: &dyn Store, placement: &Placement) -> Result<bool, StoreErro
         return Ok(false);
     };
     let mut batch = Batch::new();
-    for shard in placement.shards() {
+    for shard in placement.all_shards() {
         batch.put(Table::Node, keys::node::remembered(shard.id), older.clone());
     }
     store.write(batch)?;

@@ -176,7 +176,7 @@ fn next_of(
     let Some(shape) = shape(view, shard) else {
         // A change that waits for one who is not coming would wait for ever, and
         // others behind it.
-        let pending = !shard.next.is_empty() && shard.next != shard.voters;
+        let pending = view.across && !shard.next.is_empty() && shard.next != shard.voters;
         return (pending && view.has_quorum(&voters)).then_some(voters);
     };
     let mut next = pick::fill(view, candidates, loads, &shape, &voters);

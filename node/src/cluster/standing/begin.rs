@@ -9,8 +9,7 @@ use super::Standing;
 use super::judge::Judge;
 
 impl Standing {
-    /// Whether the replica of a shard may begin. One that is only to vote begins
-    /// with nothing.
+    /// Whether the replica of a shard may begin.
     #[must_use]
     pub fn may_begin(&self, shard: &Shard) -> bool {
         if !self.has_to_ask(shard) {
@@ -36,8 +35,9 @@ impl Standing {
     /// In a cluster of one node there is nobody to ask.
     pub(super) fn has_to_ask(&self, shard: &Shard) -> bool {
         let me = self.parts.me;
-        let voted = shard.voters.contains(&me) || self.held.contains(&shard.id);
-        voted && !self.everybody_else().is_empty()
+        // One that is only to vote, by an older folder, may vote by now.
+        let has_part = shard.replicas.contains(&me) || self.held.contains(&shard.id);
+        has_part && !self.everybody_else().is_empty()
     }
 
     pub(super) fn everybody_else(&self) -> Vec<NodeId> {
@@ -49,9 +49,9 @@ impl Standing {
     /// Whom the replica of a shard waits for.
     pub(super) fn waits(&self, judge: &Judge, shard: &Shard) -> Vec<NodeId> {
         if judge.older().is_some() || shard.voters == [self.parts.me] {
-            let anyone = judge.waits_for_anyone(&self.everybody_else(), self.now());
-            if !anyone.is_empty() {
-                return anyone;
+            let others = judge.waits_for_others(shard.id, &self.everybody_else(), self.now());
+            if !others.is_empty() {
+                return others;
             }
         }
         judge.waits_for(shard.id, &shard.voters, self.now())
@@ -60,7 +60,7 @@ impl Standing {
     /// An older folder's copy of what is agreed on is older too: another node's
     /// is taken before anything is believed.
     pub(super) async fn confirm(&self, from: NodeId) {
-        if self.state.lock().judge.older().is_none() {
+        if !self.state.lock().judge.lacks_place() {
             return;
         }
         let asked = self.parts.meta.ask(&self.parts.peers, from, Duration::ZERO);

@@ -128,11 +128,23 @@ impl Judge {
 
     /// Takes the folder for older. Gives whether that is new.
     pub fn doubt(&mut self, why: Older, now: Duration) -> bool {
-        let new = self.older.is_none();
+        // A folder that was found out before may be put back once more; then
+        // what was remembered since the first time is in doubt as well. Marks are
+        // no sign of that: nobody has what they tell of.
+        let again = |(known, _)| known == Older::Before && matches!(why, Older::Start { .. });
+        let new = self.older.is_none_or(again);
         if new {
             self.older = Some((why, now));
+            self.remembered.clear();
+            self.placed = false;
         }
         new
+    }
+
+    /// Whether what is agreed on has to be asked of another node.
+    #[must_use]
+    pub fn lacks_place(&self) -> bool {
+        self.older.is_some() && !self.placed
     }
 
     /// Another node said what is agreed on.
@@ -141,18 +153,29 @@ impl Judge {
     }
 
     /// Whom this node waits for before it believes who votes: a folder that was
-    /// put back may name it the only voter of what others vote on by now. Anyone
-    /// will do. Empty: it need not wait.
+    /// put back may name it the only voter of what others vote on by now. An
+    /// older one waits until another node has said what is agreed on; any other,
+    /// and one that has remembered all, for the word of those who are asked, or
+    /// for a while. Empty: it need not wait.
     #[must_use]
-    pub fn waits_for_anyone(&self, others: &[NodeId], now: Duration) -> Vec<NodeId> {
-        let heard = match self.older {
-            Some(_) => self.placed,
-            None => !self.answers.is_empty() || now >= self.begun + limits::ASK_ALL_FOR,
-        };
-        match heard {
-            true => Vec::new(),
-            false => others.to_vec(),
+    pub fn waits_for_others(
+        &self,
+        shard: ShardId,
+        others: &[NodeId],
+        now: Duration,
+    ) -> Vec<NodeId> {
+        if self.older.is_some() && !self.remembered.contains(&shard) {
+            return match self.placed {
+                true => Vec::new(),
+                false => others.to_vec(),
+            };
         }
+        if now >= self.begun + limits::ASK_ALL_FOR {
+            return Vec::new();
+        }
+        let silent = |node: &&NodeId| !self.answers.contains_key(node);
+        let asked = others.iter().take(limits::ASK_PEERS);
+        asked.filter(silent).copied().collect()
     }
 
     /// The replica of a shard is bound by all that it may have forgotten.

@@ -169,19 +169,46 @@ fn those_who_vote_by_now_are_asked_too() {
 }
 
 #[test]
-fn who_votes_alone_waits_for_anyone_and_an_older_folder_for_what_is_agreed_on() {
+fn who_votes_alone_waits_for_others_and_an_older_folder_for_what_is_agreed_on() {
     let others = [TWO, THREE];
     let first = judge();
-    assert_eq!(first.waits_for_anyone(&others, ZERO), others);
-    assert!(first.waits_for_anyone(&[], ZERO).is_empty());
-    let late = limits::ASK_ALL_FOR;
-    assert!(first.waits_for_anyone(&others, late).is_empty());
+    assert_eq!(first.waits_for_others(SHARD, &others, ZERO), others);
+    assert!(first.waits_for_others(SHARD, &[], ZERO).is_empty());
+    let soon = limits::ASK_ALL_FOR;
+    assert!(first.waits_for_others(SHARD, &others, soon).is_empty());
     let mut judge = judge();
-    judge.answered(THREE, ZERO, &knows(10), nothing);
-    assert!(judge.waits_for_anyone(&others, ZERO).is_empty());
+    // One that came later knows nothing of this node.
+    judge.answered(THREE, ZERO, &knows(0), nothing);
+    assert_eq!(judge.waits_for_others(SHARD, &others, ZERO), [TWO]);
+    judge.answered(TWO, ZERO, &knows(10), nothing);
+    assert!(judge.waits_for_others(SHARD, &others, ZERO).is_empty());
     judge.doubt(Older::Before, ZERO);
     let late = limits::ASK_ALL_FOR * 100;
-    assert_eq!(judge.waits_for_anyone(&others, late), others);
+    assert_eq!(judge.waits_for_others(SHARD, &others, late), others);
     judge.placed();
-    assert!(judge.waits_for_anyone(&others, late).is_empty());
+    assert!(judge.waits_for_others(SHARD, &others, late).is_empty());
+}
+
+#[test]
+fn what_was_remembered_is_in_doubt_when_the_folder_is_put_back_once_more() {
+    let others = [TWO, THREE];
+    let mut judge = judge();
+    judge.doubt(Older::Before, ZERO);
+    judge.remembered(SHARD);
+    // As after a repair whose loss was accepted: the others may be gone.
+    let late = limits::ASK_ALL_FOR;
+    assert!(judge.waits_for_others(SHARD, &others, late).is_empty());
+    assert!(judge.waits_for(SHARD, &VOTERS, late).is_empty());
+    assert!(!judge.doubt(
+        Older::Mark {
+            by: TWO,
+            shard: SHARD,
+            known: mark(9, 9),
+            here: mark(1, 1)
+        },
+        late
+    ));
+    assert!(judge.doubt(Older::Start { by: TWO }, late));
+    assert_eq!(judge.waits_for_others(SHARD, &others, late * 9), others);
+    assert!(!judge.waits_for(SHARD, &VOTERS, late * 9).is_empty());
 }
