@@ -123,7 +123,7 @@ impl MetaHost {
 
     /// Who may be a voter of the meta shard, its voters first.
     #[must_use]
-    pub fn voters(&self) -> Vec<NodeId> {
+    pub fn may_vote(&self) -> Vec<NodeId> {
         let placement = self.view.placement();
         let shard = placement.shard(ShardId::META);
         let Some(shard) = shard.filter(|shard| !shard.voters.is_empty()) else {
@@ -196,7 +196,7 @@ impl MetaHost {
 
     /// Waits for news at one voter. Gives whether it answered.
     async fn round(&self, peers: &Peers, turn: &mut usize) -> bool {
-        let mut voters = self.voters();
+        let mut voters = self.may_vote();
         voters.retain(|node| *node != self.me);
         let answer = match voters.get(*turn % voters.len().max(1)) {
             Some(node) => self.ask(peers, *node, POLL).await,

@@ -301,7 +301,7 @@ impl Router {
 
     /// The voters in turn, living ones if there are any, and the leader first.
     fn meta_target(&self, host: &MetaHost, attempt: usize) -> NodeId {
-        let mut voters = host.voters();
+        let mut voters = host.may_vote();
         if voters.iter().any(|node| self.view.alive(*node)) {
             voters.retain(|node| self.view.alive(*node));
         }

@@ -167,7 +167,7 @@ impl Standing {
         Ok(())
     }
 
-    /// The shards this node votes on with others.
+    /// The shards this node has a part in, and has to ask others about.
     fn mine(&self) -> Vec<Shard> {
         let placement = self.parts.view.placement();
         let mine = placement.all_shards();

@@ -18,9 +18,10 @@ use folkmoot_wire::proto::RegionRecord;
 use folkmoot_wire::{NodeId, ShardId, limits};
 
 use super::{Placement, Shard};
+use aim::Aim;
 use pick::Loads;
 
-pub use aim::{Aim, voters_at_first};
+pub use aim::voters_at_first;
 pub use survive::{Survives, lost_without, survives};
 
 /// What is thought of a node.

@@ -1,5 +1,6 @@
-//! A whole region is lost, the founder in it, and nobody does anything: the
-//! others go on, and it comes back.
+//! What survival goals promise: a whole region is lost, the founder in it, and
+//! nobody does anything; a folder of before its shard had other voters is put
+//! back; and goals that cannot be.
 
 use folkmoot_node::demo::wan::Wan;
 use serde_json::Value;
@@ -7,7 +8,7 @@ use serde_json::Value;
 use super::disks::{beside, copy};
 use super::far::{AP, EU, Person, REGIONS, US, cluster};
 use super::log::{check_one_log, said_in};
-use super::node::{Node, json, until};
+use super::node::{Cluster, Node, json, until};
 use super::people::{make_group, runtime};
 
 /// Of the distances that there are: all of them.
@@ -29,6 +30,16 @@ fn spread(node: &Node) {
         let meta = status["meta_voters"].as_array()?.len();
         (all == [true; 3] && meta == 3).then_some(())
     });
+}
+
+/// Stops all nodes. What was said, of which each has the same.
+fn said_everywhere(cluster: &mut Cluster, group: &str) -> Vec<String> {
+    for node in &mut cluster.nodes {
+        assert!(node.stop().success(), "{}", node.log());
+    }
+    let copies = [EU, US, AP].map(|at| cluster.nodes[at].offline(group));
+    let said = said_in(&check_one_log(&copies)).into_iter();
+    said.map(|said| said.2).collect()
 }
 
 #[test]
@@ -83,14 +94,7 @@ fn a_region_is_lost_and_the_others_go_on_with_its_groups() {
     until("the one that was away to know the goal", || {
         (region(&cluster.nodes[EU], "us")?["survival_goal"] == "region").then_some(())
     });
-    for node in &mut cluster.nodes {
-        assert!(node.stop().success(), "{}", node.log());
-    }
-    let copies = [EU, US, AP].map(|at| cluster.nodes[at].offline(&group));
-    let said: Vec<String> = said_in(&check_one_log(&copies))
-        .into_iter()
-        .map(|said| said.2)
-        .collect();
+    let said = said_everywhere(&mut cluster, &group);
     assert_eq!(said, ["before", "without the home", "we too", "back"]);
 }
 
@@ -134,14 +138,7 @@ fn a_folder_of_before_others_voted_does_not_lead_by_its_own_word() {
             person.client.close().await;
         }
     });
-    for node in &mut cluster.nodes {
-        assert!(node.stop().success(), "{}", node.log());
-    }
-    let copies = [EU, US, AP].map(|at| cluster.nodes[at].offline(&group));
-    let said: Vec<String> = said_in(&check_one_log(&copies))
-        .into_iter()
-        .map(|said| said.2)
-        .collect();
+    let said = said_everywhere(&mut cluster, &group);
     assert_eq!(said, ["alone", "with others", "at home again"]);
 }
 

@@ -16,7 +16,7 @@ const NODES: usize = 3;
 
 /// Where the voters of a region's shards are to stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aim {
+pub(super) enum Aim {
     /// In three regions.
     Regions,
     /// In the home region, so many.
@@ -24,8 +24,7 @@ pub enum Aim {
 }
 
 /// `home`: how many nodes the region has; `regions`: how many regions have any.
-#[must_use]
-pub fn aim(region: &RegionRecord, home: usize, regions: usize) -> Aim {
+pub(super) fn aim(region: &RegionRecord, home: usize, regions: usize) -> Aim {
     let across = match region.goal() {
         SurvivalGoal::Region => true,
         SurvivalGoal::Topology => home < NODES,

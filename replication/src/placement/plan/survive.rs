@@ -1,4 +1,5 @@
-//! What would be lost without a node, in words for operators.
+//! What shards survive, and what would be lost without a node, in words for
+//! operators.
 
 use std::collections::{BTreeMap, BTreeSet};
 
