@@ -25,6 +25,7 @@ mod overlay;
 mod pages;
 mod port;
 mod promise;
+mod purge;
 mod report;
 mod retired;
 mod sending;

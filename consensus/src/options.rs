@@ -143,9 +143,9 @@ impl RaftOptions {
             // A new voter catches up from the log as far as the log reaches.
             replication_lag_threshold: self.snapshot_every.saturating_add(self.keep_entries),
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_every),
-            max_in_snapshot_log_to_keep: self.keep_entries,
-            // One range deletion per so many entries, not one per entry.
-            purge_batch_size: (self.snapshot_every / 8).max(1),
+            // What is forgotten is asked for (`purge`): by itself the engine
+            // would take back what it was asked for and has yet to do.
+            max_in_snapshot_log_to_keep: u64::MAX,
             enable_elect: elect,
             enable_pre_vote: Some(true),
             // A restarted leader asks for a new term: an epoch is one run of

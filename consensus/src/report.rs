@@ -8,10 +8,11 @@ use openraft::errors::Fatal;
 use openraft::{Instant, Raft, RaftMetrics};
 use tokio::sync::watch;
 
-use crate::Status;
 use crate::applier::Applier;
 use crate::log::ShardLog;
-use crate::types::Types;
+use crate::purge::Forgetting;
+use crate::types::{LogId, Types};
+use crate::{RaftOptions, Status};
 
 pub(crate) fn status_of(shard: ShardId, raft: &Raft<Types, Applier>, lease: Duration) -> Status {
     let metrics = raft.metrics();
@@ -47,25 +48,35 @@ fn is_alone(metrics: &RaftMetrics<Types>) -> bool {
     metrics.state.is_leader() && members == 1
 }
 
-/// Keeps the watched status up to date until the replica stops.
+fn index(of: Option<LogId>) -> Option<u64> {
+    of.map(|id| id.index)
+}
+
+/// Keeps the watched status up to date, and the log short, until the replica
+/// stops.
 pub(crate) async fn report(
     shard: ShardId,
     raft: Raft<Types, Applier>,
     log: ShardLog,
-    tick: Duration,
-    lease: Duration,
+    options: RaftOptions,
     status: watch::Sender<Status>,
     failed: watch::Sender<Option<String>>,
 ) {
     let mut metrics = raft.metrics();
+    let mut forgetting = Forgetting::of(&options);
     loop {
-        let (state, alone) = {
+        let (state, alone, forget) = {
             let metrics = metrics.borrow_and_update();
-            (metrics.running_state.clone(), is_alone(&metrics))
+            let forget = forgetting.due(index(metrics.snapshot), index(metrics.purged));
+            (metrics.running_state.clone(), is_alone(&metrics), forget)
         };
+        if let Some(up_to) = forget {
+            // A fault is seen in the state of the next turn.
+            let _ = raft.trigger().purge_log(up_to).await;
+        }
         raft.runtime_config().elect(!log.lacks_retired());
         raft.runtime_config().tick(!alone);
-        let now = status_of(shard, &raft, lease);
+        let now = status_of(shard, &raft, options.election_max);
         let leads = now.is_leader && !alone;
         status.send_if_modified(|last| {
             let changed = *last != now;
@@ -87,7 +98,7 @@ pub(crate) async fn report(
                 return;
             },
             // The lease of a leader ends without an event.
-            () = tokio::time::sleep(tick), if leads => {}
+            () = tokio::time::sleep(options.heartbeat), if leads => {}
         }
     }
 }

@@ -34,7 +34,7 @@ pub struct RaftShard {
     shard: ShardId,
     me: NodeId,
     pub(crate) raft: Raft<Types, Applier>,
-    inbound: Inbound,
+    pub(crate) inbound: Inbound,
     tally: Arc<Tally>,
     status: watch::Receiver<Status>,
     failed: watch::Receiver<Option<String>>,
@@ -107,15 +107,14 @@ impl RaftShard {
         let loaded = raft.with_raft_state(|_| ()).await;
         loaded.map_err(|error| ConsensusError::Engine(error.to_string()))?;
 
-        let lease = options.election_max;
-        let (status_tx, status) = watch::channel(status_of(shard, &raft, lease));
+        let now = status_of(shard, &raft, options.election_max);
+        let (status_tx, status) = watch::channel(now);
         let (failed_tx, failed) = watch::channel(None);
         tokio::spawn(report(
             shard,
             raft.clone(),
             kept.clone(),
-            options.heartbeat,
-            lease,
+            options.clone(),
             status_tx,
             failed_tx,
         ));
@@ -187,24 +186,6 @@ impl RaftShard {
         }
         let asked = self.raft.trigger().elect(true).await;
         asked.map_err(|fatal| self.fatal(&fatal))
-    }
-
-    /// Forgets the log up to `index`, which was applied, in a while. Says
-    /// whether that is done. Newcomers get a snapshot in its place.
-    ///
-    /// # Errors
-    /// As for [`Sequencer::propose`].
-    pub async fn purge(&self, index: u64) -> Result<bool, ProposeError> {
-        self.check_running()?;
-        if self.inbound.log.purged() >= index {
-            return Ok(true);
-        }
-        let trigger = self.raft.trigger();
-        let asked = trigger.snapshot().await;
-        asked.map_err(|fatal| self.fatal(&fatal))?;
-        let asked = trigger.purge_log(index).await;
-        asked.map_err(|fatal| self.fatal(&fatal))?;
-        Ok(false)
     }
 
     /// Set, with the cause, when the replica stopped after a fault.

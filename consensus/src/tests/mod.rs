@@ -11,6 +11,7 @@ mod ledger;
 mod manifest;
 mod older;
 mod protocol;
+mod purge;
 mod restart;
 mod single;
 mod snapshot;
