@@ -1,5 +1,6 @@
 //! Raising a shard's version of apply, once all who have to know it do.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,10 +32,8 @@ impl Versions {
     /// `unavailable` when a voter does not know that version or cannot be asked:
     /// it would judge commands otherwise than the others.
     pub async fn raise(&self, shard: &Shard, version: u32) -> Result<(), Fault> {
-        let voters = shard.voters.iter().chain(&shard.next);
-        for node in voters {
-            self.check(*node, version).await?;
-        }
+        let voters: BTreeSet<NodeId> = shard.voters.iter().chain(&shard.next).copied().collect();
+        self.check_all(voters, version).await?;
         let set = command::Op::SetApplyVersion(SetApplyVersion { version });
         let command = Command {
             group: Bytes::new(),
@@ -67,8 +66,16 @@ impl Versions {
     pub async fn check_living(&self, view: &ClusterView, version: u32) -> Result<(), Fault> {
         let placement = view.placement();
         let nodes = placement.nodes().map(|(node, _)| node);
-        let living = nodes.filter(|node| view.alive(*node));
-        let checks: Vec<_> = living.map(|node| self.check(node, version)).collect();
+        let living: BTreeSet<NodeId> = nodes.filter(|node| view.alive(*node)).collect();
+        self.check_all(living, version).await
+    }
+
+    async fn check_all(&self, nodes: BTreeSet<NodeId>, version: u32) -> Result<(), Fault> {
+        // Not one after the other: they may be half the world away.
+        let checks: Vec<_> = nodes
+            .into_iter()
+            .map(|node| self.check(node, version))
+            .collect();
         stream::iter(checks)
             .buffer_unordered(ASKED_AT_ONCE)
             .try_collect()

@@ -10,7 +10,7 @@ use folkmoot_consensus::Sequencer;
 use folkmoot_node::cluster::start::Node;
 use folkmoot_replication::meta::FOUNDER;
 use folkmoot_wire::proto::{DrainNode, JoinReply, MetaCommand, meta_command};
-use folkmoot_wire::{Code, NodeId, ShardId, Slot};
+use folkmoot_wire::{Code, Fault, NodeId, ShardId, Slot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -36,6 +36,8 @@ pub struct Operator<'a> {
     rehomes: BTreeMap<usize, usize>,
     /// Groups, at whose slot their shard is to be split, or behind it.
     splits: BTreeMap<usize, bool>,
+    /// Why a group was not moved the last time.
+    last: Option<Fault>,
     /// Voters that shards were seen to have.
     voters: BTreeSet<(ShardId, Vec<NodeId>)>,
     /// Shards, and machines of other regions that were seen to lead them.
@@ -56,6 +58,7 @@ impl<'a> Operator<'a> {
             splits: BTreeMap::new(),
             joining: None,
             drains: BTreeMap::new(),
+            last: None,
             voters: BTreeSet::new(),
             abroad: BTreeSet::new(),
             meta: BTreeSet::new(),
@@ -142,7 +145,8 @@ impl<'a> Operator<'a> {
             let (joins, drains) = (self.joining.is_some(), &self.drains);
             let (rehomes, splits) = (&self.rehomes, &self.splits);
             bail!(
-                "{WITHIN:?} after the faults, joining: {joins}, to drain: {drains:?}, to move: {rehomes:?}, to split at: {splits:?}"
+                "{WITHIN:?} after the faults, joining: {joins}, to drain: {drains:?}, to move: {rehomes:?}, to split at: {splits:?}, last: {:?}",
+                self.last
             );
         }
         sleep(Duration::from_millis(500)).await;
@@ -165,14 +169,18 @@ impl<'a> Operator<'a> {
     }
 
     /// Whether the move has begun, or the group is there.
-    async fn try_rehome(&self, world: &World, group: usize, to: usize) -> bool {
+    async fn try_rehome(&mut self, world: &World, group: usize, to: usize) -> bool {
         let Some((_, node)) = world.nodes().next() else {
             return false;
         };
         let asked = node.rehome(self.groups[group].id, REGIONS[to]);
         match timeout(PATIENCE, asked).await {
             Ok(Ok(_)) => true,
-            Ok(Err(fault)) => fault.code == Code::AlreadyExists,
+            Ok(Err(fault)) => {
+                let done = fault.code == Code::AlreadyExists;
+                self.last = Some(fault);
+                done
+            }
             Err(_) => false,
         }
     }

@@ -9,6 +9,7 @@ use folkmoot_wire::proto::{
     BeginMove, Command, FetchHead, HomeState, command, node_reply, node_request,
 };
 use folkmoot_wire::{Code, Fault, GroupId, RegionId, version};
+use futures_util::future::try_join_all;
 
 use super::propose_step;
 use crate::backend::Backend;
@@ -112,10 +113,12 @@ impl Node {
             .check_living(&self.view, version::APPLY_MOVES)
             .await?;
         let birth = placement.birth_shard(group);
-        for shard in shards.into_iter().chain(birth) {
-            versions.raise(shard, version::APPLY_MOVES).await?;
-        }
-        Ok(())
+        let birth = birth.filter(|birth| shards.iter().all(|shard| shard.id != birth.id));
+        let raises = shards
+            .into_iter()
+            .chain(birth)
+            .map(|shard| versions.raise(shard, version::APPLY_MOVES));
+        try_join_all(raises).await.map(drop)
     }
 
     /// How the group's home stands to it, and which shard that is.
