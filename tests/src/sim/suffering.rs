@@ -154,15 +154,15 @@ impl<'a> Suffering<'a> {
         self.stop(index).await;
     }
 
-    /// A process ends over its disk. What was synced is there; of the rest, as
-    /// much as the disk likes.
+    /// A process ends over its disk, or it was down and the disk failed under a
+    /// lie. What was synced is there; of the rest, as much as the disk likes.
     async fn stop(&mut self, index: usize) {
         let machine = &mut self.world.machines[index];
         if machine.node.is_some() {
             self.oracle.sometimes.saw(State::StoppedByDisk);
-            let seed = self.world.plan.seed;
-            machine.crash(Crash::KeepPrefix { seed }).await;
         }
+        let seed = self.world.plan.seed;
+        machine.crash(Crash::KeepPrefix { seed }).await;
     }
 
     async fn begin(&mut self, fault: Fault) -> anyhow::Result<()> {
