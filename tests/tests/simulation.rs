@@ -45,7 +45,7 @@ fn a_plan_can_be_cut_down() {
 /// Of histories that once were wrong: what of their plans it took.
 #[test]
 fn what_was_wrong_once_is_not() {
-    let plans: [(u64, &[usize], usize); 8] = [
+    let plans: [(u64, &[usize], usize); 11] = [
         // Refused, and committed later: by another attempt, or by a device that
         // forgot it.
         (1098, &[0, 6, 10, 14], 21),
@@ -61,6 +61,12 @@ fn what_was_wrong_once_is_not() {
         (1485, &[], 2),
         // Two keepers of a moved group each took the other for its relay.
         (885, &[0, 1, 3, 6], 12),
+        // A move that asked five voters across regions one after the other.
+        (341, &[7], 1),
+        // A disk that failed under a lie, while its machine was down.
+        (517, &[2, 11, 12], 1),
+        // A voter that was cut off spoke for its shard to another one that was.
+        (757, &[2, 3], 9),
     ];
     for (seed, faults, steps) in plans {
         let cut = Cut {

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::commands::Commands;
 use super::feeds::Feeds;
+use super::leases::Leases;
 use super::meta::{MetaHost, replica_of};
 use super::pack::packed;
 use super::parts::{Joins, StatusSource};
@@ -51,6 +52,8 @@ pub struct Serve {
     pub reads: Arc<LocalReads>,
     /// The shards this node votes on.
     pub voters: Arc<Voters>,
+    /// How long it may speak for them without their leader.
+    pub leases: Arc<Leases>,
     /// Their feeds, and those of the followed ones.
     pub feeds: Arc<Feeds>,
     /// The meta shard.

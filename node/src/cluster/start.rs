@@ -259,6 +259,7 @@ impl Node {
             view: Arc::clone(&node.view),
             reads: Arc::clone(&node.reads),
             voters: Arc::clone(&node.voters),
+            leases: Arc::clone(&node.leases),
             feeds: Arc::clone(&node.feeds),
             meta: Arc::clone(&node.meta),
             packets,

@@ -39,9 +39,12 @@ impl Serve {
     /// copy of who left, or who is learning to vote or begins with nothing, does
     /// not.
     pub(super) fn may_answer(&self, shard: &Shard, as_voter: bool) -> Result<(), Fault> {
-        let votes = shard.voters.contains(&self.me) && self.voters.kept(shard.id).is_some();
-        if votes || !as_voter {
+        if !as_voter {
             return Ok(());
+        }
+        if shard.voters.contains(&self.me) && self.voters.kept(shard.id).is_some() {
+            // Cut off together with who asks, it knows no more than that one.
+            return self.leases.check(shard.id);
         }
         Err(Fault::new(
             Code::Unavailable,
