@@ -143,8 +143,7 @@ impl RaftOptions {
             // A new voter catches up from the log as far as the log reaches.
             replication_lag_threshold: self.snapshot_every.saturating_add(self.keep_entries),
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_every),
-            // What is forgotten is asked for (`purge`): by itself the engine
-            // would take back what it was asked for and has yet to do.
+            // Never by itself: `crate::purge` asks for it, and says why.
             max_in_snapshot_log_to_keep: u64::MAX,
             enable_elect: elect,
             enable_pre_vote: Some(true),

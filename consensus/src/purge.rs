@@ -1,20 +1,23 @@
-//! What a replica forgets of its log: what lies far enough behind its last
-//! mark by itself, and more where it is asked to. Newcomers that would begin
-//! there get a snapshot in its place.
+//! What a replica purges of its log: what lies far enough behind its last mark
+//! by itself, and more where it is asked to. Newcomers that would begin there
+//! get a snapshot in its place.
+//!
+//! Both are requests to the engine, which only raises its bound for them. Its
+//! own policy would lower it again while a purge waits for what is being sent.
 
 use crate::{ProposeError, RaftOptions, RaftShard};
 
-/// Forgets by itself.
-pub(crate) struct Forgetting {
+/// What is purged without being asked for.
+pub(crate) struct PurgePolicy {
     /// Entries kept behind the last mark.
     keep: u64,
     /// One range deletion per so many entries, not one per entry.
     batch: u64,
-    /// The first entry that is not forgotten once all that was asked for is.
+    /// The first entry that stays once all that was asked for is purged.
     first: u64,
 }
 
-impl Forgetting {
+impl PurgePolicy {
     pub(crate) fn of(options: &RaftOptions) -> Self {
         Self {
             keep: options.keep_entries,
@@ -23,8 +26,8 @@ impl Forgetting {
         }
     }
 
-    /// The entry up to which to forget now, where the last mark is at `marked`
-    /// and all up to `purged` is forgotten. Never the same one twice.
+    /// The entry up to which to purge now, where the last mark is at `marked` and
+    /// all up to `purged` is gone. Never the same one twice.
     pub(crate) fn due(&mut self, marked: Option<u64>, purged: Option<u64>) -> Option<u64> {
         self.first = self.first.max(purged.map_or(0, |purged| purged + 1));
         let end = (marked? + 1).saturating_sub(self.keep);
@@ -37,8 +40,8 @@ impl Forgetting {
 }
 
 impl RaftShard {
-    /// Forgets the log up to `index`, which was applied, in a while. Says
-    /// whether that is done.
+    /// Purges the log up to `index`, which was applied, in a while. Says whether
+    /// that is done.
     ///
     /// # Errors
     /// As for [`propose`](crate::Sequencer::propose).

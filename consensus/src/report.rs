@@ -1,4 +1,5 @@
-//! What a replica tells of itself, whenever it changes.
+//! What a replica tells of itself, whenever it changes; and what it asks of its
+//! engine then.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::applier::Applier;
 use crate::log::ShardLog;
-use crate::purge::Forgetting;
+use crate::purge::PurgePolicy;
 use crate::types::{LogId, Types};
 use crate::{RaftOptions, Status};
 
@@ -63,14 +64,14 @@ pub(crate) async fn report(
     failed: watch::Sender<Option<String>>,
 ) {
     let mut metrics = raft.metrics();
-    let mut forgetting = Forgetting::of(&options);
+    let mut policy = PurgePolicy::of(&options);
     loop {
-        let (state, alone, forget) = {
+        let (state, alone, purge) = {
             let metrics = metrics.borrow_and_update();
-            let forget = forgetting.due(index(metrics.snapshot), index(metrics.purged));
-            (metrics.running_state.clone(), is_alone(&metrics), forget)
+            let purge = policy.due(index(metrics.snapshot), index(metrics.purged));
+            (metrics.running_state.clone(), is_alone(&metrics), purge)
         };
-        if let Some(up_to) = forget {
+        if let Some(up_to) = purge {
             // A fault is seen in the state of the next turn.
             let _ = raft.trigger().purge_log(up_to).await;
         }

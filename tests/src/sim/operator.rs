@@ -10,7 +10,7 @@ use folkmoot_consensus::Sequencer;
 use folkmoot_node::cluster::start::Node;
 use folkmoot_replication::meta::FOUNDER;
 use folkmoot_wire::proto::{DrainNode, JoinReply, MetaCommand, meta_command};
-use folkmoot_wire::{Code, Fault, NodeId, ShardId, Slot};
+use folkmoot_wire::{Code, NodeId, ShardId, Slot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -37,7 +37,7 @@ pub struct Operator<'a> {
     /// Groups, at whose slot their shard is to be split, or behind it.
     splits: BTreeMap<usize, bool>,
     /// Why a group was not moved the last time.
-    last: Option<Fault>,
+    not_moved: Option<String>,
     /// Voters that shards were seen to have.
     voters: BTreeSet<(ShardId, Vec<NodeId>)>,
     /// Shards, and machines of other regions that were seen to lead them.
@@ -58,7 +58,7 @@ impl<'a> Operator<'a> {
             splits: BTreeMap::new(),
             joining: None,
             drains: BTreeMap::new(),
-            last: None,
+            not_moved: None,
             voters: BTreeSet::new(),
             abroad: BTreeSet::new(),
             meta: BTreeSet::new(),
@@ -145,8 +145,8 @@ impl<'a> Operator<'a> {
             let (joins, drains) = (self.joining.is_some(), &self.drains);
             let (rehomes, splits) = (&self.rehomes, &self.splits);
             bail!(
-                "{WITHIN:?} after the faults, joining: {joins}, to drain: {drains:?}, to move: {rehomes:?}, to split at: {splits:?}, last: {:?}",
-                self.last
+                "{WITHIN:?} after the faults, joining: {joins}, to drain: {drains:?}, to move: {rehomes:?}, to split at: {splits:?}, not moved: {:?}",
+                self.not_moved
             );
         }
         sleep(Duration::from_millis(500)).await;
@@ -176,12 +176,15 @@ impl<'a> Operator<'a> {
         let asked = node.rehome(self.groups[group].id, REGIONS[to]);
         match timeout(PATIENCE, asked).await {
             Ok(Ok(_)) => true,
+            Ok(Err(fault)) if fault.code == Code::AlreadyExists => true,
             Ok(Err(fault)) => {
-                let done = fault.code == Code::AlreadyExists;
-                self.last = Some(fault);
-                done
+                self.not_moved = Some(fault.to_string());
+                false
             }
-            Err(_) => false,
+            Err(_) => {
+                self.not_moved = Some(format!("no answer within {PATIENCE:?}"));
+                false
+            }
         }
     }
 

@@ -37,7 +37,7 @@ impl Serve {
 
     /// Whether what is here speaks for the shard, where that is asked for. The
     /// copy of who left, or who is learning to vote or begins with nothing, does
-    /// not.
+    /// not; nor that of a voter whose lease has ended.
     pub(super) fn may_answer(&self, shard: &Shard, as_voter: bool) -> Result<(), Fault> {
         if !as_voter {
             return Ok(());
