@@ -74,21 +74,19 @@ async fn number_of(field: &Field, machine: &Machine) -> anyhow::Result<u64> {
 }
 
 /// Takes a node that is gone for good out of the cluster: `node decommission`.
+/// Until the founder has heard of the one in its place, that is refused.
 async fn forget(field: &Field, node: u64) -> anyhow::Result<()> {
     let api = field.founder()?.place()?.api;
     let end = Instant::now() + PATIENCE;
-    api.post(&format!("/v1/nodes/{node}/drain"), &json!({}))
-        .await
-        .context("draining the old node")?;
-    loop {
-        let path = format!("/v1/nodes/{node}/remove");
-        match api.post(&path, &json!({})).await {
-            Ok(_) => return Ok(()),
-            Err(error) if Instant::now() > end => {
+    for step in ["drain", "remove"] {
+        let path = format!("/v1/nodes/{node}/{step}");
+        while let Err(error) = api.post(&path, &json!({})).await {
+            if Instant::now() > end {
                 let shards = api.get("/v1/shards").await.unwrap_or(Value::Null);
-                return Err(error).with_context(|| format!("removing the old node: {shards}"));
+                return Err(error).with_context(|| format!("{step} of the old node: {shards}"));
             }
-            Err(_) => sleep(LOOK).await,
+            sleep(LOOK).await;
         }
     }
+    Ok(())
 }

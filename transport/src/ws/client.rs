@@ -120,11 +120,11 @@ impl Dial for WsDialer {
     }
 }
 
-fn halves(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> (OutSink, InStream) {
+pub(super) fn halves(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> (OutSink, InStream) {
     let (sink, stream) = socket.split();
-    let sink = sink
-        .with(|out| ready(Ok::<_, Error>(message(out))))
-        .sink_map_err(|error| io_error(&error));
+    // `sink_map_err` maps one error and panics at the next: whoever says goodbye
+    // has seen one.
+    let sink = sink.with(|out| ready(Ok::<_, TransportError>(message(out))));
     let stream = stream.map(|item| match item {
         Ok(Message::Binary(frame)) => Ok(In::Frame(frame)),
         Ok(Message::Text(_)) => Ok(In::Text),
@@ -146,6 +146,12 @@ fn message(out: Out) -> Message {
             code: code.into(),
             reason: reason.into(),
         })),
+    }
+}
+
+impl From<Error> for TransportError {
+    fn from(error: Error) -> Self {
+        io_error(&error)
     }
 }
 

@@ -42,9 +42,7 @@ pub fn accept(socket: WebSocket, remote: SocketAddr, options: &WsOptions) -> Arc
 
 fn halves(socket: WebSocket) -> (OutSink, InStream) {
     let (sink, stream) = socket.split();
-    let sink = sink
-        .with(|out| ready(Ok::<_, axum::Error>(message(out))))
-        .sink_map_err(error);
+    let sink = sink.with(|out| ready(Ok::<_, TransportError>(message(out))));
     let stream = stream.map(|item| match item {
         Ok(Message::Binary(frame)) => Ok(In::Frame(frame)),
         Ok(Message::Text(_)) => Ok(In::Text),
@@ -52,7 +50,7 @@ fn halves(socket: WebSocket) -> (OutSink, InStream) {
             frame.map(|frame| (frame.code, frame.reason.to_string())),
         )),
         Ok(Message::Ping(_) | Message::Pong(_)) => Ok(In::Control),
-        Err(cause) => Err(error(cause)),
+        Err(cause) => Err(cause.into()),
     });
     (Box::pin(sink), Box::pin(stream))
 }
@@ -67,9 +65,11 @@ fn message(out: Out) -> Message {
     }
 }
 
-fn error(error: axum::Error) -> TransportError {
-    match error.into_inner().downcast::<tungstenite::Error>() {
-        Ok(error) => io_error(&error),
-        Err(error) => TransportError::lost(error),
+impl From<axum::Error> for TransportError {
+    fn from(error: axum::Error) -> Self {
+        match error.into_inner().downcast::<tungstenite::Error>() {
+            Ok(error) => io_error(&error),
+            Err(error) => Self::lost(error),
+        }
     }
 }

@@ -1,4 +1,10 @@
+use futures_util::SinkExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
 use super::close::{decode, encode};
+use super::connection::Out;
 use crate::error::TransportError;
 
 fn round(code: u32, reason: &str) -> Option<TransportError> {
@@ -45,4 +51,24 @@ fn foreign_close_frames_are_understood() {
         decode(Some((1011, ""))),
         Some(TransportError::Lost { .. })
     ));
+}
+
+#[tokio::test]
+async fn what_is_sent_behind_an_error_is_an_error_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (client, accepted) = tokio::join!(TcpStream::connect(addr), listener.accept());
+    drop(accepted.unwrap());
+    let plain = MaybeTlsStream::Plain(client.unwrap());
+    let socket = WebSocketStream::from_raw_socket(plain, Role::Client, None).await;
+    let (mut sink, _stream) = super::client::halves(socket);
+    let frame = || Out::Frame(vec![0; 256 * 1024].into());
+    let mut failed = sink.send(frame()).await.is_err();
+    // The first may go into the socket's buffer.
+    for _ in 0..100 {
+        failed |= sink.send(frame()).await.is_err();
+    }
+    assert!(failed);
+    let closed = sink.send(Out::Close(4_000, "goodbye".into())).await;
+    assert!(closed.is_err());
 }
