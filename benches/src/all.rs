@@ -6,14 +6,12 @@ mod parts;
 mod rows;
 mod table;
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
-use serde_json::Value;
-use tokio::process::Command;
 
+use crate::child;
 use crate::flags::Common;
 use crate::progress::Progress;
 use crate::run;
@@ -47,9 +45,8 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Said {
     part: &'static str,
-    command: String,
-    seconds: f64,
-    report: Value,
+    #[serde(flatten)]
+    said: child::Said,
 }
 
 /// Measures and prints. This process is pinned nowhere: its parts would find no
@@ -66,17 +63,19 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 async fn measure(options: &Options) -> anyhow::Result<Report> {
     let parts = chosen(options)?;
-    let program = std::env::current_exe().context("the path of this program")?;
     let start = Instant::now();
     let progress = Progress::show(parts.len());
     let (mut rows, mut said) = (Vec::new(), Vec::new());
     for part in parts {
         progress.step(part.name);
-        let one = run_part(&program, part, options).await;
+        let one = child::run(part.words(options.quick), &options.common).await;
         let one = one.with_context(|| format!("the part {}", part.name))?;
         let found = (part.rows)(&one.report);
         rows.extend(found.with_context(|| format!("the report of {}", part.name))?);
-        said.push(one);
+        said.push(Said {
+            part: part.name,
+            said: one,
+        });
     }
     drop(progress);
     Ok(Report {
@@ -97,35 +96,4 @@ fn chosen(options: &Options) -> anyhow::Result<Vec<&'static Part>> {
     let wanted =
         |part: &&Part| options.only.is_empty() || options.only.iter().any(|only| only == part.name);
     Ok(parts::ALL.iter().filter(wanted).collect())
-}
-
-async fn run_part(program: &PathBuf, part: &Part, options: &Options) -> anyhow::Result<Said> {
-    let mut args: Vec<String> = part.args(options.quick).map(str::to_owned).collect();
-    let common = [
-        ("--data", &options.common.data),
-        ("--folkmoot", &options.common.folkmoot),
-    ];
-    for (flag, path) in common {
-        if let Some(path) = path {
-            args.extend([flag.to_owned(), path.display().to_string()]);
-        }
-    }
-    let start = Instant::now();
-    let ran = Command::new(program)
-        .args(&args)
-        .arg("--json")
-        .stdin(std::process::Stdio::null())
-        .stderr(std::process::Stdio::inherit())
-        .kill_on_drop(true)
-        .output()
-        .await?;
-    if !ran.status.success() {
-        bail!("it ended with {}", ran.status);
-    }
-    Ok(Said {
-        part: part.name,
-        command: format!("folkmoot-bench {}", args.join(" ")),
-        seconds: start.elapsed().as_secs_f64(),
-        report: serde_json::from_slice(&ran.stdout).context("its answer")?,
-    })
 }

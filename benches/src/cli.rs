@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::crowd::{FloorOptions, serve_floor};
 use crate::{
-    all, counts, cursors, failover, fanout, herd, idle, members, parts, path, process, scale, split,
+    all, bare, compare, counts, cursors, failover, fanout, herd, idle, members, parts, path,
+    process, scale, split,
 };
 
 /// Measures Folkmoot, beside its peers where there are any.
@@ -22,6 +23,12 @@ struct Arguments {
 enum What {
     /// Every figure that is wanted, beside others and the floor, in one run
     All(all::Options),
+    /// The same workloads at all who can do them, over many sizes and paces:
+    /// tables and plots in a folder
+    Compare(compare::Options),
+    /// The least that the same can cost on this machine, by bare loops, and what
+    /// ours is to it
+    Floor(bare::Options),
     /// The way of a message: send to commit, send to deliver, and the highest
     /// committed rate; beside JetStream and Redis Streams
     Path(path::Options),
@@ -80,6 +87,8 @@ pub fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match Arguments::parse().what {
         What::All(options) => all::run(&options),
+        What::Compare(options) => compare::run(&options),
+        What::Floor(options) => bare::run(&options),
         What::Path(options) => path::run(options),
         What::Failover(options) => failover::run(&options),
         What::Split(options) => split::run(&options),

@@ -1,6 +1,7 @@
 //! The ports behind which everything is alike that many are connected to: a
 //! room that many listen to and one speaks in, a shelf that many read from.
 
+mod ejabberd;
 mod floor;
 mod folkmoot;
 mod hosts;
@@ -9,6 +10,7 @@ mod nats;
 mod plain;
 mod records;
 mod redis;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -149,6 +151,25 @@ pub(crate) trait Reader: Send {
     /// Asks for the newest messages, and adds all of them, oldest first.
     async fn catch_up(&mut self, read: &mut Vec<Tag>) -> anyhow::Result<()>;
 }
+
+/// A peer's name, by what carries it.
+fn over(name: &str, tls: bool) -> String {
+    match tls {
+        true => format!("{name}{OVER_TLS}"),
+        false => name.to_owned(),
+    }
+}
+
+/// For a peer's notes.
+fn carrier(tls: bool) -> &'static str {
+    match tls {
+        true => "TLS 1.3 over TCP",
+        false => "TCP without TLS",
+    }
+}
+
+/// What a peer's name ends with where it is over TLS.
+pub(crate) const OVER_TLS: &str = ", tls";
 
 /// QUIC connections of one socket: with all on one, its buffer would lose what
 /// the sockets of as many devices take.

@@ -18,13 +18,17 @@ use load::{Crowd, Heard, Pace, Plan};
 use report::{Cell, Report, Size};
 
 /// What can be measured.
-const HOSTS: [Which; 9] = [
+const HOSTS: [Which; 13] = [
     Which::Websocket,
     Which::WebsocketNoWindow,
     Which::Quic,
     Which::Redis,
+    Which::RedisTls,
     Which::Nats,
+    Which::NatsTls,
     Which::Mosquitto,
+    Which::MosquittoTls,
+    Which::Ejabberd,
     Which::FloorTcp,
     Which::FloorTls,
     Which::FloorQuic,

@@ -19,12 +19,13 @@ const SETTLE: Duration = Duration::from_secs(60);
 const SETTLE_QUICKLY: Duration = Duration::from_secs(3);
 
 /// What can be measured.
-const HOSTS: [Which; 6] = [
+const HOSTS: [Which; 7] = [
     Which::Websocket,
     Which::Quic,
     Which::Redis,
     Which::Nats,
     Which::Mosquitto,
+    Which::Ejabberd,
     Which::FloorTcp,
 ];
 

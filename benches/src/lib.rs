@@ -16,7 +16,10 @@
 //! here holds.
 
 mod all;
+mod bare;
+mod child;
 pub mod cli;
+mod compare;
 mod counts;
 mod crowd;
 mod cursors;

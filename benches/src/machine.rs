@@ -10,13 +10,13 @@ pub(crate) use memory::Memory;
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// `f_type` of a file system in memory: nothing there is ever synced.
 const TMPFS: i64 = 0x0102_1994;
 
 /// What the figures were measured on.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) cores: usize,

@@ -8,26 +8,23 @@ mod shelf;
 mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use async_trait::async_trait;
 use clap::ValueEnum;
 use folkmoot_node::demo::ports::Ports;
-use folkmoot_transport::tls::web_client;
 use folkmoot_transport::{
-    Connection, Dial, EdgeCertificate, FrameRecv, FramedStream, QuicConfig, QuicEndpoint, Trust,
+    Connection, Dial, FrameRecv, FramedStream, QuicConfig, QuicEndpoint, Trust,
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 pub(crate) use serve::{Options as ServeOptions, serve};
 
-use super::plain::Mouth;
+use super::plain::{Mouth, dial};
 use super::records::{Aside, Form, Records};
+use super::tls::Certificate;
 use super::{AT_ONCE, Host, Kind, Listener, ON_ONE_SOCKET, Product, Room, Setup, Speaker};
 use crate::load::payload::PAYLOAD;
 use crate::peer::Tag;
@@ -39,7 +36,6 @@ use crate::process::{self, Server};
 const SEAL: &[u8] = &[b'.'; 159];
 /// Bytes of a message in a frame.
 const RECORD: usize = PAYLOAD + SEAL.len();
-const NAMES: [&str; 2] = ["certificate.pem", "certificate-key.pem"];
 
 /// The host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,10 +95,7 @@ impl Floor {
     /// Starts the loop. With `whole` its frames have so many messages, as pages
     /// have, and wait for the last.
     fn run(self, setup: &Setup, whole: Option<usize>) -> anyhow::Result<Running> {
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
-        let [certificate, key] = NAMES.map(|name| setup.folder.join(name));
-        std::fs::write(&certificate, made.cert.pem())?;
-        std::fs::write(&key, made.signing_key.serialize_pem())?;
+        Certificate::make(&setup.folder)?;
         let mut ports = Ports::new(std::process::id());
         let (listen, speak) = (ports.free()?, ports.free()?);
         let mut args = vec![
@@ -121,15 +114,10 @@ impl Floor {
             server,
             listen,
             speak,
-            trust: Trust::Pinned(certificate_in(&setup.folder)?.fingerprint()),
+            trust: Certificate::trust(&setup.folder)?,
             listeners: setup.listeners,
         })
     }
-}
-
-fn certificate_in(folder: &Path) -> anyhow::Result<EdgeCertificate> {
-    let [certificate, key] = NAMES.map(|name| std::fs::read_to_string(folder.join(name)));
-    Ok(EdgeCertificate::from_pem(&certificate?, &key?)?)
 }
 
 struct Running {
@@ -153,10 +141,10 @@ impl Running {
         .await
     }
 
-    async fn ear(&self, dial: Option<&QuicEndpoint>) -> anyhow::Result<Box<dyn Listener>> {
+    async fn ear(&self, endpoint: Option<&QuicEndpoint>) -> anyhow::Result<Box<dyn Listener>> {
         let form = Arc::new(form());
-        if let Some(dial) = dial {
-            let connection = dial.dial_client(self.listen, "127.0.0.1").await?;
+        if let Some(endpoint) = endpoint {
+            let connection = endpoint.dial_client(self.listen, "127.0.0.1").await?;
             let FramedStream { mut tx, rx } = connection.open().await?;
             tx.send("?".into()).await?;
             return Ok(Box::new(Frames {
@@ -165,15 +153,9 @@ impl Running {
                 form,
             }));
         }
-        let stream = TcpStream::connect(self.listen).await?;
-        stream.set_nodelay(true)?;
-        if self.floor == Floor::Tcp {
-            return Ok(Box::new(Records::over(stream, form)));
-        }
-        let connector = TlsConnector::from(Arc::new(web_client(&self.trust)?));
-        let name = ServerName::try_from("127.0.0.1")?;
-        let stream = connector.connect(name, stream).await?;
-        Ok(Box::new(Records::over(stream, form)))
+        let trust = (self.floor == Floor::Tls).then_some(&self.trust);
+        let line = dial(self.listen, trust).await?;
+        Ok(Box::new(Records::over(line, form)))
     }
 }
 
@@ -215,9 +197,8 @@ impl Room for Running {
     }
 
     async fn speaker(&mut self) -> anyhow::Result<Box<dyn Speaker>> {
-        Ok(Box::new(
-            Mouth::connect(self.speak, b"!", Vec::new(), b"").await?,
-        ))
+        let line = dial(self.speak, None).await?;
+        Ok(Box::new(Mouth::over(line, b"!", Vec::new(), b"").await?))
     }
 
     fn must_run(&mut self) -> anyhow::Result<()> {

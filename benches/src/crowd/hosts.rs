@@ -3,6 +3,7 @@
 use anyhow::bail;
 use clap::ValueEnum;
 
+use super::ejabberd::Ejabberd;
 use super::mosquitto::Mosquitto;
 use super::nats::Nats;
 use super::redis::Redis;
@@ -17,10 +18,14 @@ pub(crate) enum Which {
     WebsocketNoWindow,
     Quic,
     Redis,
+    RedisTls,
     RedisStreams,
     Nats,
+    NatsTls,
     Jetstream,
     Mosquitto,
+    MosquittoTls,
+    Ejabberd,
     FloorTcp,
     FloorTls,
     FloorQuic,
@@ -75,9 +80,19 @@ impl Hosts {
             Which::Websocket => Box::new(Folkmoot::new(program(), Over::WebSocket, true)),
             Which::WebsocketNoWindow => Box::new(Folkmoot::new(program(), Over::WebSocket, false)),
             Which::Quic => Box::new(Folkmoot::new(program(), Over::Quic, true)),
-            Which::Redis => Box::new(Redis::new(self.redis.redis_server.clone())),
-            Which::Nats => Box::new(Nats::new(self.nats.nats_server.clone())),
-            Which::Mosquitto => Box::new(Mosquitto::new(self.mosquitto.mosquitto.clone())),
+            Which::Redis | Which::RedisTls => {
+                let program = self.redis.redis_server.clone();
+                Box::new(Redis::new(program, which == Which::RedisTls))
+            }
+            Which::Nats | Which::NatsTls => {
+                let program = self.nats.nats_server.clone();
+                Box::new(Nats::new(program, which == Which::NatsTls))
+            }
+            Which::Mosquitto | Which::MosquittoTls => {
+                let program = self.mosquitto.mosquitto.clone();
+                Box::new(Mosquitto::new(program, which == Which::MosquittoTls))
+            }
+            Which::Ejabberd => Box::new(Ejabberd::default()),
             Which::FloorTcp => Box::new(Floor::Tcp),
             Which::FloorTls => Box::new(Floor::Tls),
             Which::FloorQuic => Box::new(Floor::Quic),
@@ -106,9 +121,14 @@ impl Hosts {
             Which::FloorTcp => Box::new(Floor::Tcp),
             Which::FloorTls => Box::new(Floor::Tls),
             Which::FloorQuic => Box::new(Floor::Quic),
-            Which::WebsocketNoWindow | Which::Redis | Which::Nats | Which::Mosquitto => {
-                bail!("{which:?} keeps nothing")
-            }
+            Which::WebsocketNoWindow
+            | Which::Redis
+            | Which::RedisTls
+            | Which::Nats
+            | Which::NatsTls
+            | Which::Mosquitto
+            | Which::MosquittoTls
+            | Which::Ejabberd => bail!("{which:?} keeps nothing"),
         })
     }
 }

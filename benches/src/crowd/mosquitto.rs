@@ -8,7 +8,8 @@ use folkmoot_node::demo::ports::Ports;
 
 use super::plain::{Language, Plain, known};
 use super::records::Form;
-use super::{Host, Product, Room, Setup};
+use super::tls::Certificate;
+use super::{Host, Product, Room, Setup, carrier, over};
 use crate::load::payload::PAYLOAD;
 use crate::process::Server;
 
@@ -20,10 +21,11 @@ const SUBSCRIBED: &[u8] = &[0x90, 3, 0, 1, 0];
 /// The host.
 pub(crate) struct Mosquitto {
     program: PathBuf,
+    tls: bool,
 }
 
 impl Mosquitto {
-    pub(crate) fn new(program: Option<PathBuf>) -> Self {
+    pub(crate) fn new(program: Option<PathBuf>, tls: bool) -> Self {
         // Debian keeps it where only root looks.
         let usual = PathBuf::from("/usr/sbin/mosquitto");
         let fallback = match usual.exists() {
@@ -32,6 +34,7 @@ impl Mosquitto {
         };
         Self {
             program: program.unwrap_or(fallback),
+            tls,
         }
     }
 }
@@ -39,12 +42,14 @@ impl Mosquitto {
 #[async_trait]
 impl Product for Mosquitto {
     fn name(&self) -> String {
-        "mosquitto".to_owned()
+        over("mosquitto", self.tls)
     }
 
     fn notes(&self) -> String {
-        "TCP without TLS, QoS 0, set_tcp_nodelay; no history, no receipts; who is slow loses messages"
-            .to_owned()
+        format!(
+            "{}; QoS 0, set_tcp_nodelay, max_queued_messages 0; no history, no receipts; who is slow loses messages",
+            carrier(self.tls)
+        )
     }
 
     async fn prepare(&mut self) -> anyhow::Result<String> {
@@ -67,15 +72,25 @@ impl Host for Mosquitto {
     async fn open(&self, setup: &Setup) -> anyhow::Result<Box<dyn Room>> {
         let addr = Ports::new(std::process::id()).free()?;
         let config = setup.folder.join("mosquitto.conf");
-        let text = format!(
-            "listener {} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n\
-             max_connections -1\nmax_queued_messages 0\n",
+        // Started by root, it would become somebody who may not read the folder.
+        let mut text = format!(
+            "user root\nset_tcp_nodelay true\npersistence false\nmax_queued_messages 0\n\
+             listener {} 127.0.0.1\nallow_anonymous true\nmax_connections -1\n",
             addr.port()
         );
+        if self.tls {
+            let Certificate { chain, key } = Certificate::make(&setup.folder)?;
+            text.push_str(&format!(
+                "certfile {}\nkeyfile {}\n",
+                chain.display(),
+                key.display()
+            ));
+        }
         std::fs::write(&config, text)?;
         let args = ["-c".to_owned(), config.display().to_string()];
         let server = Server::start("mosquitto", &self.program, &args, &setup.folder, setup.core)?;
-        Plain::room(server, addr, setup, &LANGUAGE).await
+        let trust = self.tls.then(|| Certificate::trust(&setup.folder));
+        Plain::room(server, addr, trust.transpose()?, setup, &LANGUAGE).await
     }
 }
 
@@ -110,6 +125,7 @@ fn publish() -> Vec<u8> {
 }
 
 const LANGUAGE: Language = Language {
+    login: |_| Vec::new(),
     listen: |number| [connect(&format!("listener-{number}")), subscribe(TOPIC)].concat(),
     idle: |number, rooms| {
         let mut greeting = connect(&format!("idler-{number}"));

@@ -8,7 +8,8 @@ use folkmoot_node::demo::ports::Ports;
 
 use super::plain::{Language, Plain, known};
 use super::records::{Aside, Form};
-use super::{Host, Product, Room, Setup};
+use super::tls::Certificate;
+use super::{Host, Product, Room, Setup, carrier, over};
 use crate::peer::prepare_nats;
 use crate::process::Server;
 
@@ -17,23 +18,26 @@ const CONNECT: &str = "CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"
 /// The host.
 pub(crate) struct Nats {
     program: Option<PathBuf>,
+    tls: bool,
 }
 
 impl Nats {
-    pub(crate) fn new(program: Option<PathBuf>) -> Self {
-        Self { program }
+    pub(crate) fn new(program: Option<PathBuf>, tls: bool) -> Self {
+        Self { program, tls }
     }
 }
 
 #[async_trait]
 impl Product for Nats {
     fn name(&self) -> String {
-        "nats core".to_owned()
+        over("nats core", self.tls)
     }
 
     fn notes(&self) -> String {
-        "TCP without TLS; no history, no order between publishers, no receipts, no accounts"
-            .to_owned()
+        format!(
+            "{}; no history, no order between publishers, no receipts, no accounts",
+            carrier(self.tls)
+        )
     }
 
     async fn prepare(&mut self) -> anyhow::Result<String> {
@@ -49,18 +53,28 @@ impl Host for Nats {
         let program = self.program.as_ref().context("not prepared")?;
         let addr = Ports::new(std::process::id()).free()?;
         let config = setup.folder.join("nats.conf");
-        let text = format!(
+        let mut text = format!(
             "listen: \"{addr}\"\nmax_connections: {}\n",
             setup.listeners + 100
         );
+        if self.tls {
+            let Certificate { chain, key } = Certificate::make(&setup.folder)?;
+            text.push_str(&format!(
+                "tls {{ cert_file: \"{}\", key_file: \"{}\", handshake_first: true, timeout: 30 }}\n",
+                chain.display(),
+                key.display()
+            ));
+        }
         std::fs::write(&config, text)?;
         let args = ["--config".to_owned(), config.display().to_string()];
         let server = Server::start("nats", program, &args, &setup.folder, setup.core)?;
-        Plain::room(server, addr, setup, &LANGUAGE).await
+        let trust = self.tls.then(|| Certificate::trust(&setup.folder));
+        Plain::room(server, addr, trust.transpose()?, setup, &LANGUAGE).await
     }
 }
 
 const LANGUAGE: Language = Language {
+    login: |_| Vec::new(),
     listen: |_| format!("{CONNECT}SUB room 1\r\n").into_bytes(),
     idle: |_, rooms| {
         let subscribe = |room| format!("SUB room.{room} {room}\r\n");

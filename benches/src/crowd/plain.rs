@@ -5,19 +5,26 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use async_trait::async_trait;
+use folkmoot_transport::Trust;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
 
 use super::records::{Aside, Form, Records};
+use super::tls;
 use super::{AT_ONCE, Listener, Room, Setup, Speaker};
 use crate::load::payload::Payloads;
 use crate::peer::Tag;
 use crate::process::{self, Server};
 
+/// Most that a server says at one step of a login, in bytes.
+const LOGIN: usize = 256 * 1024;
+
 /// How a server is spoken to. The room is called `room`.
 pub(super) struct Language {
+    /// What everybody says first, each when the server has said what stands
+    /// beside the one before.
+    pub(super) login: fn(&str) -> Vec<(String, &'static str)>,
     /// What a listener says, by its number.
     pub(super) listen: fn(usize) -> Vec<u8>,
     /// What one says who is in so many rooms and listens to none.
@@ -35,6 +42,8 @@ pub(super) struct Language {
 pub(super) struct Plain {
     server: Server,
     addr: SocketAddr,
+    /// Over TLS, with whose certificate.
+    trust: Option<Trust>,
     listeners: usize,
     language: &'static Language,
 }
@@ -44,6 +53,7 @@ impl Plain {
     pub(super) async fn room(
         server: Server,
         addr: SocketAddr,
+        trust: Option<Trust>,
         setup: &Setup,
         language: &'static Language,
     ) -> anyhow::Result<Box<dyn Room>> {
@@ -57,10 +67,58 @@ impl Plain {
         Ok(Box::new(Self {
             server,
             addr,
+            trust,
             listeners: setup.listeners,
             language,
         }))
     }
+
+    /// A line of somebody's, that has logged in.
+    async fn line(&self, who: &str) -> anyhow::Result<Line> {
+        let mut line = dial(self.addr, self.trust.as_ref()).await?;
+        for (said, answer) in (self.language.login)(who) {
+            line.write_all(said.as_bytes()).await?;
+            line.flush().await?;
+            until(&mut line, answer).await?;
+        }
+        Ok(line)
+    }
+}
+
+/// Reads until the server has said this.
+async fn until(line: &mut Line, answer: &str) -> anyhow::Result<()> {
+    let (mut heard, mut chunk) = (Vec::new(), [0; 4_096]);
+    let is_there = |heard: &[u8]| {
+        let mut windows = heard.windows(answer.len());
+        windows.any(|window| window == answer.as_bytes())
+    };
+    while !is_there(&heard) {
+        match line.read(&mut chunk).await? {
+            0 => bail!("closed at {:?}", String::from_utf8_lossy(&heard)),
+            len => heard.extend_from_slice(&chunk[..len]),
+        }
+        if heard.len() > LOGIN {
+            bail!("no {answer} in {} bytes", heard.len());
+        }
+    }
+    Ok(())
+}
+
+/// A connection, of whatever it is made.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
+pub(super) type Line = Box<dyn Duplex>;
+
+/// Connects, over TLS where there is something to trust.
+pub(super) async fn dial(addr: SocketAddr, trust: Option<&Trust>) -> anyhow::Result<Line> {
+    let stream = TcpStream::connect(addr)
+        .await
+        .with_context(|| addr.to_string())?;
+    stream.set_nodelay(true)?;
+    Ok(match trust {
+        None => Box::new(stream),
+        Some(trust) => Box::new(tls::client(stream, trust).await?),
+    })
 }
 
 #[async_trait]
@@ -70,23 +128,34 @@ impl Room for Plain {
     }
 
     async fn listeners(&mut self) -> anyhow::Result<Vec<Box<dyn Listener>>> {
-        let (form, addr) = (Arc::new((self.language.form)()), self.addr);
-        let connect = |greeting: Vec<u8>| {
+        let form = Arc::new((self.language.form)());
+        let this = &*self;
+        let connect = |number: usize| {
             let form = Arc::clone(&form);
-            async move { Records::connect(addr, &greeting, form).await }
+            async move {
+                let mut line = this.line(&format!("listener-{number}")).await?;
+                line.write_all(&(this.language.listen)(number)).await?;
+                line.flush().await?;
+                Ok(Box::new(Records::over(line, form)) as Box<dyn Listener>)
+            }
         };
-        stream::iter((0..self.listeners).map(self.language.listen))
+        stream::iter(0..this.listeners)
             .map(connect)
             .buffered(AT_ONCE)
-            .map_ok(|records| Box::new(records) as Box<dyn Listener>)
             .try_collect()
             .await
     }
 
     async fn idlers(&mut self, rooms: usize) -> anyhow::Result<Vec<Box<dyn Listener>>> {
-        let (addr, idle) = (self.addr, self.language.idle);
-        stream::iter((0..self.listeners).map(|number| idle(number, rooms)))
-            .map(|greeting| async move { Idler::connect(addr, &greeting).await })
+        let this = &*self;
+        let connect = |number: usize| async move {
+            let mut line = this.line(&format!("idler-{number}")).await?;
+            line.write_all(&(this.language.idle)(number, rooms)).await?;
+            line.flush().await?;
+            Ok(Box::new(Idler(line)) as Box<dyn Listener>)
+        };
+        stream::iter(0..this.listeners)
+            .map(connect)
             .buffered(AT_ONCE)
             .try_collect()
             .await
@@ -99,8 +168,9 @@ impl Room for Plain {
             after,
             ..
         } = self.language;
+        let line = self.line("speaker").await?;
         let greeting = greet();
-        let mouth = Mouth::connect(self.addr, &greeting, before(), after);
+        let mouth = Mouth::over(line, &greeting, before(), after);
         Ok(Box::new(mouth.await?))
     }
 
@@ -123,14 +193,14 @@ pub(super) struct Mouth {
 
 impl Mouth {
     /// Says what is `before` and `after` a payload with each.
-    pub(super) async fn connect(
-        addr: SocketAddr,
+    pub(super) async fn over(
+        line: Line,
         greeting: &[u8],
         before: Vec<u8>,
         after: &'static [u8],
     ) -> anyhow::Result<Self> {
         Ok(Self {
-            lines: Lines::connect(addr, greeting).await?,
+            lines: Lines::over(line, greeting).await?,
             payloads: Payloads::new(),
             before,
             after,
@@ -168,57 +238,40 @@ pub(super) fn known(
 
 /// A connection that only stays: what it is told is thrown away, and it answers
 /// a NATS server that asks whether it is there.
-pub(super) struct Idler(TcpStream);
-
-impl Idler {
-    pub(super) async fn connect(
-        addr: SocketAddr,
-        greeting: &[u8],
-    ) -> anyhow::Result<Box<dyn Listener>> {
-        let mut stream = TcpStream::connect(addr)
-            .await
-            .with_context(|| addr.to_string())?;
-        stream.write_all(greeting).await?;
-        Ok(Box::new(Self(stream)))
-    }
-}
+struct Idler(Line);
 
 #[async_trait]
 impl Listener for Idler {
     async fn hear(&mut self, _: &mut Vec<Tag>) -> anyhow::Result<()> {
-        self.0.readable().await?;
         let mut said = [0; 4_096];
-        match self.0.try_read(&mut said) {
-            Ok(0) => bail!("the server has closed the connection"),
-            Ok(len) if said[..len].ends_with(b"PING\r\n") => {
-                Ok(self.0.write_all(b"PONG\r\n").await?)
+        match self.0.read(&mut said).await? {
+            0 => bail!("the server has closed the connection"),
+            len if said[..len].ends_with(b"PING\r\n") => {
+                self.0.write_all(b"PONG\r\n").await?;
+                Ok(self.0.flush().await?)
             }
-            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => Err(error.into()),
-            Ok(_) | Err(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 }
 
 /// A connection that is written to; what comes back is read and thrown away.
 struct Lines {
-    stream: OwnedWriteHalf,
+    line: WriteHalf<Line>,
     output: Vec<u8>,
 }
 
 impl Lines {
-    async fn connect(addr: SocketAddr, greeting: &[u8]) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(addr)
-            .await
-            .with_context(|| addr.to_string())?;
-        stream.set_nodelay(true)?;
-        let (mut read, mut stream) = stream.into_split();
-        stream.write_all(greeting).await?;
+    async fn over(mut line: Line, greeting: &[u8]) -> anyhow::Result<Self> {
+        line.write_all(greeting).await?;
+        line.flush().await?;
+        let (mut read, line) = tokio::io::split(line);
         tokio::spawn(async move {
             let mut answers = vec![0; 16 * 1024];
             while read.read(&mut answers).await.is_ok_and(|len| len > 0) {}
         });
         Ok(Self {
-            stream,
+            line,
             output: Vec::new(),
         })
     }
@@ -228,6 +281,7 @@ impl Lines {
         for part in parts {
             self.output.extend_from_slice(part);
         }
-        Ok(self.stream.write_all(&self.output).await?)
+        self.line.write_all(&self.output).await?;
+        Ok(self.line.flush().await?)
     }
 }

@@ -6,7 +6,6 @@ mod tests;
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,7 +13,6 @@ use std::task::Poll;
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::Listener;
 use crate::load::payload::{PAYLOAD, tag_of};
@@ -98,22 +96,6 @@ pub(super) struct Records<S> {
     form: Arc<Form>,
     /// The beginning of what has not come whole.
     rest: Vec<u8>,
-}
-
-impl Records<TcpStream> {
-    /// Connects, and says `greeting`.
-    pub(super) async fn connect(
-        addr: SocketAddr,
-        greeting: &[u8],
-        form: Arc<Form>,
-    ) -> anyhow::Result<Self> {
-        let mut stream = TcpStream::connect(addr)
-            .await
-            .with_context(|| addr.to_string())?;
-        stream.set_nodelay(true)?;
-        stream.write_all(greeting).await?;
-        Ok(Self::over(stream, form))
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Records<S> {

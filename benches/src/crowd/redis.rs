@@ -1,14 +1,15 @@
 //! Redis pub/sub: nothing is kept, nothing is in order but what one connection
 //! says, and who is slow is cut off.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use folkmoot_node::demo::ports::Ports;
 
 use super::plain::{Language, Plain, known};
 use super::records::Form;
-use super::{Host, Product, Room, Setup};
+use super::tls::Certificate;
+use super::{Host, Product, Room, Setup, carrier, over};
 use crate::peer::redis_version;
 use crate::process::Server;
 
@@ -19,25 +20,47 @@ const SUBSCRIBED: &[u8] = b"*3\r\n$9\r\nsubscribe\r\n$4\r\nroom\r\n:1\r\n";
 /// The host.
 pub(crate) struct Redis {
     program: PathBuf,
+    tls: bool,
 }
 
 impl Redis {
-    pub(crate) fn new(program: Option<PathBuf>) -> Self {
+    pub(crate) fn new(program: Option<PathBuf>, tls: bool) -> Self {
         Self {
             program: program.unwrap_or_else(|| PathBuf::from("redis-server")),
+            tls,
         }
+    }
+
+    /// Where it listens, over what.
+    fn port(&self, port: u16, folder: &Path) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let port = port.to_string();
+        if !self.tls {
+            return Ok(vec![("--port", port)]);
+        }
+        let Certificate { chain, key } = Certificate::make(folder)?;
+        let chain = chain.display().to_string();
+        Ok(vec![
+            ("--port", "0".to_owned()),
+            ("--tls-port", port),
+            ("--tls-cert-file", chain.clone()),
+            ("--tls-ca-cert-file", chain),
+            ("--tls-key-file", key.display().to_string()),
+            ("--tls-auth-clients", "no".to_owned()),
+        ])
     }
 }
 
 #[async_trait]
 impl Product for Redis {
     fn name(&self) -> String {
-        "redis pub/sub".to_owned()
+        over("redis pub/sub", self.tls)
     }
 
     fn notes(&self) -> String {
-        "TCP without TLS; no history, no receipts, no accounts; no limit on what waits for a client"
-            .to_owned()
+        format!(
+            "{}; appendonly no, no save, client-output-buffer-limit pubsub 0 0 0; no history, no receipts, no accounts; no limit on what waits for a client",
+            carrier(self.tls)
+        )
     }
 
     async fn prepare(&mut self) -> anyhow::Result<String> {
@@ -49,26 +72,28 @@ impl Product for Redis {
 impl Host for Redis {
     async fn open(&self, setup: &Setup) -> anyhow::Result<Box<dyn Room>> {
         let addr = Ports::new(std::process::id()).free()?;
-        let args = [
+        let mut args = self.port(addr.port(), &setup.folder)?;
+        args.extend([
             ("--bind", "127.0.0.1".to_owned()),
-            ("--port", addr.port().to_string()),
             ("--dir", setup.folder.display().to_string()),
             ("--appendonly", "no".to_owned()),
             ("--save", String::new()),
             ("--daemonize", "no".to_owned()),
             ("--maxclients", (setup.listeners + 100).to_string()),
             ("--client-output-buffer-limit", "pubsub 0 0 0".to_owned()),
-        ];
+        ]);
         let args: Vec<String> = args
             .into_iter()
             .flat_map(|(flag, value)| [flag.to_owned(), value])
             .collect();
         let server = Server::start("redis", &self.program, &args, &setup.folder, setup.core)?;
-        Plain::room(server, addr, setup, &LANGUAGE).await
+        let trust = self.tls.then(|| Certificate::trust(&setup.folder));
+        Plain::room(server, addr, trust.transpose()?, setup, &LANGUAGE).await
     }
 }
 
 const LANGUAGE: Language = Language {
+    login: |_| Vec::new(),
     listen: |_| SUBSCRIBE.to_vec(),
     idle: |_, rooms| {
         let mut greeting = format!("*{}\r\n$9\r\nSUBSCRIBE\r\n", rooms + 1);

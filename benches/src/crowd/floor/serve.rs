@@ -15,7 +15,7 @@ use folkmoot_transport::{
 use rustls::{ServerConnection, StreamOwned};
 use tokio::runtime::Runtime;
 
-use super::{Floor, SEAL, certificate_in};
+use super::{Certificate, Floor, SEAL};
 use crate::load::payload::PAYLOAD;
 
 /// When a frame is written, as at an edge of Folkmoot's by default.
@@ -172,7 +172,9 @@ fn speaker(speak: &TcpListener) -> anyhow::Result<TcpStream> {
 fn streams(options: &Options) -> anyhow::Result<Ears> {
     let listener = TcpListener::bind(options.listen)?;
     let tls = match options.over {
-        Floor::Tls => Some(Arc::new(https_server(&certificate_in(&options.folder)?)?)),
+        Floor::Tls => Some(Arc::new(https_server(&Certificate::read(
+            &options.folder,
+        )?)?)),
         Floor::Tcp | Floor::Quic => None,
     };
     let mut streams: Vec<Box<dyn Write>> = Vec::new();
@@ -199,7 +201,7 @@ fn quic(options: &Options) -> anyhow::Result<Ears> {
         .build()?;
     let config = QuicConfig {
         bind: options.listen,
-        edge: Some(certificate_in(&options.folder)?),
+        edge: Some(Certificate::read(&options.folder)?),
         identity: None,
         trust: None,
         options: QuicOptions::default(),
