@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use folkmoot_wire::{Code, Fault, GroupId};
+use folkmoot_wire::{Code, Fault};
 use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -16,13 +16,13 @@ use super::EdgeOptions;
 use super::auth::Auth;
 use super::bulk::Bulk;
 use super::door::Door;
-use super::fanout::{Chores, Fanout, Link, SessionId};
+use super::fanout::{Chores, Fanout, Link, SessionId, Unknown};
 use super::stats::{Counters, EdgeStats};
 use super::wants::Wants;
 use crate::backend::Backend;
 
-/// Heads asked for at once by one sweep.
-const SWEEP_HEADS: usize = 32;
+/// Heads, or standings, asked for at once by one sweep.
+const SWEEP_ASKS: usize = 32;
 
 pub(super) struct Core {
     pub(super) backend: Arc<dyn Backend>,
@@ -132,15 +132,20 @@ impl Core {
 
     /// Bumps, and what they need to know.
     pub(super) async fn sweep(&self, now: Instant) {
-        let headless = self.fanout.sweep(now);
-        let ask = |group: GroupId| async move { (group, self.backend.head(group).await) };
-        let mut heads = stream::iter(headless.into_iter().map(ask)).buffered(SWEEP_HEADS);
-        while let Some((group, head)) = heads.next().await {
+        let Unknown { heads, standings } = self.fanout.sweep(now);
+        let heads = stream::iter(heads).for_each_concurrent(SWEEP_ASKS, async |group| {
             // Whoever cannot be asked now is asked at the group's next news.
-            if let Ok(Some(head)) = head {
+            if let Ok(Some(head)) = self.backend.head(group).await {
                 self.fanout.head_found(group, &head);
             }
-        }
+        });
+        heads.await;
+        let asks =
+            stream::iter(standings).for_each_concurrent(SWEEP_ASKS, async |(user, groups)| {
+                let found = self.backend.standings(user, &groups).await;
+                self.fanout.standings_found(&user, &groups, found);
+            });
+        asks.await;
     }
 
     pub(super) fn stats(&self) -> EdgeStats {

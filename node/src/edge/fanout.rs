@@ -58,7 +58,7 @@ use super::outbound::Outbound;
 use super::wants::Wanted;
 pub(super) use encode::seen_by_others;
 use group::{GroupState, News, Passive};
-pub(super) use lists::PASSIVE_GROUPS_MAX;
+pub(super) use lists::{PASSIVE_GROUPS_MAX, Unknown};
 pub(super) use subscriber::GroupInfo;
 use subscriber::Subscriber;
 pub use window::WindowOptions;

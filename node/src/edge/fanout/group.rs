@@ -17,8 +17,8 @@ use super::{Link, SessionId};
 pub(super) struct Passive {
     pub(super) link: Arc<Link>,
     /// `count` of the user's cursor, as last heard of: unread can only be
-    /// over-estimated by it, never under-estimated.
-    pub(super) cursor_count: u64,
+    /// over-estimated by it, never under-estimated. `None`: nobody has looked.
+    pub(super) cursor_count: Option<u64>,
 }
 
 /// What follows from a push, for the registry.

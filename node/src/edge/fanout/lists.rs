@@ -1,5 +1,6 @@
 //! Passive groups: the user's list, bumps, and groups that wait in vain.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +10,31 @@ use folkmoot_wire::{Code, GroupId, UserId};
 use tokio::time::Instant;
 
 use super::{Fanout, Link, Passive};
+use crate::backend::Standing;
 
 /// Passive groups of one session. Of more there are no bumps.
 pub(in crate::edge) const PASSIVE_GROUPS_MAX: usize = 10_000;
 /// A head whose entries have not come after this time: sessions fetch.
 const BEHIND: Duration = Duration::from_secs(2);
 
+/// What has to be looked up before sessions can be bumped.
+#[derive(Debug, Default)]
+pub(in crate::edge) struct Unknown {
+    /// Groups whose head is not known, for [`Fanout::head_found`].
+    pub(in crate::edge) heads: Vec<GroupId>,
+    /// And how far users are in theirs, for [`Fanout::standings_found`].
+    pub(in crate::edge) standings: BTreeMap<UserId, Vec<GroupId>>,
+}
+
 impl Fanout {
-    /// The session has the group in its list. `head`: as far as known.
+    /// The session has the group in its list. `head`, `cursor_count`: as far as
+    /// known.
     pub(in crate::edge) fn add_passive(
         &self,
         link: &Arc<Link>,
         group: GroupId,
         head: Option<&Head>,
-        cursor_count: u64,
+        cursor_count: Option<u64>,
     ) {
         let stripe = &mut *self.stripe(&group).lock();
         {
@@ -86,7 +98,7 @@ impl Fanout {
             };
             for link in self.sessions_of(&user) {
                 if value.listed {
-                    self.add_passive(&link, group, None, 0);
+                    self.add_passive(&link, group, None, None);
                 } else {
                     self.drop_passive(&link, &group);
                 }
@@ -101,7 +113,7 @@ impl Fanout {
             if let Some(state) = stripe.groups.get_mut(group)
                 && let Some(passive) = state.passive.get_mut(&link.id)
             {
-                passive.cursor_count = passive.cursor_count.max(count);
+                passive.cursor_count = passive.cursor_count.max(Some(count));
             }
         }
     }
@@ -116,23 +128,28 @@ impl Fanout {
     }
 
     /// Once a second: bumps go out, one per group and session, and counts of
-    /// members; who waits for entries that do not come is in doubt. Returns the
-    /// groups to bump whose head is not known, for [`Fanout::head_found`].
-    pub(in crate::edge) fn sweep(&self, now: Instant) -> Vec<GroupId> {
-        let mut headless = Vec::new();
+    /// members; who waits for entries that do not come is in doubt. Returns what
+    /// has to be known for the other bumps.
+    pub(in crate::edge) fn sweep(&self, now: Instant) -> Unknown {
+        let mut unknown = Unknown::default();
         for stripe in &self.stripes {
             let stripe = &mut *stripe.lock();
             for group in std::mem::take(&mut stripe.bumped) {
                 let Some(state) = stripe.groups.get(&group) else {
                     continue;
                 };
-                let Some(head) = &state.head else {
-                    headless.push(group);
-                    continue;
-                };
+                if state.head.is_none() {
+                    unknown.heads.push(group);
+                }
                 for passive in state.passive.values().filter(|p| p.link.bumps) {
-                    let unread = head.count.saturating_sub(passive.cursor_count);
-                    passive.link.outbound.bump(group, head, unread);
+                    match (passive.cursor_count, &state.head) {
+                        (Some(count), Some(head)) => {
+                            let unread = head.count.saturating_sub(count);
+                            passive.link.outbound.bump(group, head, unread);
+                        }
+                        (Some(_), None) => {}
+                        (None, _) => unknown.of(passive.link.user, group),
+                    }
                 }
             }
             for group in std::mem::take(&mut stripe.counted) {
@@ -151,7 +168,7 @@ impl Fanout {
                 }
             }
         }
-        headless
+        unknown
     }
 
     /// The head of a group that is to be bumped.
@@ -160,6 +177,37 @@ impl Fanout {
         if let Some(state) = stripe.groups.get_mut(&group) {
             state.see_head(head);
             stripe.bumped.insert(group);
+        }
+    }
+
+    /// How far a user is in groups that are to be bumped.
+    pub(in crate::edge) fn standings_found(
+        &self,
+        user: &UserId,
+        groups: &[GroupId],
+        standings: Vec<Option<Standing>>,
+    ) {
+        for (group, standing) in groups.iter().zip(standings) {
+            let Some(Standing {
+                head: Some(head),
+                cursor,
+            }) = standing
+            else {
+                // Asked for again at the group's next news.
+                continue;
+            };
+            self.cursor_moved(user, group, cursor.map_or(0, |cursor| cursor.count));
+            self.head_found(*group, &head);
+        }
+    }
+}
+
+impl Unknown {
+    /// A user may have several sessions here.
+    fn of(&mut self, user: UserId, group: GroupId) {
+        let groups = self.standings.entry(user).or_default();
+        if groups.last() != Some(&group) {
+            groups.push(group);
         }
     }
 }

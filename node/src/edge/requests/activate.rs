@@ -273,8 +273,8 @@ pub(in crate::edge) async fn deactivate(session: &Arc<Session>, asked: Asked, re
         if session.member(group).await.is_ok()
             && let Ok(head) = session.head(group).await
         {
-            let cursor = session.own_cursor(group).await.ok().flatten();
-            let count = cursor.map_or(0, |cursor| cursor.count);
+            let cursor = session.own_cursor(group).await.ok();
+            let count = cursor.map(|cursor| cursor.map_or(0, |cursor| cursor.count));
             let fanout = &session.core.fanout;
             fanout.add_passive(&session.link, group, Some(&head), count);
         }

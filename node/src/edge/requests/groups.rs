@@ -184,7 +184,8 @@ async fn changed(session: &Arc<Session>, since: &[u8]) -> Result<Groups, Fault> 
     let mut known = session.know(groups).await;
     let shards = session.settle(&mut known).await;
     for k in known.iter().filter(|k| k.listed.listed) {
-        let count = k.cursor.as_ref().map_or(0, |cursor| cursor.count);
+        let read = k.cursor.as_ref().map_or(0, |cursor| cursor.count);
+        let count = k.head.is_some().then_some(read);
         let fanout = &session.core.fanout;
         fanout.add_passive(&session.link, k.group, k.head.as_ref(), count);
     }
@@ -244,7 +245,7 @@ pub(in crate::edge) async fn follow_own_list(session: &Arc<Session>) {
                 session
                     .core
                     .fanout
-                    .add_passive(&session.link, group, None, 0);
+                    .add_passive(&session.link, group, None, None);
             }
         }
     }

@@ -280,6 +280,32 @@ async fn a_group_that_takes_the_user_in_shows_as_a_bump() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_that_takes_the_user_in_again_counts_from_where_it_had_read() {
+    let world = World::new();
+    let mut ann = Client::connect(&world, "ann").await;
+    let mut bob = Client::connect(&world, "bob").await;
+    let group = ann.create("tea", |_| {}).await;
+    bob.join(group, "bob").await;
+    for i in 0..5 {
+        bob.say(group, &i.to_string()).await;
+    }
+    let leave = bob.entry(group, Kind::Leave, Bytes::new());
+    bob.send(leave).await;
+    let mut bob = Client::connect(&world, "bob").await;
+    ann.say(group, "one that was missed").await;
+    let mut add = ann.entry(group, Kind::Join, Bytes::new());
+    add.subject = bob.user();
+    ann.send(add).await;
+    let bump = bob
+        .push_of(|push| match push {
+            Body::Bump(bump) => Some(bump),
+            _ => None,
+        })
+        .await;
+    assert_eq!(bump.unread, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn profile_digest_and_ping_are_answered() {
     let world = World::new();
     let mut ann = Client::connect(&world, "ann").await;
