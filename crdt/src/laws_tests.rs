@@ -15,16 +15,24 @@ fn cursor() -> impl Strategy<Value = Cursor> {
 }
 
 fn member() -> impl Strategy<Value = Member> {
-    let authority = (0u64..3, 0u64..3, 0i32..4, 0i32..5, 0u64..3, 0u64..3).prop_map(
-        |(seq, quiet, status, role, muted_until_ms, visible_from)| Authority {
-            seq,
-            quiet,
-            status: Status::from_number(status).unwrap_or_default(),
-            role: Role::from_number(role).unwrap_or_default(),
-            muted_until_ms,
-            visible_from,
-        },
-    );
+    let authority = (
+        0u64..3,
+        0u64..3,
+        0i32..4,
+        0i32..5,
+        [0u64..3, 0u64..3, 0u64..3],
+    )
+        .prop_map(
+            |(seq, quiet, status, role, [muted_until_ms, visible_from, cursor_base])| Authority {
+                seq,
+                quiet,
+                status: Status::from_number(status).unwrap_or_default(),
+                role: Role::from_number(role).unwrap_or_default(),
+                muted_until_ms,
+                visible_from,
+                cursor_base,
+            },
+        );
     let own = (0u64..3, 0u32..3, "[ab]{0,2}", any::<[bool; 3]>()).prop_map(
         |(hlc, node, nick, [muted, pinned, hidden])| SelfPart {
             hlc: Hlc::from_u64(hlc),

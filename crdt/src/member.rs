@@ -85,6 +85,8 @@ pub struct Authority {
     pub muted_until_ms: u64,
     /// The first seq this member may see.
     pub visible_from: u64,
+    /// The seq at which the member's cursor was put when it came; 0: nowhere.
+    pub cursor_base: u64,
 }
 
 impl Authority {

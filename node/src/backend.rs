@@ -76,6 +76,27 @@ pub struct FoundMembers {
     pub by_role: Vec<u64>,
 }
 
+/// How many have read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readers {
+    /// Each of the seqs that were asked for, in their order.
+    pub by_seq: Vec<u64>,
+    /// Members of the group.
+    pub members: u64,
+}
+
+/// A page of those who have read an entry, or have not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadersWanted {
+    pub seq: u64,
+    /// Those who have not, and may see it.
+    pub unread: bool,
+    /// Where the page before ended, by its own word; empty: the first page.
+    pub after: Bytes,
+    /// Members looked at.
+    pub limit: u32,
+}
+
 /// What stands behind an edge.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
@@ -178,6 +199,23 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// When nobody who knows can be reached.
     async fn members(&self, group: GroupId, wanted: &MembersWanted) -> Result<FoundMembers, Fault>;
+
+    /// How many have read each of the seqs.
+    ///
+    /// # Errors
+    /// When nobody who knows can be reached.
+    async fn readers(&self, group: GroupId, seqs: &[u64]) -> Result<Readers, Fault>;
+
+    /// Who has read an entry, or has not. There may be nobody on a page that is
+    /// not the last.
+    ///
+    /// # Errors
+    /// When nobody who knows can be reached.
+    async fn find_readers(
+        &self,
+        group: GroupId,
+        wanted: &ReadersWanted,
+    ) -> Result<FoundMembers, Fault>;
 
     /// Entries of a group's log.
     ///

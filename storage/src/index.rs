@@ -1,25 +1,31 @@
-//! Members by role and by nick, and how many there are of each role: kept up to
-//! date by every write of a member's row. A group may have a million of them,
-//! so nobody looks for them by reading all.
+//! Members by role and by nick, how many there are of each role, and, in large
+//! groups, how many people have read how far: kept up to date by every write of
+//! a row of theirs. A group may have a million of them, so nobody looks for them
+//! by reading all.
 
 mod build;
 mod check;
 mod find;
 mod pass;
+mod readers;
+mod sizes;
+mod tally;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use folkmoot_wire::UserId;
 use folkmoot_wire::proto::{MemberStatus, Row, row};
 use folkmoot_wire::row::RowKey;
-use parking_lot::Mutex;
+use folkmoot_wire::{UserId, limits};
+use parking_lot::RwLock;
+use sizes::Sizes;
 
 use crate::{Batch, Layer, Op, Place, Read, Store, StoreError, Table, keys, value};
 
 pub use check::check_index;
 pub use find::{Sorted, member_counts, members};
+pub use readers::{ReadersOf, find_readers, readers};
 
 /// Roles, by their numbers.
 pub const ROLES: usize = 5;
@@ -28,8 +34,13 @@ pub const ROLES: usize = 5;
 /// written through it.
 pub struct Indexed {
     store: Arc<dyn Store>,
-    /// What a row was is read before the next write, and counts are too.
-    turn: Mutex<()>,
+    /// What a row was is read before the next write, and counts are too. Who
+    /// passes by holds it with others.
+    turn: RwLock<()>,
+    /// Where cursors are counted.
+    sizes: Sizes,
+    /// In groups of more members than this.
+    small: u64,
 }
 
 impl Indexed {
@@ -38,11 +49,46 @@ impl Indexed {
     /// # Errors
     /// When the store fails.
     pub fn over(store: Arc<dyn Store>) -> Result<Arc<dyn Store>, StoreError> {
-        build::missing(&*store)?;
+        Self::with_small(store, limits::SMALL_GROUP.into())
+    }
+
+    /// The same, with another bound to what is a small group: in those, who asks
+    /// how many have read reads the rows of all.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn with_small(store: Arc<dyn Store>, small: u64) -> Result<Arc<dyn Store>, StoreError> {
+        build::missing(&*store, small)?;
         Ok(Arc::new(Self {
             store,
-            turn: Mutex::new(()),
+            turn: RwLock::new(()),
+            sizes: Sizes::default(),
+            small,
         }))
+    }
+
+    fn concerns(&self, batch: &Batch) -> Result<bool, StoreError> {
+        for op in batch.iter() {
+            let (table, key) = match op {
+                Op::Put { table, key, .. } | Op::Delete { table, key } => (table, key),
+                Op::DeleteRange {
+                    table: Table::Rows, ..
+                } => return Ok(true),
+                Op::DeleteRange { .. } => continue,
+            };
+            if *table != Table::Rows {
+                continue;
+            }
+            let concerned = match place_of(key) {
+                Some((_, RowKey::Member(_))) => true,
+                Some((place, RowKey::Cursor(_))) => self.sizes.is_counted(&*self.store, place)?,
+                _ => false,
+            };
+            if concerned {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -54,12 +100,19 @@ impl Layer for Indexed {
 
 impl Store for Indexed {
     fn write(&self, batch: Batch) -> Result<(), StoreError> {
-        if !batch.iter().any(may_change_a_member) {
-            return self.store.write(batch);
+        {
+            let _beside_others = self.turn.read();
+            if !self.concerns(&batch)? {
+                return self.store.write(batch);
+            }
         }
-        let _turn = self.turn.lock();
-        let batch = pass::with_index(&*self.store, batch)?;
-        self.store.write(batch)
+        let _turn = self.turn.write();
+        let (batch, crossed) = pass::with_index(&*self.store, batch, self.small)?;
+        let written = self.store.write(batch);
+        if crossed {
+            self.sizes.forget();
+        }
+        written
     }
 
     fn sync(&self) -> Result<(), StoreError> {
@@ -79,21 +132,17 @@ impl Store for Indexed {
     }
 }
 
-fn may_change_a_member(op: &Op) -> bool {
-    match op {
-        Op::Put { table, key, .. } | Op::Delete { table, key } => {
-            *table == Table::Rows && member_of(key).is_some()
-        }
-        Op::DeleteRange { table, .. } => *table == Table::Rows,
-    }
+/// Where the group of a row lies, and which row it is.
+fn place_of(key: &[u8]) -> Option<(&[u8], RowKey)> {
+    let (_, rest) = Place::split(key).ok()?;
+    let place = &key[..key.len() - rest.len()];
+    Some((place, RowKey::from_slice(rest).ok()?))
 }
 
 /// Where the group of a member's row lies, and the member.
 fn member_of(key: &[u8]) -> Option<(&[u8], UserId)> {
-    let (_, rest) = Place::split(key).ok()?;
-    let place = &key[..key.len() - rest.len()];
-    match RowKey::from_slice(rest) {
-        Ok(RowKey::Member(user)) => Some((place, user)),
+    match place_of(key)? {
+        (place, RowKey::Member(user)) => Some((place, user)),
         _ => None,
     }
 }

@@ -28,7 +28,9 @@ pub mod value;
 pub use batch::{Batch, Op};
 pub use commit::{Commit, CommitOptions, Done, TaskCommit, ThreadCommit};
 pub use error::StoreError;
-pub use index::{Indexed, ROLES, Sorted, check_index, member_counts, members};
+pub use index::{
+    Indexed, ROLES, ReadersOf, Sorted, check_index, find_readers, member_counts, members, readers,
+};
 pub use layer::Layer;
 pub use mem::{Crash, MemStore};
 pub use observed::{Changed, Observed, Told};

@@ -3,6 +3,7 @@ import { Folkmoot, hex, type Entry, type Group } from "../../client-sdk/web/src/
 import { count, eachFrame, make, setText } from "./dom.ts";
 import { LogView, type Reader } from "./log_view.ts";
 import { MembersView } from "./members_view.ts";
+import { ReceiptsView } from "./receipts.ts";
 import { said } from "./row.ts";
 import { setCut, type PaneSettings } from "./settings.ts";
 
@@ -32,6 +33,7 @@ export class Pane {
   readonly #refresh = eachFrame(() => this.#draw());
   readonly #parts;
   #view: LogView | undefined;
+  #receipts: ReceiptsView | undefined;
   #off: (() => void)[] = [];
   #visible = true;
   #lastRead = 0;
@@ -76,6 +78,8 @@ export class Pane {
     const { scroller, list, jump, top } = this.#parts;
     this.#view = new LogView(scroller, list, jump, top, group, readers);
     this.#view.onEnd = () => this.#read();
+    const view = this.#view;
+    this.#receipts = new ReceiptsView(group, () => view.spoken());
     const refresh = () => {
       this.#refresh();
       this.#changed();
@@ -124,6 +128,7 @@ export class Pane {
   #leave(): void {
     for (const off of this.#off) off();
     this.#view?.close();
+    this.#receipts?.close();
     this.#parts.who.close();
     if (this.group !== undefined) this.client.closeGroup(this.group.id);
     this.group = undefined;

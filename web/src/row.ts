@@ -83,7 +83,8 @@ export function makeRow(entry: Entry, group: Group, me: string | undefined): HTM
   const time = make("time", { datetime: date.toISOString(), title: `#${entry.seq} · ${full.format(date)}` }, clock.format(date));
   const row = make(
     "li", { class: classes.filter(Boolean).join(" "), "data-seq": String(entry.seq) },
-    time, make("div", { class: "said" }, ...said(entry, group)), make("span", { class: "readers" }),
+    time, make("div", { class: "said" }, ...said(entry, group)),
+    make("span", { class: "reading" }, spoken ? make("span", { class: "read quiet" }) : undefined, make("span", { class: "readers" })),
   );
   return row;
 }

@@ -69,6 +69,12 @@ export class FakeDemo {
     for (let n = 0; n < number; n++) log.members.set(this.#user(name(n)), { nick: name(n), seq: 1 });
   }
 
+  /** So many of the people of a group have read all of it. */
+  read(replay: number, number: number, name: (n: number) => string): void {
+    const log = this.replays[replay]!.log;
+    for (let n = 0; n < number; n++) log.cursors.set(this.#user(name(n)), log.entries.length);
+  }
+
   /** Replays up to `count` lines of each group. */
   step(count: number): void {
     for (const replay of this.replays) {

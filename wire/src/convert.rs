@@ -75,6 +75,7 @@ impl TryFrom<&proto::MemberAuthority> for Authority {
             role: Role::from_number(value.role).ok_or_else(|| unknown("role", value.role))?,
             muted_until_ms: value.muted_until_ms,
             visible_from: value.visible_from,
+            cursor_base: value.cursor_base,
         })
     }
 }
@@ -88,6 +89,7 @@ impl From<&Authority> for proto::MemberAuthority {
             role: authority.role as i32,
             muted_until_ms: authority.muted_until_ms,
             visible_from: authority.visible_from,
+            cursor_base: authority.cursor_base,
         }
     }
 }

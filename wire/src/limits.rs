@@ -89,6 +89,11 @@ pub const SESSION_PAGES: usize = 4;
 pub const STANDINGS: usize = 1_000;
 /// Groups looked at for one answer about what is unread. More: the next page.
 pub const UNREAD_GROUPS: usize = 2_000;
+/// Entries asked for at once how many have read them. More: `invalid`.
+pub const RECEIPTS: usize = 100;
+/// Who has not read is told in groups up to this many members. Larger:
+/// `invalid`.
+pub const NOT_READ_BY: u32 = 10_000;
 /// Rows in one page.
 pub const PAGE_ROWS: u32 = 500;
 

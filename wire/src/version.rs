@@ -5,7 +5,7 @@ pub const CLIENT: Range = Range { min: 1, max: 1 };
 /// Version of the node protocol.
 pub const NODE: u32 = 1;
 /// The greatest version of the rules of apply that this build knows.
-pub const APPLY: u32 = 7;
+pub const APPLY: u32 = 8;
 /// From this version of apply on, rows that say that something is gone are
 /// collected.
 pub const APPLY_COLLECTS: u32 = 2;
@@ -22,6 +22,9 @@ pub const APPLY_JOINS_QUIETLY: u32 = 6;
 /// regions; an older one would elect as if they stood in one. Nothing is
 /// applied otherwise.
 pub const VOTERS_ACROSS: u32 = 7;
+/// From this version of apply on, a member's row says where the cursor was put
+/// at a join without an entry.
+pub const APPLY_CURSOR_BASE: u32 = 8;
 /// ALPN of native clients.
 pub const ALPN_CLIENT: &[u8] = b"folkmoot/1";
 /// ALPN between nodes.

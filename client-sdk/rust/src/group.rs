@@ -36,8 +36,8 @@ pub struct Range {
 /// A group, as seen by one client.
 #[derive(Debug, Clone)]
 pub struct Group {
-    client: Client,
-    id: GroupId,
+    pub(crate) client: Client,
+    pub(crate) id: GroupId,
 }
 
 impl Group {

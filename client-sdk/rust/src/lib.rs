@@ -38,6 +38,7 @@ mod event;
 mod feed;
 mod group;
 mod message;
+mod readers;
 mod receipt;
 mod store;
 mod token;

@@ -4,14 +4,16 @@ import { Emitter } from "./emitter.ts";
 import { readEntry, type Entry } from "./entry.ts";
 import { FolkmootError, LocalCode, asError, disconnected } from "./errors.ts";
 import {
-  GetCursorsSchema, GetGroupSchema, GetMembersSchema, MarkReadSchema, MemberOrder, SendSchema,
+  GetCursorsSchema, GetGroupSchema, GetMembersSchema, GetReadersSchema, GetReceiptsSchema, MarkReadSchema, MemberOrder,
+  SendSchema,
   type Activated, type Bump, type Deliver, type Gap, type GroupInfo, type Resume, type RowsChanged, type Sent, type Tentative,
 } from "./gen/folkmoot/v1/client_pb.ts";
 import { ContentSchema, Kind, type Head } from "./gen/folkmoot/v1/entry_pb.ts";
 import { clientMsgIdText, groupIdText, newClientMsgId, sameBytes, userIdBytes, userIdText } from "./ids.ts";
 import { MEMBERS_MAX, TENTATIVE_MAX } from "./limits.ts";
 import { Outbox, type Outgoing } from "./outbox.ts";
-import { memberPage, Roster, type Cursor, type Member, type MemberPage, type MemberQuery } from "./roster.ts";
+import { memberPage, readersPage, Roster, type Cursor, type Member, type MemberPage, type MemberQuery } from "./roster.ts";
+import type { ReaderPage, ReaderQuery, Receipts } from "./roster.ts";
 import type { Session } from "./session.ts";
 import { Sync } from "./sync.ts";
 import { Timeline } from "./timeline.ts";
@@ -213,6 +215,28 @@ export class Group extends Emitter<GroupEvents> {
     });
     const answer = await this.#need().request({ case: "getMembers", value }, "members");
     return memberPage(answer);
+  }
+
+  /**
+   * How many have read each of these entries, or what comes behind it; its sender is one of them.
+   * At most 100 entries.
+   */
+  async receipts(seqs: readonly number[]): Promise<Receipts> {
+    const value = create(GetReceiptsSchema, { group: this.#bytes, seqs: seqs.map(BigInt) });
+    const answer = await this.#need().request({ case: "getReceipts", value }, "receipts");
+    const readers = answer.readers.map((number, at) => [seqs[at] ?? 0, Number(number)] as const);
+    return { readers: new Map(readers), members: Number(answer.members) };
+  }
+
+  /**
+   * Who has read an entry, in groups of up to 200 members; with `unread`, who of those that may see
+   * it has not, in groups of up to 10,000. A page at a time, on which there may be nobody: `next` of
+   * one is `page` of the following, and is absent behind the last.
+   */
+  async readers(seq: number, wanted: ReaderQuery = {}): Promise<ReaderPage> {
+    const { unread = false, page = new Uint8Array(), limit = 0 } = wanted;
+    const value = create(GetReadersSchema, { group: this.#bytes, seq: BigInt(seq), unread, page, limit });
+    return readersPage(await this.#need().request({ case: "getReaders", value }, "readers"));
   }
 
   /** Reads the group's row: name, kind, member count, home region. */

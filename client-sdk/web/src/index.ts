@@ -10,5 +10,5 @@ export {
   userIdBytes, userIdText,
 } from "./ids.ts";
 export type { Outgoing, SendState } from "./outbox.ts";
-export type { Cursor, Member, MemberPage, MemberQuery } from "./roster.ts";
+export type { Cursor, Member, MemberPage, MemberQuery, ReaderPage, ReaderQuery, Receipts } from "./roster.ts";
 export type { Socket, SocketConstructor } from "./session.ts";

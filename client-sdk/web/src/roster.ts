@@ -1,6 +1,6 @@
 /** Members and read cursors of one group: rows, merged by their rules. */
 import type { Entry } from "./entry.ts";
-import type { Members } from "./gen/folkmoot/v1/client_pb.ts";
+import type { Members, Readers } from "./gen/folkmoot/v1/client_pb.ts";
 import { MemberStatus, type CursorValue, type GroupValue, type MemberValue, type Row } from "./gen/folkmoot/v1/entry_pb.ts";
 import { userIdText } from "./ids.ts";
 import { MEMBERS_MAX } from "./limits.ts";
@@ -38,13 +38,39 @@ export interface MemberPage {
   readonly counts: ReadonlyMap<number, number>;
 }
 
+/** How many have read entries. */
+export interface Receipts {
+  /** By the entries' seqs. */
+  readonly readers: ReadonlyMap<number, number>;
+  /** Members of the group, now. */
+  readonly members: number;
+}
+
+/** Who has read an entry, or with `unread` who has not. */
+export interface ReaderQuery {
+  readonly unread?: boolean;
+  readonly page?: Uint8Array;
+  /** Members looked at for this page. */
+  readonly limit?: number;
+}
+
+/** A page of them. */
+export interface ReaderPage {
+  readonly members: readonly Member[];
+  readonly next: Uint8Array | undefined;
+}
+
+const membersOf = (rows: Members["members"]): Member[] =>
+  rows.map(({ user, value }) => ({ user: userIdText(user), nick: value?.self?.nick ?? "", role: value?.authority?.role ?? 0 }));
+
+const nextOf = (next: Uint8Array) => (next.length === 0 ? undefined : next);
+
+export const readersPage = (answer: Readers): ReaderPage => ({ members: membersOf(answer.members), next: nextOf(answer.next) });
+
 export function memberPage(answer: Members): MemberPage {
-  const members = answer.members.map(({ user, value }) => ({
-    user: userIdText(user), nick: value?.self?.nick ?? "", role: value?.authority?.role ?? 0,
-  }));
   return {
-    members,
-    next: answer.next.length === 0 ? undefined : answer.next,
+    members: membersOf(answer.members),
+    next: nextOf(answer.next),
     counts: new Map(answer.counts.map(({ role, members }) => [role, Number(members)])),
   };
 }

@@ -154,6 +154,30 @@ test("reads cursors, members and unread; cursors move by push and never back", a
   w.close();
 });
 
+test("says how many have read, who, and who has not", async () => {
+  const w = world(4);
+  const ann = w.connect().group(GROUP);
+  await until(() => ann.tip?.seq === 6, "the head");
+  const newest = w.log.append({ sender: ANN, nick: "ann", text: "anybody?" });
+  const all = async (unread: boolean) => {
+    const names: string[] = [];
+    let pages = 0;
+    for (let page: Uint8Array | undefined = new Uint8Array(); page !== undefined; pages++) {
+      const found = await ann.readers(newest, { unread, page });
+      names.push(...found.members.map((member) => member.nick));
+      page = found.next;
+    }
+    assert.equal(pages, 2);
+    return names;
+  };
+  assert.deepEqual(await ann.receipts([newest, 1]), { readers: new Map([[newest, 1], [1, 2]]), members: 2 });
+  assert.deepEqual([await all(false), await all(true)], [["ann"], ["bob"]]);
+  w.log.read(BOB, newest);
+  assert.equal((await ann.receipts([newest])).readers.get(newest), 2);
+  assert.deepEqual([await all(false), await all(true)], [["ann", "bob"], []]);
+  w.close();
+});
+
 test("a group that is not there says so", async () => {
   const w = world();
   w.network.cluster.logs.length = 0;

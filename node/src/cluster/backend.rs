@@ -23,11 +23,14 @@ use super::read::storage;
 use super::router::Router;
 use super::tentatives::Keeper;
 use super::view::ClusterView;
-use crate::backend::{Backend, FoundMembers, LogRange, MembersWanted, Standing};
+use crate::backend::{
+    Backend, FoundMembers, LogRange, MembersWanted, Readers, ReadersWanted, Standing,
+};
 use crate::ports::{Random, Stamps};
 
 mod pages;
 mod propose;
+mod readers;
 mod standings;
 
 use pages::RowsWanted;
@@ -279,6 +282,24 @@ impl Backend for NodeBackend {
     async fn members(&self, group: GroupId, wanted: &MembersWanted) -> Result<FoundMembers, Fault> {
         self.at_home(&group, |shard| async move {
             self.members_of(&shard, &group, wanted).await
+        })
+        .await
+    }
+
+    async fn readers(&self, group: GroupId, seqs: &[u64]) -> Result<Readers, Fault> {
+        self.at_home(&group, |shard| async move {
+            self.readers_of(&shard, &group, seqs).await
+        })
+        .await
+    }
+
+    async fn find_readers(
+        &self,
+        group: GroupId,
+        wanted: &ReadersWanted,
+    ) -> Result<FoundMembers, Fault> {
+        self.at_home(&group, |shard| async move {
+            self.who_has_read(&shard, &group, wanted).await
         })
         .await
     }

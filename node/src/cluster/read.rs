@@ -21,6 +21,7 @@ use crate::backend::{LogRange, Standing, refusal};
 mod list;
 pub(super) mod members;
 pub(super) mod proof;
+pub(super) mod readers;
 mod recent;
 
 use proof::{Page, Proven, Unproven};

@@ -191,6 +191,18 @@ impl Serve {
                 let page = self.reads.find_members(&shard.place(group), find);
                 self.at_home(&shard, &group, page.map(node_reply::Reply::Members))
             }
+            node_request::Request::CountReaders(asked) => {
+                let (shard, group) = self.asked(asked.shard, &asked.group)?;
+                self.may_answer(&shard, asked.as_voter)?;
+                let counts = self.reads.count_readers(&shard.place(group), &asked);
+                self.at_home(&shard, &group, counts.map(node_reply::Reply::ReaderCounts))
+            }
+            node_request::Request::FindReaders(asked) => {
+                let (shard, group) = self.asked(asked.shard, &asked.group)?;
+                self.may_answer(&shard, asked.as_voter)?;
+                let page = self.reads.page_of_readers(&shard.place(group), asked);
+                self.at_home(&shard, &group, page.map(node_reply::Reply::Members))
+            }
             node_request::Request::ReconcileRows(asked) => {
                 let (shard, group) = self.asked(asked.shard, &asked.group)?;
                 let diff = self.reads.reconcile(&shard.place(group), &asked).await;

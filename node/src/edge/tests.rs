@@ -11,6 +11,7 @@ mod members;
 mod news;
 mod pipe;
 mod reach;
+mod receipts;
 mod rows;
 mod setting;
 mod storm;

@@ -56,6 +56,7 @@ impl ShardApply {
             visible_from,
             muted_until_ms: before.authority.muted_until_ms,
             quiet: 0,
+            cursor_base: before.authority.cursor_base,
         };
         let own = named(Stamp::of(&header), &before.own, body.nick);
         self.put_member(request.group, user, authority, own)?;

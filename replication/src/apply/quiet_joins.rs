@@ -37,6 +37,10 @@ impl ShardApply {
                 false => 1,
             },
             muted_until_ms: before.authority.muted_until_ms,
+            cursor_base: match self.applied.apply_version >= version::APPLY_CURSOR_BASE {
+                true => head.seq,
+                false => 0,
+            },
         };
         let stamp = Stamp {
             hlc: self.log_time(request)?,

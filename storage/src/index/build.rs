@@ -1,19 +1,21 @@
 //! The index of a store that has none.
 
 use bytes::Bytes;
+use folkmoot_wire::row::RowKey;
 
 use super::pass::{Counts, put_counts, put_entry};
-use super::{Entry, member_of};
+use super::tally::{self, Tally};
+use super::{Entry, place_of};
 use crate::{Batch, Direction, Store, StoreError, Table, keys};
 
 /// Rows read and entries written at once.
 const PAGE: usize = 1_024;
 /// What an index is like. Another number: it is made anew.
-const VERSION: &[u8] = &[1];
+const VERSION: &[u8] = &[2];
 
 /// Makes the index, unless it is there. One that was not finished is begun
 /// anew.
-pub(super) fn missing(store: &dyn Store) -> Result<(), StoreError> {
+pub(super) fn missing(store: &dyn Store, small: u64) -> Result<(), StoreError> {
     let marked = store.get(Table::Node, keys::node::INDEXED)?;
     if marked.as_deref() == Some(VERSION) {
         return Ok(());
@@ -24,6 +26,8 @@ pub(super) fn missing(store: &dyn Store) -> Result<(), StoreError> {
         batch,
         place: Bytes::new(),
         counts: Counts::default(),
+        tally: Tally::default(),
+        small,
         members: 0,
     };
     let mut from = Bytes::new();
@@ -60,30 +64,41 @@ struct Building {
     /// The place whose members are counted.
     place: Bytes,
     counts: Counts,
+    tally: Tally,
+    small: u64,
     members: u64,
 }
 
 impl Building {
     fn row(&mut self, key: &[u8], value: &Bytes) {
-        let Some((place, user)) = member_of(key) else {
-            return;
-        };
-        let Some(entry) = Entry::stored(value) else {
+        let Some((place, row)) = place_of(key) else {
             return;
         };
         if self.place != place {
             self.end_place();
             self.place = Bytes::copy_from_slice(place);
         }
-        put_entry(&mut self.batch, place, &user, &entry);
-        self.counts[usize::from(entry.role)] += 1;
-        self.members += 1;
+        if tally::counts(key) {
+            self.tally.stored(value, 1);
+        }
+        if let (RowKey::Member(user), Some(entry)) = (row, Entry::stored(value)) {
+            put_entry(&mut self.batch, place, &user, &entry);
+            self.counts[usize::from(entry.role)] += 1;
+            self.members += 1;
+        }
     }
 
     fn end_place(&mut self) {
-        if !self.place.is_empty() {
-            put_counts(&mut self.batch, &self.place, &self.counts);
+        let (counts, tally) = (
+            std::mem::take(&mut self.counts),
+            std::mem::take(&mut self.tally),
+        );
+        let members: u64 = counts.iter().sum();
+        if members > 0 {
+            put_counts(&mut self.batch, &self.place, &counts);
         }
-        self.counts = Counts::default();
+        if members > self.small {
+            tally.put(&mut self.batch, &self.place);
+        }
     }
 }

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use super::pass::{Counts, read_counts};
-use super::{Entry, member_of};
-use crate::{Direction, Read, StoreError, Table, keys};
+use super::tally::Tally;
+use super::{Entry, member_of, tally};
+use crate::{Direction, Place, Read, StoreError, Table, keys};
 
 /// Keys read at once.
 const PAGE: usize = 1_024;
@@ -16,7 +17,7 @@ const PAGE: usize = 1_024;
 /// When the store fails.
 pub fn check_index(read: &dyn Read) -> Result<Result<u64, String>, StoreError> {
     let (mut place, mut counts) = (Bytes::new(), Counts::default());
-    let mut members = 0;
+    let (mut members, mut tallies) = (0, 0);
     let mut wrong = None;
     each(read, Table::Rows, |key, value| {
         let (Some((at, user)), Some(entry)) = (member_of(key), Entry::stored(value)) else {
@@ -24,6 +25,7 @@ pub fn check_index(read: &dyn Read) -> Result<Result<u64, String>, StoreError> {
         };
         if place != at {
             wrong = wrong.take().or(miscounted(read, &place, &counts)?);
+            wrong = wrong.take().or(mistallied(read, &place, &mut tallies)?);
             (place, counts) = (Bytes::copy_from_slice(at), Counts::default());
         }
         counts[usize::from(entry.role)] += 1;
@@ -38,11 +40,17 @@ pub fn check_index(read: &dyn Read) -> Result<Result<u64, String>, StoreError> {
         Ok(())
     })?;
     wrong = wrong.or(miscounted(read, &place, &counts)?);
-    let mut entries = 0;
-    each(read, Table::Index, |_, value| {
+    wrong = wrong.or(mistallied(read, &place, &mut tallies)?);
+    let (mut entries, mut others) = (0, 0);
+    each(read, Table::Index, |key, value| {
         entries += u64::from(value.is_empty());
+        let (_, rest) = Place::split(key)?;
+        others += u64::from(keys::index::is_tally(rest));
         Ok(())
     })?;
+    if wrong.is_none() && others != tallies {
+        wrong = Some(format!("{others} counts of cursors, {tallies} by the rows"));
+    }
     if wrong.is_none() && entries != 2 * members {
         wrong = Some(format!("{entries} entries for {members} members"));
     }
@@ -60,6 +68,24 @@ fn miscounted(
     let stored = read_counts(read, place)?;
     Ok((stored != *counts)
         .then(|| format!("{place:02x?} has {counts:?} members by role, the index says {stored:?}")))
+}
+
+/// As [`miscounted`], of cursors. Adds how many keys they take.
+fn mistallied(
+    read: &dyn Read,
+    place: &Bytes,
+    keys: &mut u64,
+) -> Result<Option<String>, StoreError> {
+    if place.is_empty() || !tally::is_counted(read, place)? {
+        return Ok(None);
+    }
+    let (stored, wanted) = (
+        Tally::all(read, place)?,
+        Tally::of_rows(read, place)?.trimmed(),
+    );
+    *keys += stored.keys();
+    Ok((stored != wanted)
+        .then(|| format!("{place:02x?} has cursors {wanted:?}, the index says {stored:?}")))
 }
 
 fn each(

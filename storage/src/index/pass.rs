@@ -1,12 +1,13 @@
 //! A batch, with what it changes in the index.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use folkmoot_wire::UserId;
 use folkmoot_wire::proto::StoredMemberCounts;
 
-use super::{Entry, ROLES, member_of};
+use super::tally::{self, Tally, each_counted};
+use super::{Entry, ROLES, member_of, place_of};
 use crate::keys::{self, guests};
 use crate::{Batch, Direction, Op, Read, StoreError, Table, value};
 
@@ -47,23 +48,31 @@ fn keys_of(place: &[u8], user: &UserId, entry: &Entry) -> (Bytes, Bytes) {
     )
 }
 
-/// The batch, with what has to be written to the index beside it.
-pub(super) fn with_index(read: &dyn Read, batch: Batch) -> Result<Batch, StoreError> {
+/// The batch, with what has to be written to the index beside it. And whether
+/// there are groups that become large by it, or small: of more than so many
+/// members, or fewer.
+pub(super) fn with_index(
+    read: &dyn Read,
+    batch: Batch,
+    small: u64,
+) -> Result<(Batch, bool), StoreError> {
     let mut pass = Pass {
         read,
         out: Batch::new(),
         entries: HashMap::new(),
         counts: BTreeMap::new(),
+        rows: BTreeMap::new(),
         cleared: Vec::new(),
     };
     for op in batch {
         pass.index(&op)?;
         pass.out.push(op);
     }
+    let crossed = pass.tallies(small)?;
     for (place, counts) in &pass.counts {
         put_counts(&mut pass.out, place, counts);
     }
-    Ok(pass.out)
+    Ok((pass.out, crossed))
 }
 
 struct Pass<'a> {
@@ -74,6 +83,8 @@ struct Pass<'a> {
     entries: HashMap<Bytes, Option<Entry>>,
     /// Of the places that the batch changes, so far.
     counts: BTreeMap<Bytes, Counts>,
+    /// The counted rows in the batch so far, by their keys.
+    rows: BTreeMap<Bytes, Option<Bytes>>,
     /// Ranges of places that the batch emptied.
     cleared: Vec<(Bytes, Bytes)>,
 }
@@ -85,7 +96,7 @@ impl Pass<'_> {
                 table: Table::Rows,
                 key,
                 value,
-            } => self.row(key, Entry::stored(value)),
+            } => self.row(key, Some(value)),
             Op::Delete {
                 table: Table::Rows,
                 key,
@@ -100,10 +111,14 @@ impl Pass<'_> {
     }
 
     /// A row is to be this.
-    fn row(&mut self, key: &Bytes, entry: Option<Entry>) -> Result<(), StoreError> {
+    fn row(&mut self, key: &Bytes, value: Option<&Bytes>) -> Result<(), StoreError> {
+        if tally::counts(key) {
+            self.rows.insert(key.clone(), value.cloned());
+        }
         let Some((place, user)) = member_of(key) else {
             return Ok(());
         };
+        let entry = value.and_then(Entry::stored);
         let before = self.before(key)?;
         if before == entry {
             return Ok(());
@@ -144,6 +159,62 @@ impl Pass<'_> {
         }
     }
 
+    /// What the batch changes in what is counted of cursors. Whether a place
+    /// became large, or small.
+    fn tallies(&mut self, small: u64) -> Result<bool, StoreError> {
+        let mut places: BTreeSet<Bytes> = self.counts.keys().cloned().collect();
+        let of_rows = self.rows.keys().filter_map(|key| place_of(key));
+        places.extend(of_rows.map(|(place, _)| Bytes::copy_from_slice(place)));
+        let mut crossed = !self.cleared.is_empty();
+        for place in places {
+            let cleared = self.is_cleared(&place);
+            let was = !cleared && tally::is_counted(self.read, &place)?;
+            let is = self.counts_of(&place)?.iter().sum::<u64>() > small;
+            crossed |= was != is;
+            match (was, is) {
+                (true, true) => self
+                    .changes(&place)?
+                    .add(self.read, &mut self.out, &place)?,
+                (false, true) => self.whole(&place)?.put(&mut self.out, &place),
+                (true, false) => {
+                    let (from, to) = keys::index::tallies(&place);
+                    self.out.delete_range(Table::Index, from, to);
+                }
+                (false, false) => {}
+            }
+        }
+        Ok(crossed)
+    }
+
+    /// The rows of a place that the batch changes.
+    fn rows_of(&self, place: &Bytes) -> impl Iterator<Item = (&Bytes, &Option<Bytes>)> {
+        let (from, to) = keys::prefix_range(place);
+        self.rows.range(from..to)
+    }
+
+    fn changes(&self, place: &Bytes) -> Result<Tally, StoreError> {
+        let mut tally = Tally::default();
+        for (key, now) in self.rows_of(place) {
+            if !self.is_cleared(key)
+                && let Some(before) = self.read.get(Table::Rows, key)?
+            {
+                tally.stored(&before, -1);
+            }
+            if let Some(now) = now {
+                tally.stored(now, 1);
+            }
+        }
+        Ok(tally)
+    }
+
+    fn whole(&self, place: &Bytes) -> Result<Tally, StoreError> {
+        let mut tally = self.changes(place)?;
+        if !self.is_cleared(place) {
+            each_counted(self.read, place, |_, stored| tally.stored(stored, 1))?;
+        }
+        Ok(tally)
+    }
+
     fn is_cleared(&self, key: &[u8]) -> bool {
         let within = |(from, to): &(Bytes, Bytes)| &from[..] <= key && key < &to[..];
         self.cleared.iter().any(within)
@@ -175,6 +246,7 @@ impl Pass<'_> {
     fn clear(&mut self, whole: (Bytes, Bytes)) {
         let within = |key: &Bytes| whole.0 <= *key && *key < whole.1;
         self.entries.retain(|key, _| !within(key));
+        self.rows.retain(|key, _| !within(key));
         self.counts.retain(|place, _| !within(place));
         let (from, to) = whole.clone();
         self.out.delete_range(Table::Index, from, to);
@@ -183,10 +255,11 @@ impl Pass<'_> {
 
     /// A part of one place's rows is deleted.
     fn part(&mut self, from: &Bytes, to: &Bytes) -> Result<(), StoreError> {
-        let mut doomed: Vec<Bytes> = self.entries.keys().cloned().collect();
-        doomed.retain(|key| from <= key && key < to);
-        // In one order in every run.
-        doomed.sort_unstable();
+        if from >= to {
+            return Ok(());
+        }
+        let written = self.rows.range(from.clone()..to.clone());
+        let doomed: Vec<Bytes> = written.map(|(key, _)| key.clone()).collect();
         for key in doomed {
             self.row(&key, None)?;
         }

@@ -11,7 +11,7 @@ use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{GroupId, RegionId, Slot, UserId};
 use proptest::prelude::*;
 
-use super::{Entry, Indexed, ROLES, Sorted, check_index, member_counts, members};
+use super::{Entry, Indexed, ROLES, Sorted, check_index, member_counts, members, readers};
 use crate::{Batch, Direction, MemStore, Place, Read, Seat, Store, Table, keys, value};
 
 fn user(n: u8) -> UserId {
@@ -35,6 +35,11 @@ fn places() -> [Place; 4] {
 }
 
 fn member(n: u8, status: MemberStatus, role: u8, nick: &str) -> Row {
+    came(n, status, role, nick, 0)
+}
+
+/// One whose cursor was put somewhere at the join.
+fn came(n: u8, status: MemberStatus, role: u8, nick: &str, cursor_base: u64) -> Row {
     Row {
         key: RowKey::Member(user(n)).to_bytes(),
         value: Some(row::Value::Member(MemberValue {
@@ -42,6 +47,7 @@ fn member(n: u8, status: MemberStatus, role: u8, nick: &str) -> Row {
                 seq: 1,
                 status: status as i32,
                 role: role.into(),
+                cursor_base,
                 ..MemberAuthority::default()
             }),
             self_: Some(MemberSelf {
@@ -67,8 +73,42 @@ fn seat(place: &Place) -> Seat {
     Seat::new(Arc::new(MemStore::new()), place.region)
 }
 
+/// Groups of more members than this are large here.
+const SMALL: u64 = 2;
+
 fn indexed() -> Arc<dyn Store> {
-    Indexed::over(Arc::new(MemStore::new())).unwrap()
+    Indexed::with_small(Arc::new(MemStore::new()), SMALL).unwrap()
+}
+
+fn cursor(n: u8, seq: u64) -> Row {
+    Row {
+        key: RowKey::Cursor(user(n)).to_bytes(),
+        value: Some(row::Value::Cursor(CursorValue {
+            seq,
+            ..CursorValue::default()
+        })),
+    }
+}
+
+/// How many have read, by reading all rows.
+fn expected_readers(store: &dyn Read, place: &Place, seq: u64) -> u64 {
+    let (from, to) = keys::rows::group_range(&place.group);
+    let rows = place
+        .seat(store)
+        .scan(Table::Rows, &from, &to, usize::MAX, Direction::Forward)
+        .unwrap();
+    let mut readers = 0;
+    for (_, stored) in rows {
+        let row: Row = value::decode_value(stored).unwrap();
+        match row.value {
+            Some(row::Value::Cursor(cursor)) => readers += i64::from(cursor.seq >= seq),
+            Some(row::Value::Member(member)) => {
+                readers -= i64::from(member.authority.unwrap().cursor_base >= seq);
+            }
+            _ => {}
+        }
+    }
+    readers.try_into().unwrap_or(0)
 }
 
 /// All pages, each of two.
@@ -99,8 +139,13 @@ fn expected(store: &dyn Read, place: &Place) -> BTreeMap<UserId, Entry> {
     rows.iter().filter_map(entry).collect()
 }
 
+/// Seqs of one span, of the next, and of one far away.
+const SEQS: [u64; 6] = [1, 2, 1_023, 1_024, 5_000, u64::MAX / 2];
+
 fn check(store: &dyn Read) {
     for place in places() {
+        let read = SEQS.map(|seq| expected_readers(store, &place, seq));
+        assert_eq!(readers(store, &place, &SEQS).unwrap(), read, "{place:?}");
         let wanted = expected(store, &place);
         let mut counts = [0; ROLES];
         for entry in wanted.values() {
@@ -139,13 +184,17 @@ fn check(store: &dyn Read) {
 /// One change of a batch.
 #[derive(Debug, Clone)]
 enum Change {
-    Put(usize, u8, MemberStatus, u8, &'static str),
-    Cursor(usize, u8),
+    Put(usize, u8, MemberStatus, u8, &'static str, u64),
+    Cursor(usize, u8, u64),
     Delete(usize, u8),
     /// From and to a row or the beginning of a group.
     Range((usize, Option<u8>), (usize, Option<u8>)),
     Slots(u16, u16),
     All,
+}
+
+fn seq() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), prop::sample::select(SEQS.to_vec())]
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -157,9 +206,9 @@ fn change() -> impl Strategy<Value = Change> {
     let nick = prop::sample::select(vec!["ann", "Anna", "bob", "ZOË", "zoë", ""]);
     let bound = || (0..4usize, prop::option::of(0..6u8));
     prop_oneof![
-        12 => (0..4usize, 0..6u8, status, 1..5u8, nick)
-            .prop_map(|(p, n, status, role, nick)| Change::Put(p, n, status, role, nick)),
-        2 => (0..4usize, 0..6u8).prop_map(|(p, n)| Change::Cursor(p, n)),
+        12 => (0..4usize, 0..6u8, status, 1..5u8, nick, seq())
+            .prop_map(|(p, n, status, role, nick, base)| Change::Put(p, n, status, role, nick, base)),
+        8 => (0..4usize, 0..6u8, seq()).prop_map(|(p, n, seq)| Change::Cursor(p, n, seq)),
         3 => (0..4usize, 0..6u8).prop_map(|(p, n)| Change::Delete(p, n)),
         2 => (bound(), bound()).prop_map(|(a, b)| Change::Range(a, b)),
         1 => (2..5u16, 2..5u16).prop_map(|(a, b)| Change::Slots(a, b)),
@@ -180,17 +229,17 @@ fn bound((place, row): (usize, Option<u8>)) -> Bytes {
 
 fn add(batch: &mut Batch, change: &Change) {
     match change {
-        Change::Put(place, n, status, role, nick) => {
-            put(batch, &places()[*place], &member(*n, *status, *role, nick));
-        }
-        Change::Cursor(place, n) => {
-            let row = Row {
-                key: RowKey::Cursor(user(*n)).to_bytes(),
-                value: Some(row::Value::Cursor(CursorValue::default())),
-            };
+        Change::Put(place, n, status, role, nick, base) => {
+            let row = came(*n, *status, *role, nick, *base);
             put(batch, &places()[*place], &row);
         }
-        Change::Delete(place, n) => batch.delete(Table::Rows, bound((*place, Some(*n)))),
+        Change::Cursor(place, n, seq) => put(batch, &places()[*place], &cursor(*n, *seq)),
+        Change::Delete(place, n) => {
+            let of_cursor = RowKey::Cursor(user(*n)).to_bytes();
+            let of_cursor = [&places()[*place].key()[..], &of_cursor[..]].concat();
+            batch.delete(Table::Rows, of_cursor);
+            batch.delete(Table::Rows, bound((*place, Some(*n))));
+        }
         Change::Range(a, b) => {
             let (a, b) = (bound(*a), bound(*b));
             batch.delete_range(Table::Rows, a.clone().min(b.clone()), a.max(b));
@@ -236,12 +285,13 @@ fn a_store_from_before_gets_one() {
             &member(7, MemberStatus::Member, 4, "bob"),
         );
         put(&mut batch, &place, &member(8, MemberStatus::Left, 2, "cid"));
+        put(&mut batch, &place, &cursor(7, 1_024));
     }
     // Left over from an attempt that was not finished.
     let stray = keys::index::by_nick(&places()[0].key(), "dot", &user(9));
     batch.put(Table::Index, stray, Bytes::new());
     below.write(batch).unwrap();
-    let store = Indexed::over(Arc::clone(&below)).unwrap();
+    let store = Indexed::with_small(Arc::clone(&below), 1).unwrap();
     check(&*store);
     // Whoever looks through it sees what is not as the rows are.
     let ann = keys::index::by_nick(&places()[1].key(), "ann", &user(1));
@@ -255,6 +305,11 @@ fn a_store_from_before_gets_one() {
     below.write(batch).unwrap();
     let told = check_index(&*below).unwrap().unwrap_err();
     assert!(told.contains("members by role"), "{told}");
+    let mut batch = Batch::new();
+    batch.delete(Table::Index, keys::index::tally(&places()[2].key(), 1, 1));
+    below.write(batch).unwrap();
+    let told = check_index(&*below).unwrap().unwrap_err();
+    assert!(told.contains("members by role"), "one at a time: {told}");
     // It was made once.
     let store = Indexed::over(below).unwrap();
     assert_eq!(member_counts(&*store, &places()[0]).unwrap(), [0; ROLES]);

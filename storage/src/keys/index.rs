@@ -8,6 +8,7 @@
 //! | 0 | | a `StoredMemberCounts` |
 //! | 1 | role (1), user (16) | none |
 //! | 2 | folded nick, 0, user (16) | none |
+//! | 3 | level (1), which of its spans (8) | a `StoredTally`, of large groups |
 
 use bytes::Bytes;
 use folkmoot_wire::UserId;
@@ -15,6 +16,7 @@ use folkmoot_wire::UserId;
 const COUNTS: u8 = 0;
 const ROLE: u8 = 1;
 const NICK: u8 = 2;
+const TALLY: u8 = 3;
 
 /// Longest folded nick, in bytes: a lower case may be longer than its upper
 /// case. What is longer is cut, and found by what is left.
@@ -68,6 +70,31 @@ pub fn by_nick(place: &[u8], folded: &str, user: &UserId) -> Bytes {
 #[must_use]
 pub fn nick_range(place: &[u8], prefix: &str) -> (Bytes, Bytes) {
     super::prefix_range(&key(place, &[&[NICK], prefix.as_bytes()]))
+}
+
+/// The key of how many cursors are in a span of seqs.
+#[must_use]
+pub fn tally(place: &[u8], level: u8, span: u64) -> Bytes {
+    key(place, &[&[TALLY, level], &span.to_be_bytes()])
+}
+
+/// The keys of all that is counted of cursors.
+#[must_use]
+pub fn tallies(place: &[u8]) -> (Bytes, Bytes) {
+    super::prefix_range(&key(place, &[&[TALLY]]))
+}
+
+/// Whether a key, behind its place, is one of [`tallies`].
+#[must_use]
+pub fn is_tally(rest: &[u8]) -> bool {
+    rest.first() == Some(&TALLY)
+}
+
+/// The level and the span of a key of [`tallies`].
+#[must_use]
+pub fn span_of(key: &[u8]) -> Option<(u8, u64)> {
+    let [level, span @ ..] = key.last_chunk::<9>()?;
+    Some((*level, u64::from_be_bytes(*span)))
 }
 
 /// The user that a key by role or by nick ends with.

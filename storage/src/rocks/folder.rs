@@ -14,8 +14,9 @@ use crate::StoreError;
 /// 1: until groups could move; 2: shards may keep guests ([`crate::keys::guests`]);
 /// 3: a shard may have fewer slots than it was made with; 4: members' rows have
 /// an index; 5: rows may be of changes without entries, which a build before
-/// would take for earlier than they are.
-pub const FORMAT_VERSION: u32 = 5;
+/// would take for earlier than they are; 6: members' rows may say where a cursor
+/// began, which a build before would leave out when it writes them anew.
+pub const FORMAT_VERSION: u32 = 6;
 
 const FORMAT: &str = "FORMAT";
 const FORMAT_NEW: &str = "FORMAT.new";

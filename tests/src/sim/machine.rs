@@ -34,6 +34,9 @@ use super::net::{GOSSIP, PORT, Packets, REGIONS};
 use super::plan::Shape;
 use super::weather::Weather;
 
+/// Of groups with more members than this cursors are counted.
+const SMALL: u64 = 3;
+
 /// The cluster's id.
 pub const CLUSTER: [u8; 16] = *b"folkmoot, in sim";
 /// Key id, secret, issuer and audience of clients' tokens.
@@ -223,7 +226,7 @@ impl Machine {
         self.lives += 1;
         let life = draw::fork(self.seed, &format!("life {} {}", self.index, self.lives));
         let disk = Arc::clone(&self.disk) as Arc<dyn Store>;
-        let (store, sums) = RowSums::over(Indexed::over(disk)?, digest_key(&CLUSTER));
+        let (store, sums) = RowSums::over(Indexed::with_small(disk, SMALL)?, digest_key(&CLUSTER));
         let commit = Arc::new(TaskCommit::start(
             Arc::clone(&store),
             CommitOptions::default(),

@@ -77,6 +77,7 @@ fn value(key: RowKey) -> impl Strategy<Value = Value> {
                         muted_until_ms: other,
                         visible_from: 0,
                         quiet,
+                        cursor_base: other,
                     }),
                     self_: flags[2].then_some(MemberSelf {
                         hlc: other,

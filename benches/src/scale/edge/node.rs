@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
-use folkmoot_node::backend::{Backend, FoundMembers, LogRange, MembersWanted, Standing};
+use folkmoot_node::backend::{
+    Backend, FoundMembers, LogRange, MembersWanted, Readers, ReadersWanted, Standing,
+};
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_wire::proto::{
     GroupValue, Head, ListedValue, LogSlice, MemberAuthority, MemberStatus, MemberValue, Outcome,
@@ -144,6 +146,14 @@ impl Backend for OneGroup {
     }
 
     async fn members(&self, _: GroupId, _: &MembersWanted) -> Result<FoundMembers, Fault> {
+        Err(nobody_asks())
+    }
+
+    async fn readers(&self, _: GroupId, _: &[u64]) -> Result<Readers, Fault> {
+        Err(nobody_asks())
+    }
+
+    async fn find_readers(&self, _: GroupId, _: &ReadersWanted) -> Result<FoundMembers, Fault> {
         Err(nobody_asks())
     }
 

@@ -3,7 +3,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code, FolkmootError } from "../../src/errors.ts";
 import {
   ActivatedSchema, ClientFrameSchema, CursorsSchema, DeliverSchema, ErrorSchema, GapSchema, GroupInfoSchema,
-  LogSliceSchema, MemberOrder, MembersSchema, OkSchema, PongSchema, RowsChangedSchema, SentSchema, ServerFrameSchema,
+  LogSliceSchema, MemberOrder, MembersSchema, OkSchema, PongSchema, ReadersSchema, ReceiptsSchema, RowsChangedSchema, SentSchema, ServerFrameSchema,
   UnreadSchema, WelcomeSchema, type Activated, type ClientFrame, type History, type Resume, type Send, type ServerFrame,
 } from "../../src/gen/folkmoot/v1/client_pb.ts";
 import { Role } from "../../src/gen/folkmoot/v1/entry_pb.ts";
@@ -130,6 +130,28 @@ export class FakeSession {
         const users = request.value.users.length > 0 ? request.value.users.map(userIdText) : [...log.cursors.keys()];
         return answer({ case: "cursors", value: create(CursorsSchema, {
           group: log.bytes, cursors: users.map((u) => ({ user: userIdBytes(u), cursor: log.cursorValue(u) })),
+        }) });
+      }
+      case "getReceipts": {
+        const log = this.#log(request.value.group);
+        const cursors = [...log.cursors.values()];
+        return answer({ case: "receipts", value: create(ReceiptsSchema, {
+          group: log.bytes, members: BigInt(log.members.size),
+          readers: request.value.seqs.map((seq) => BigInt(cursors.filter((cursor) => cursor >= Number(seq)).length)),
+        }) });
+      }
+      case "getReaders": {
+        const log = this.#log(request.value.group);
+        const { seq, unread, page } = request.value;
+        // A member a page, so that there are some with nobody.
+        const users = [...log.members.keys()];
+        const at = page.length === 0 ? 0 : users.indexOf(userIdText(page)) + 1;
+        const looked = users.slice(at, at + 1);
+        const found = looked.filter((user) => ((log.cursors.get(user) ?? 0) >= Number(seq)) !== unread);
+        return answer({ case: "readers", value: create(ReadersSchema, {
+          group: log.bytes,
+          members: found.map((u) => ({ user: userIdBytes(u), value: log.memberValue(u) })),
+          next: at + 1 < users.length ? userIdBytes(looked[0]!) : new Uint8Array(),
         }) });
       }
       case "getMembers": {

@@ -136,7 +136,7 @@ fn user_of(row: &Row) -> Option<UserId> {
 }
 
 /// Those of the rows that are members', as this session's user sees them.
-fn seen(session: &Session, rows: Vec<Row>) -> Vec<Member> {
+pub(super) fn seen(session: &Session, rows: Vec<Row>) -> Vec<Member> {
     let member = |row: Row| {
         let user = user_of(&row)?;
         let Some(row::Value::Member(value)) = row.value else {

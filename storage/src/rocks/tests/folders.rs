@@ -60,11 +60,11 @@ fn formats_are_told_apart() {
     let path = folder.path();
     open(path).close().unwrap();
     let format = path.join("FORMAT");
-    assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 5\n");
-    fs::write(&format, "folkmoot store 6\n").unwrap();
+    assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 6\n");
+    fs::write(&format, "folkmoot store 7\n").unwrap();
     for error in [refused(path), refused_to_read(path)] {
         assert!(
-            matches!(&error, StoreError::NewerFormat { found, supported: 5, .. } if found == "6")
+            matches!(&error, StoreError::NewerFormat { found, supported: 6, .. } if found == "7")
         );
         assert!(error.to_string().contains("a newer one"), "{error}");
     }
@@ -77,7 +77,7 @@ fn formats_are_told_apart() {
     RocksStore::open_read_only(path).unwrap();
     assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 1\n");
     open(path).close().unwrap();
-    assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 5\n");
+    assert_eq!(fs::read_to_string(&format).unwrap(), "folkmoot store 6\n");
 }
 
 #[test]
