@@ -7,6 +7,7 @@
 
 pub mod cluster;
 mod compare;
+mod crowd;
 mod folder;
 pub mod irc;
 mod options;
@@ -31,6 +32,7 @@ use clap::ArgMatches;
 use tokio::signal::unix::{SignalKind, signal};
 
 use cluster::Cluster;
+use crowd::Crowd;
 use folder::DemoFolder;
 use options::Options;
 use orchestra::{Orchestra, Plan};
@@ -132,17 +134,25 @@ async fn play(
     let cluster = Arc::new(cluster);
     let replay = Arc::new(Replay::prepare(Arc::clone(&cluster), logs).await?);
     let observers = Observers::start(&replay).await?;
+    let crowd = match options.members {
+        Some(members) => Some(Crowd::make(&cluster, &replay.dialers, members).await?),
+        None => None,
+    };
     let page = match options.headless {
         true => None,
-        false => Some(page::serve(&replay, wan, options.wan, options.port).await?),
+        false => Some(page::serve(&replay, crowd.as_ref(), wan, options).await?),
     };
     if let Some(page) = &page {
         println!("the page: http://{}/", page.addr);
     }
     let before = wan.traffic().sample();
     let start = tokio::time::Instant::now();
-    let progress = Progress::show(&replay);
+    let mut gathering = crowd.as_ref().map(|crowd| crowd.begin(Options::lines()));
+    let progress = Progress::show(&replay, crowd.as_ref());
     let replay_time = replay.run(&observers, options.pipelined).await?;
+    if let Some(gathering) = &mut gathering {
+        gathering.all().await?;
+    }
     drop(progress);
     let mut problems = replay.refused.lock().clone();
     // What was refused is missing everywhere: there is nothing to wait for.
@@ -172,7 +182,10 @@ async fn play(
             format_args!("replayed in {:.1} s; {verdict}", replay_time.as_secs_f64()),
         );
         say(json, format_args!("Ctrl-C stops everything"));
-        std::future::pending::<()>().await;
+        match gathering {
+            Some(mut gathering) => gathering.life().await?,
+            None => std::future::pending::<()>().await,
+        }
     }
     observers.close().await;
     Ok(played)

@@ -45,15 +45,47 @@ const number = new Intl.NumberFormat("en");
 /** A count with thousands set apart. */
 export const count = (n: number): string => number.format(n);
 
-/** Gathers many calls into one before the next paint. */
+const drawing = new Set<() => void>();
+const measuring: (() => void)[] = [];
+let asked = false;
+
+function frame(): void {
+  asked = false;
+  const draw = [...drawing];
+  drawing.clear();
+  for (const work of draw) run(work);
+  for (const work of measuring.splice(0)) run(work);
+}
+
+/** What is wrong with one part of the page keeps no other from its turn. */
+function run(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    reportError(error);
+  }
+}
+
+function ask(): void {
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(frame);
+}
+
+/**
+ * Gathers many calls into one before the next paint. What is drawn here asks
+ * nothing of the layout: all parts of the page are drawn before any is measured,
+ * or it would be laid out once for each.
+ */
 export function eachFrame(work: () => void): () => void {
-  let asked = false;
   return () => {
-    if (asked) return;
-    asked = true;
-    requestAnimationFrame(() => {
-      asked = false;
-      work();
-    });
+    drawing.add(work);
+    ask();
   };
+}
+
+/** Once all of a frame is drawn: for what depends on sizes and places. */
+export function whenDrawn(work: () => void): void {
+  measuring.push(work);
+  ask();
 }

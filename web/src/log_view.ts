@@ -3,7 +3,7 @@
  * follows the end, and loads older history when one scrolls up.
  */
 import type { Entry, Group } from "../../client-sdk/web/src/index.ts";
-import { count, eachFrame, hueOf, make, setText } from "./dom.ts";
+import { count, eachFrame, hueOf, make, setText, whenDrawn } from "./dom.ts";
 import { makeRow } from "./row.ts";
 
 /** Rows shown while following the end. */
@@ -78,6 +78,18 @@ export class LogView {
     return this.#following;
   }
 
+  /** The rows of messages that are on screen, from the top. */
+  spoken(): HTMLLIElement[] {
+    const { top, bottom } = this.#scroller.getBoundingClientRect();
+    const rows: HTMLLIElement[] = [];
+    for (const row of this.#list.children) {
+      const box = row.getBoundingClientRect();
+      if (box.top >= bottom) break;
+      if (box.bottom > top && row.classList.contains("spoken")) rows.push(row as HTMLLIElement);
+    }
+    return rows;
+  }
+
   /** Goes to the end and stays there. */
   follow(): void {
     this.#following = true;
@@ -86,6 +98,7 @@ export class LogView {
   }
 
   close(): void {
+    this.#following = false;
     for (const off of this.#off) off();
   }
 
@@ -119,9 +132,7 @@ export class LogView {
       }
       this.#add(fresh, false);
       this.#trim(TAIL, true);
-      this.#toEnd();
-      if (entries.length > 0) this.onEnd?.();
-      if (this.#scroller.scrollHeight <= this.#scroller.clientHeight + NEAR) void this.#older();
+      whenDrawn(() => this.#settle());
     }
     const behind = this.#following ? 0 : entries.length - this.#index(this.#last + 1);
     this.#jump.hidden = this.#following;
@@ -130,6 +141,13 @@ export class LogView {
     const begins = this.#group.complete && this.#first === entries[0]?.seq;
     setText(this.#top, begins ? "The group's log begins here" : this.#loading ? "Loading older entries…" : "Scroll up for older entries");
     this.#marks();
+  }
+
+  #settle(): void {
+    if (!this.#following) return;
+    this.#toEnd();
+    if (this.#last !== 0) this.onEnd?.();
+    if (this.#scroller.scrollHeight <= this.#scroller.clientHeight + NEAR) void this.#older();
   }
 
   #toEnd(): void {

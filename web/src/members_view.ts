@@ -4,7 +4,7 @@
  * and only so many pages in memory; what was left behind is asked for again.
  */
 import type { Group, Member } from "../../client-sdk/web/src/index.ts";
-import { count, eachFrame, hueOf, make, setText } from "./dom.ts";
+import { count, eachFrame, hueOf, make, setText, whenDrawn } from "./dom.ts";
 
 /** Height of a row, in pixels; the style has the same. */
 const ROW = 28;
@@ -34,7 +34,8 @@ interface Page {
 export class MembersView {
   readonly element: HTMLElement;
   readonly #parts;
-  readonly #render = eachFrame(() => this.#draw());
+  // Which rows there are depends on where it is scrolled to.
+  readonly #render = eachFrame(() => whenDrawn(() => this.#draw()));
   #group: Group | undefined;
   #prefix = "";
   #pages: Page[] = [];

@@ -31,6 +31,7 @@ export class Browser {
     browser.open = new Map();
     browser.next = 1;
     browser.faults = [];
+    browser.heard = new Map();
     await new Promise((resolve) => browser.socket.once("open", resolve));
     browser.socket.on("message", (data) => browser.receive(JSON.parse(data)));
     await browser.call("Page.enable");
@@ -44,8 +45,14 @@ export class Browser {
       this.faults.push(message.params.exceptionDetails.exception?.description ?? message.params.exceptionDetails.text);
     }
     if (message.method === "Log.entryAdded" && message.params.entry.source === "security") this.faults.push(message.params.entry.text);
+    this.heard.get(message.method)?.(message.params);
     this.open.get(message.id)?.(message);
     this.open.delete(message.id);
+  }
+
+  /** Calls back on events of this kind, in place of who did before. */
+  on(method, heard) {
+    this.heard.set(method, heard);
   }
 
   async call(method, params = {}) {

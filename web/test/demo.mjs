@@ -1,48 +1,18 @@
 // The page over a demo's real nodes, in a headless Chromium: FOLKMOOT names the
 // program. Screenshots go to the folder in SCREENSHOTS, when it is set.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { Browser } from "./browser.mjs";
+import { Demo } from "./program.mjs";
 
-const program = process.env.FOLKMOOT;
 const shots = process.env.SCREENSHOTS;
 const panes = [0, 1, 2];
 const said = (pane) => `document.querySelector("#pane-${pane} .log").textContent`;
 const head = (pane) => `document.querySelector("#pane-${pane} .chain code").textContent`;
 
-class Demo {
-  // Its speakers go on while the page is looked at: a tenth of the delays keeps the replay short.
-  static async start() {
-    const demo = new Demo();
-    demo.process = spawn(program, ["demo", "--wan", "0.1"], { stdio: ["ignore", "pipe", "pipe"] });
-    demo.ended = new Promise((resolve) => demo.process.once("exit", (code, signal) => resolve({ code, signal })));
-    demo.told = "";
-    for (const stream of [demo.process.stdout, demo.process.stderr]) stream.on("data", (data) => (demo.told += data));
-    demo.address = await demo.tells(/the page: (http:\S+)/);
-    return demo;
-  }
-
-  async tells(pattern) {
-    for (let turn = 0; turn < 1_200; turn++) {
-      const found = pattern.exec(this.told);
-      if (found) return found[1];
-      assert.equal(this.process.exitCode, null, `the demo ended early:\n${this.told}`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    throw new Error(`the demo never told ${pattern}:\n${this.told}`);
-  }
-
-  async stop() {
-    this.process.kill("SIGINT");
-    return this.ended;
-  }
-}
-
 test("two panes of a real cluster talk", { timeout: 300_000 }, async (t) => {
-  assert.ok(program, "FOLKMOOT names no program");
   const demo = await Demo.start();
   const browser = await Browser.start();
   t.after(async () => {

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use folkmoot_wire::limits;
 
 use super::replay::Log;
-use super::{orchestra, regions};
+use super::{crowd, irc, orchestra, regions};
 
 /// Replayed when no log is named.
 const DEFAULT_NAME: &str = "2010-03-08";
@@ -79,6 +80,10 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(u32).range(1..=64)),
         )
         .arg(
+            value("members", "N", "A large group besides, that so many people come into; some of them talk and read [default: none]")
+                .value_parser(value_parser!(u32).range(1..=i64::from(limits::MEMBER_CAP_MAX - crowd::ROOM))),
+        )
+        .arg(
             value("as-node", "PID", "Internal: become a node of the demo with this process id")
                 .hide(true)
                 .value_parser(value_parser!(u32)),
@@ -107,6 +112,7 @@ pub(super) struct Options {
     pub(super) data: Option<PathBuf>,
     pub(super) port: u16,
     pub(super) shards: u32,
+    pub(super) members: Option<u32>,
 }
 
 impl Options {
@@ -133,7 +139,18 @@ impl Options {
             data: path("data"),
             port: args.get_one::<u16>("port").copied().unwrap_or(0),
             shards: args.get_one::<u32>("shards").copied().unwrap_or(4),
+            members: args.get_one::<u32>("members").copied(),
         })
+    }
+
+    /// What people say in the large group: what they said in the log that is
+    /// built in.
+    pub(super) fn lines() -> Vec<String> {
+        let said = irc::events(DEFAULT_LOG).filter_map(|event| match event {
+            irc::Event::Message { text, .. } if !text.is_empty() => Some(text),
+            _ => None,
+        });
+        said.collect()
     }
 
     /// The logs to replay, as scripts.
@@ -180,6 +197,7 @@ mod tests {
         let logs = options.logs().expect("a log");
         assert_eq!((logs.len(), logs[0].name.as_str()), (1, "2010-03-08"));
         assert!(logs[0].lines > 1_000 && logs[0].script.steps.len() > 1_000);
+        assert!(options.members.is_none() && Options::lines().len() > 500);
     }
 
     #[test]
@@ -209,6 +227,8 @@ mod tests {
             &["--wan", "NaN"],
             &["--export", "x"],
             &["--replay"],
+            &["--members", "0"],
+            &["--members", "1000000"],
         ] {
             assert!(options(args).is_err(), "{args:?}");
         }

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use folkmoot_client::Carrier;
+use folkmoot_client::{Carrier, GroupId};
 use folkmoot_transport::{
     Connection, Dial, FrameRecv, FrameSend, FramedStream, TransportError, WsOptions, ws,
 };
@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::cluster::Member;
+use super::crowd::Crowd;
+use super::options::Options;
 use super::regions;
 use super::replay::Replay;
 use super::report::round_trips;
@@ -42,6 +44,7 @@ struct Visitor {
 
 struct Shared {
     replay: Arc<Replay>,
+    crowd: Option<Arc<Crowd>>,
     visitors: Vec<Visitor>,
     scale: f64,
     wan: Arc<Wan>,
@@ -60,16 +63,24 @@ impl Drop for Page {
 }
 
 /// Makes a visitor for each region, joins them to all groups, and serves the
-/// page. `port` 0: any.
+/// page.
 pub(super) async fn serve(
     replay: &Arc<Replay>,
+    crowd: Option<&Arc<Crowd>>,
     wan: &Arc<Wan>,
-    scale: f64,
-    port: u16,
+    options: &Options,
 ) -> anyhow::Result<Page> {
+    let port = options.port;
+    let large = crowd.map(|crowd| crowd.group);
+    let groups: Vec<GroupId> = replay
+        .groups
+        .iter()
+        .map(|group| group.id)
+        .chain(large)
+        .collect();
     let mut visitors = Vec::new();
     for region in 0..replay.cluster.regions {
-        visitors.push(visitor(replay, region).await?);
+        visitors.push(visitor(replay, &groups, region).await?);
     }
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
@@ -77,8 +88,9 @@ pub(super) async fn serve(
     let addr = listener.local_addr()?;
     let shared = Arc::new(Shared {
         replay: Arc::clone(replay),
+        crowd: crowd.cloned(),
         visitors,
-        scale,
+        scale: options.wan,
         wan: Arc::clone(wan),
     });
     let app = Router::new()
@@ -116,7 +128,7 @@ pub(super) async fn serve(
     })
 }
 
-async fn visitor(replay: &Replay, region: usize) -> anyhow::Result<Visitor> {
+async fn visitor(replay: &Replay, groups: &[GroupId], region: usize) -> anyhow::Result<Visitor> {
     let name = regions::NAMES[region];
     let member = edge_of(replay, region).context("a region has nodes")?;
     let token = replay
@@ -133,8 +145,8 @@ async fn visitor(replay: &Replay, region: usize) -> anyhow::Result<Visitor> {
         .await
         .with_context(|| format!("the visitor in {name}"))?;
     let mut joining = JoinSet::new();
-    for group in &replay.groups {
-        let group = client.group(group.id);
+    for group in groups {
+        let group = client.group(*group);
         let nick = nick.clone();
         joining.spawn(async move { group.join(nick).await });
     }
@@ -200,7 +212,10 @@ fn is_loopback(host: &str) -> bool {
 async fn settings(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> axum::Json<Value> {
     let replay = &shared.replay;
     let host = text(&headers, header::HOST).unwrap_or_default();
-    let first = replay.groups.first();
+    let home = match (&shared.crowd, replay.groups.first()) {
+        (Some(crowd), _) => Some(crowd.home()),
+        (None, first) => first.map(|group| group.home),
+    };
     let panes: Vec<Value> = shared
         .visitors
         .iter()
@@ -213,7 +228,7 @@ async fn settings(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> axum
                 "token": visitor.token,
                 "user": visitor.user,
                 "nick": visitor.nick,
-                "home": first.is_some_and(|group| group.home == region),
+                "home": home == Some(region),
             })
         })
         .collect();
@@ -225,16 +240,22 @@ async fn settings(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> axum
     let groups = replay.groups.iter().map(|group| {
         json!({ "id": group.id.to_string(), "name": group.name, "home": regions::NAMES[group.home] })
     });
+    // The large group comes first: whoever asked for it looks at it.
+    let large = shared.crowd.iter().map(|crowd| {
+        json!({ "id": crowd.group.to_string(), "name": crowd.name(), "home": regions::NAMES[crowd.home()] })
+    });
+    let groups: Vec<Value> = large.chain(groups).collect();
+    let shown = groups.first().cloned().unwrap_or_default();
     let cut = (0..replay.cluster.regions).filter(|region| shared.wan.is_cut(*region));
     axum::Json(json!({
         "cut": cut.map(|region| regions::NAMES[region]).collect::<Vec<_>>(),
         "cluster": replay.cluster.id,
-        "group": first.map(|group| group.id.to_string()),
-        "name": first.map(|group| group.name.clone()),
+        "group": shown["id"],
+        "name": shown["name"],
         "panes": panes,
         "rtt": round_trips(replay.cluster.regions, shared.scale),
         "replay": { "total": total, "done": done, "groups": each.collect::<Vec<_>>() },
-        "groups": groups.collect::<Vec<_>>(),
+        "groups": groups,
     }))
 }
 

@@ -10,6 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use tokio::task::AbortHandle;
 use tokio::time::interval;
 
+use super::crowd::Crowd;
 use super::regions;
 use super::replay::Replay;
 
@@ -23,7 +24,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Shows the progress of a replay.
-    pub(super) fn show(replay: &Arc<Replay>) -> Self {
+    pub(super) fn show(replay: &Arc<Replay>, crowd: Option<&Arc<Crowd>>) -> Self {
         let bars = MultiProgress::new();
         if !std::io::stderr().is_terminal() {
             return Self { task: None, bars };
@@ -39,6 +40,11 @@ impl Progress {
                 bar.with_prefix(regions::NAMES[region])
             })
             .collect();
+        let crowd = crowd.map(|crowd| {
+            let line = style("  members {wide_bar} {pos}/{len}, {rate}, {eta} left");
+            let bar = ProgressBar::new(crowd.members.into()).with_style(line);
+            (bars.add(bar), Arc::clone(crowd))
+        });
         let replay = Arc::clone(replay);
         let task = tokio::spawn(async move {
             let mut ticks = interval(EVERY);
@@ -47,6 +53,9 @@ impl Progress {
                 whole.set_position(replay.progress().0);
                 for (bar, seen) in regions.iter().zip(&replay.delivered) {
                     bar.set_position(seen.load(Ordering::Relaxed));
+                }
+                if let Some((bar, crowd)) = &crowd {
+                    bar.set_position(crowd.come());
                 }
             }
         });
