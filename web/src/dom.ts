@@ -50,11 +50,13 @@ const measuring: (() => void)[] = [];
 let asked = false;
 
 function frame(): void {
-  asked = false;
   const draw = [...drawing];
   drawing.clear();
   for (const work of draw) run(work);
   for (const work of measuring.splice(0)) run(work);
+  // What was asked for meanwhile, and is not done, is another frame's.
+  asked = false;
+  if (drawing.size + measuring.length > 0) ask();
 }
 
 /** What is wrong with one part of the page keeps no other from its turn. */
