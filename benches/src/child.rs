@@ -22,6 +22,22 @@ pub(crate) struct Said {
     pub(crate) report: Value,
 }
 
+#[cfg(test)]
+impl Said {
+    /// As if a command had said this.
+    pub(crate) fn made(command: &str, mut report: Value) -> Self {
+        report["machine"] = serde_json::json!({
+            "cpu": "a machine", "cores": 2, "kernel": "6", "server_core": 0,
+            "generator_core": 1, "on_disk": true,
+        });
+        Self {
+            command: command.to_owned(),
+            seconds: 1.0,
+            report,
+        }
+    }
+}
+
 /// Runs it with these words and `--json`, and with the flags that all have.
 pub(crate) async fn run(words: &str, common: &Common) -> anyhow::Result<Said> {
     let program = std::env::current_exe().context("the path of this program")?;

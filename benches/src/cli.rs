@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::crowd::{FloorOptions, serve_floor};
 use crate::{
-    all, bare, compare, counts, cursors, failover, fanout, herd, idle, members, parts, path,
+    all, compare, counts, cursors, failover, fanout, floor, herd, idle, members, parts, path,
     process, scale, split,
 };
 
@@ -28,7 +28,7 @@ enum What {
     Compare(compare::Options),
     /// The least that the same can cost on this machine, by bare loops, and what
     /// ours is to it
-    Floor(bare::Options),
+    Floor(floor::Options),
     /// The way of a message: send to commit, send to deliver, and the highest
     /// committed rate; beside JetStream and Redis Streams
     Path(path::Options),
@@ -88,7 +88,7 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::All(options) => all::run(&options),
         What::Compare(options) => compare::run(&options),
-        What::Floor(options) => bare::run(&options),
+        What::Floor(options) => floor::run(&options),
         What::Path(options) => path::run(options),
         What::Failover(options) => failover::run(&options),
         What::Split(options) => split::run(&options),

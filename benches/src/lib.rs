@@ -1,7 +1,9 @@
 //! `folkmoot-bench`: how fast Folkmoot is, beside others that do a part of
 //! what it does, on the same machine and in the same run.
 //!
-//! [`all`] runs the others, and says which figures are reached. [`path`] is the
+//! [`all`] runs the others, and says which figures are reached; [`compare`] runs
+//! those that peers can do, over sizes and paces, and [`floor`] says what ours is
+//! to bare loops: each as a process of its own ([`child`]). [`path`] is the
 //! way of a message: sent, committed, delivered; [`failover`]
 //! is what happens to it when a leader is killed, [`split`] when its shard is
 //! split; [`fanout`] is its way to many
@@ -16,7 +18,6 @@
 //! here holds.
 
 mod all;
-mod bare;
 mod child;
 pub mod cli;
 mod compare;
@@ -26,6 +27,7 @@ mod cursors;
 mod failover;
 mod fanout;
 mod flags;
+mod floor;
 mod herd;
 mod idle;
 mod load;

@@ -17,8 +17,9 @@ const LINES_WIDTH: u32 = 650;
 /// Between two names.
 const NAME_HEIGHT: i32 = 24;
 const FONT: &str = "sans-serif";
-/// Told apart by all (Okabe and Ito, 2008).
-const COLOURS: [RGBColor; 7] = [
+/// Told apart by all (Okabe and Ito, 2008), and behind them by most (Tol, 2021).
+/// As many as the hosts of a fan-out: no two lines of a chart are of one colour.
+const COLOURS: [RGBColor; 13] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -26,6 +27,12 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
     RGBColor(60, 60, 60),
+    RGBColor(136, 34, 85),
+    RGBColor(153, 153, 51),
+    RGBColor(51, 34, 136),
+    RGBColor(170, 170, 170),
+    RGBColor(240, 228, 66),
+    RGBColor(120, 70, 20),
 ];
 
 /// One axis.

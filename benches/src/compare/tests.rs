@@ -4,18 +4,6 @@ use super::{chosen, page, plots};
 use crate::child::Said;
 use crate::child::report::Report;
 
-fn said(command: &str, mut report: serde_json::Value) -> Said {
-    report["machine"] = json!({
-        "cpu": "a machine", "cores": 2, "kernel": "6", "server_core": 0,
-        "generator_core": 1, "on_disk": true,
-    });
-    Said {
-        command: command.to_owned(),
-        seconds: 1.0,
-        report,
-    }
-}
-
 fn cell(host: &str, kind: &str, rate: Option<f64>, cost: f64, lost: u64) -> serde_json::Value {
     json!({
         "host": host, "kind": kind, "version": "1", "notes": "as it is", "listeners": 1000,
@@ -47,13 +35,13 @@ fn report() -> Report {
         "cells": [{ "kind": "rate", "window": 256, "targets": 1, "figures": [figure] }],
     });
     let all = [
-        said("folkmoot-bench fanout", json!({ "cells": cells })),
-        said(
+        Said::made("folkmoot-bench fanout", json!({ "cells": cells })),
+        Said::made(
             "folkmoot-bench herd",
             json!({ "clients": 50, "newest": 500, "rows": [herd] }),
         ),
-        said("folkmoot-bench connections", json!({ "rows": [idle] })),
-        said("folkmoot-bench path", json!({ "rows": [path] })),
+        Said::made("folkmoot-bench connections", json!({ "rows": [idle] })),
+        Said::made("folkmoot-bench path", json!({ "rows": [path] })),
     ];
     Report::read(&all).unwrap()
 }

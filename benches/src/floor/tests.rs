@@ -4,18 +4,6 @@ use super::{Line, lines};
 use crate::child::Said;
 use crate::child::report::Report;
 
-fn said(command: &str, mut report: serde_json::Value) -> Said {
-    report["machine"] = json!({
-        "cpu": "a machine", "cores": 2, "kernel": "6", "server_core": 0,
-        "generator_core": 1, "on_disk": true,
-    });
-    Said {
-        command: command.to_owned(),
-        seconds: 1.0,
-        report,
-    }
-}
-
 fn cell(host: &str, rate: Option<f64>, cost: f64) -> serde_json::Value {
     json!({
         "host": host, "kind": "", "version": "1", "listeners": 1000, "rate": rate,
@@ -43,9 +31,9 @@ fn ours_stands_over_the_loop_that_writes_the_same() {
         "cells": [{ "window": 1, "targets": 1, "figures": [figure] }],
     }]);
     let read = Report::read(&[
-        said("folkmoot-bench fanout", json!({ "cells": cells })),
-        said("folkmoot-bench commit", json!({ "rows": commit })),
-        said("folkmoot-bench path", json!({ "rows": path })),
+        Said::made("folkmoot-bench fanout", json!({ "cells": cells })),
+        Said::made("folkmoot-bench commit", json!({ "rows": commit })),
+        Said::made("folkmoot-bench path", json!({ "rows": path })),
     ]);
     let lines = lines(&read.unwrap());
     let times: Vec<_> = lines.iter().map(|Line { times, .. }| *times).collect();
