@@ -8,9 +8,10 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::apply::departure;
 use folkmoot_replication::placement::{Placement, Shard};
-use folkmoot_storage::Sorted;
+use folkmoot_storage::{ReadersOf, Sorted};
 use folkmoot_wire::proto::{
-    CursorValue, EntryHeader, Head, LogSlice, MemberStatus, Outcome, Row, SealedEntry, command,
+    CursorValue, EntryHeader, Head, LogSlice, MemberPage, MemberStatus, Outcome, Row, SealedEntry,
+    command,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, UserId};
@@ -76,6 +77,26 @@ pub struct FoundMembers {
     pub by_role: Vec<u64>,
 }
 
+impl From<MemberPage> for FoundMembers {
+    fn from(page: MemberPage) -> Self {
+        Self {
+            rows: page.rows,
+            next: page.next,
+            by_role: page.by_role,
+        }
+    }
+}
+
+impl From<FoundMembers> for MemberPage {
+    fn from(found: FoundMembers) -> Self {
+        Self {
+            rows: found.rows,
+            next: found.next,
+            by_role: found.by_role,
+        }
+    }
+}
+
 /// How many have read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Readers {
@@ -88,9 +109,7 @@ pub struct Readers {
 /// A page of those who have read an entry, or have not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadersWanted {
-    pub seq: u64,
-    /// Those who have not, and may see it.
-    pub unread: bool,
+    pub of: ReadersOf,
     /// Where the page before ended, by its own word; empty: the first page.
     pub after: Bytes,
     /// Members looked at.

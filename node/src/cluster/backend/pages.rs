@@ -74,11 +74,7 @@ impl NodeBackend {
         let copies = &self.copies;
         match copies.from_home(shard, group, request).await? {
             None => copies.here(shard, group, |place| copies.reads.members(place, wanted)),
-            Some(node_reply::Reply::Members(page)) => Ok(FoundMembers {
-                rows: page.rows,
-                next: page.next,
-                by_role: page.by_role,
-            }),
+            Some(node_reply::Reply::Members(page)) => Ok(page.into()),
             Some(_) => Err(Code::Internal.into()),
         }
     }

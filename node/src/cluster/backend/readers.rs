@@ -43,11 +43,7 @@ impl NodeBackend {
             None => copies.here(shard, group, |place| {
                 copies.reads.find_readers(place, wanted)
             }),
-            Some(node_reply::Reply::Members(page)) => Ok(FoundMembers {
-                rows: page.rows,
-                next: page.next,
-                by_role: page.by_role,
-            }),
+            Some(node_reply::Reply::Members(page)) => Ok(page.into()),
             Some(_) => Err(Code::Internal.into()),
         }
     }

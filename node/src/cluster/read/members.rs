@@ -42,12 +42,7 @@ impl LocalReads {
             after: find.after,
             limit: find.limit,
         };
-        let found = self.members(place, &wanted)?;
-        Ok(MemberPage {
-            rows: found.rows,
-            next: found.next,
-            by_role: found.by_role,
-        })
+        Ok(self.members(place, &wanted)?.into())
     }
 }
 

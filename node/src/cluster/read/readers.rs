@@ -41,12 +41,8 @@ impl LocalReads {
                 Fault::new(Code::Invalid, "page is not a token of an earlier answer")
             })?),
         };
-        let of = ReadersOf {
-            seq: wanted.seq,
-            unread: wanted.unread,
-        };
         let limit = wanted.limit.clamp(1, limits::PAGE_ROWS) as usize;
-        let found = find_readers(&*self.store, place, of, after, limit);
+        let found = find_readers(&*self.store, place, wanted.of, after, limit);
         let (rows, next) = found.map_err(storage)?;
         Ok(FoundMembers {
             rows,
@@ -77,17 +73,14 @@ impl LocalReads {
     /// As [`LocalReads::find_readers`].
     pub fn page_of_readers(&self, place: &Place, asked: FindReaders) -> Result<MemberPage, Fault> {
         let wanted = ReadersWanted {
-            seq: asked.seq,
-            unread: asked.unread,
+            of: ReadersOf {
+                seq: asked.seq,
+                unread: asked.unread,
+            },
             after: asked.after,
             limit: asked.limit,
         };
-        let FoundMembers { rows, next, .. } = self.find_readers(place, &wanted)?;
-        Ok(MemberPage {
-            rows,
-            next,
-            by_role: Vec::new(),
-        })
+        Ok(self.find_readers(place, &wanted)?.into())
     }
 }
 
@@ -109,8 +102,8 @@ pub fn find_question(wanted: &ReadersWanted, group: Bytes, shard: u32) -> FindRe
         group,
         shard,
         as_voter: true,
-        seq: wanted.seq,
-        unread: wanted.unread,
+        seq: wanted.of.seq,
+        unread: wanted.of.unread,
         after: wanted.after.clone(),
         limit: wanted.limit,
     }

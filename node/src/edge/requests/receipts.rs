@@ -1,5 +1,6 @@
 //! How many have read, and who.
 
+use folkmoot_storage::ReadersOf;
 use folkmoot_wire::proto::{GetReaders, GetReceipts, Readers, Receipts, server_frame};
 use folkmoot_wire::{Code, Fault, limits};
 
@@ -10,6 +11,16 @@ use crate::edge::session::Session;
 
 fn invalid(detail: impl Into<String>) -> Fault {
     Fault::new(Code::Invalid, detail)
+}
+
+/// Nobody is told who has read what they may not see.
+fn seen_from(from: u64, seq: u64) -> Result<(), Fault> {
+    match seq < from {
+        true => Err(invalid(format!(
+            "you see the group from seq {from} on, not {seq}"
+        ))),
+        false => Ok(()),
+    }
 }
 
 pub(super) async fn get_receipts(
@@ -24,11 +35,10 @@ pub(super) async fn get_receipts(
             limits::RECEIPTS
         )));
     }
-    if let Some(hidden) = request.seqs.iter().find(|seq| **seq < from) {
-        return Err(invalid(format!(
-            "you see the group from seq {from} on, not {hidden}"
-        )));
-    }
+    request
+        .seqs
+        .iter()
+        .try_for_each(|seq| seen_from(from, *seq))?;
     let found = session.core.backend.readers(group, &request.seqs).await?;
     Ok(server_frame::Body::Receipts(Receipts {
         group: group.to_bytes(),
@@ -43,12 +53,7 @@ pub(super) async fn get_readers(
 ) -> Result<server_frame::Body, Fault> {
     let group = group_id(&request.group)?;
     let from = session.visible_from(group).await?;
-    if request.seq < from {
-        let seq = request.seq;
-        return Err(invalid(format!(
-            "you see the group from seq {from} on, not {seq}"
-        )));
-    }
+    seen_from(from, request.seq)?;
     let (most, what) = match request.unread {
         true => (limits::NOT_READ_BY, "who has not read"),
         false => (limits::SMALL_GROUP, "who has read"),
@@ -59,8 +64,10 @@ pub(super) async fn get_readers(
         return Err(invalid(detail));
     }
     let wanted = ReadersWanted {
-        seq: request.seq,
-        unread: request.unread,
+        of: ReadersOf {
+            seq: request.seq,
+            unread: request.unread,
+        },
         after: request.page.clone(),
         limit: match request.limit {
             0 => limits::PAGE_ROWS,

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
 use folkmoot_wire::proto::{
-    CreateGroup, Deactivate, DigestRows, GetCursors, GetGroup, GetProfile, History, Kind, LogSlice,
-    MarkRead, MemberSelf, OpenDirect, Ping, UpdateSelf, row,
+    Bump, CreateGroup, Deactivate, DigestRows, GetCursors, GetGroup, GetProfile, History, Kind,
+    LogSlice, MarkRead, MemberSelf, OpenDirect, Ping, UpdateSelf, row,
 };
 use folkmoot_wire::{Code, GroupId};
 
@@ -261,6 +261,14 @@ async fn passive_groups_are_bumped_once_and_with_what_is_unread() {
     assert_eq!(bump.head.unwrap().seq, 9);
 }
 
+async fn bump(client: &mut Client) -> Bump {
+    let bump = client.push_of(|push| match push {
+        Body::Bump(bump) => Some(bump),
+        _ => None,
+    });
+    bump.await
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_group_that_takes_the_user_in_shows_as_a_bump() {
     let world = World::new();
@@ -270,12 +278,7 @@ async fn a_group_that_takes_the_user_in_shows_as_a_bump() {
     let mut add = ann.entry(group, Kind::Join, Bytes::new());
     add.subject = bob.user();
     ann.send(add).await;
-    let bump = bob
-        .push_of(|push| match push {
-            Body::Bump(bump) => Some(bump),
-            _ => None,
-        })
-        .await;
+    let bump = bump(&mut bob).await;
     assert_eq!(bump.group, group.to_bytes());
 }
 
@@ -296,12 +299,7 @@ async fn a_group_that_takes_the_user_in_again_counts_from_where_it_had_read() {
     let mut add = ann.entry(group, Kind::Join, Bytes::new());
     add.subject = bob.user();
     ann.send(add).await;
-    let bump = bob
-        .push_of(|push| match push {
-            Body::Bump(bump) => Some(bump),
-            _ => None,
-        })
-        .await;
+    let bump = bump(&mut bob).await;
     assert_eq!(bump.unread, 1);
 }
 

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_storage::{
-    Direction, Place, ReadersOf, Table, find_readers, keys, log, member_counts, members, readers,
-    value,
+    Direction, Place, Table, find_readers, keys, log, member_counts, members, readers, value,
 };
 use folkmoot_wire::proto::{
     Command, Covers, CursorBatch, CursorChange, Head, LogSlice, Outcome, ResolveUser, Row,
@@ -202,13 +201,9 @@ impl Backend for World {
         group: GroupId,
         wanted: &ReadersWanted,
     ) -> Result<FoundMembers, Fault> {
-        let of = ReadersOf {
-            seq: wanted.seq,
-            unread: wanted.unread,
-        };
         let after = UserId::from_slice(&wanted.after).ok();
         let (place, limit) = (Place::of_birth(group), wanted.limit as usize);
-        let (rows, next) = find_readers(&*self.store, &place, of, after, limit).unwrap();
+        let (rows, next) = find_readers(&*self.store, &place, wanted.of, after, limit).unwrap();
         Ok(FoundMembers {
             rows,
             next,
