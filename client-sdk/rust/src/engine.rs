@@ -271,6 +271,11 @@ impl Engine {
         session.is_some_and(|session| session.is_in_doubt(now))
     }
 
+    /// When the edge counts as gone, if nothing is heard of it before.
+    pub(crate) fn gone_at(&self) -> Option<Duration> {
+        self.session.as_ref().map(Session::silent_at)
+    }
+
     /// A session begins: makes the Hello.
     pub(crate) fn connected(&mut self, token: String, now: Duration) {
         self.session = Some(Session::new(now));

@@ -228,7 +228,9 @@ impl<T> Session<T> {
         now >= self.silent_at()
     }
 
-    fn silent_at(&self) -> Duration {
+    /// When that will be, if nothing is heard before.
+    #[must_use]
+    pub fn silent_at(&self) -> Duration {
         let silent = self.heard + self.heartbeat * (SILENT_HEARTBEATS + 1) / 2 + self.heartbeat;
         self.asked
             .map_or(silent, |asked| silent.min(asked + ASKED_WAIT))

@@ -5,6 +5,9 @@
 use std::time::Duration;
 
 use folkmoot_wire::{Code, Fault};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -14,8 +17,8 @@ use super::{Dialing, Run, State};
 use crate::error::{ClientError, Result};
 use crate::event::Event;
 
-/// Attempts that may follow each other at once. More wait: on a network that
-/// stalls, looking around must not become the load...
+/// Attempts that may follow each other at once. More wait: where edges are slow
+/// and not gone, looking around must not become the load...
 const BURST: u32 = 3;
 /// ...and one more may be made after each of these.
 const REFILL: Duration = Duration::from_secs(5);
@@ -27,14 +30,42 @@ pub(super) struct Beside {
     made: u32,
     /// When one of them stops counting.
     refill: Option<Instant>,
+    /// Edges that were left: whether they say something after all.
+    left: FuturesUnordered<BoxFuture<'static, bool>>,
 }
 
 impl Beside {
     /// Waits for ever when nothing is tried. May be dropped at any point.
     pub(super) async fn advance(&mut self) -> Result<(Dialed, String)> {
-        match &mut self.dialing {
-            Some(dialing) => dialing.await,
-            None => std::future::pending().await,
+        loop {
+            let dialing = async {
+                match &mut self.dialing {
+                    Some(dialing) => dialing.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                found = dialing => return found,
+                Some(was_there) = self.left.next() => self.judge(was_there),
+            }
+        }
+    }
+
+    /// That an edge which was gone was left counts no more: edges may die one
+    /// after the other.
+    fn judge(&mut self, was_there: bool) {
+        if !was_there {
+            self.made = self.made.saturating_sub(1);
+            self.refill = self.refill.filter(|_| self.made > 0);
+        }
+    }
+
+    /// Listens to an edge that is left until it counts as gone. As many as may
+    /// be left at once are listened to: of more than that each counts.
+    fn listen(&mut self, link: Link, until: Instant) {
+        if self.left.len() < BURST as usize {
+            self.left.push(Box::pin(link.was_there(until)));
         }
     }
 
@@ -87,7 +118,13 @@ impl Run {
         let silent = "the edge does not answer, and another one does";
         let reason = ClientError::Fault(Fault::new(Code::IdleTimeout, silent));
         warn!(from = self.edge(), to = %dialed.edge, "moved to another edge");
-        self.leave(&reason);
+        let until = self.driver.engine.gone_at().map(|at| self.start + at);
+        let left = std::mem::replace(&mut self.state, State::Waiting(Instant::now()));
+        if let (State::Linked(link), Some(until)) = (left, until) {
+            self.beside.listen(*link, until);
+        }
+        let now = self.now();
+        self.driver.engine.disconnected(now);
         self.driver.engine.emit(Event::Disconnected {
             reason,
             retry_ms: 0,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_transport::{Carrier, Connection, FrameRecv, FrameSend, Result, TransportError};
+use folkmoot_wire::Code;
 use futures_util::future::BoxFuture;
+use tokio::time::{Instant, timeout_at};
 
 use super::dial::Dialed;
 
@@ -71,6 +73,14 @@ impl Link {
                 None => Err(TransportError::StreamFinished),
             },
         }
+    }
+
+    /// Whether anything is heard until this time. Nothing more is written, and
+    /// the connection ends here.
+    pub(super) async fn was_there(mut self, until: Instant) -> bool {
+        let heard = timeout_at(until, self.rx.recv()).await;
+        self.close(Code::IdleTimeout as u32, Code::IdleTimeout.name());
+        matches!(heard, Ok(Ok(Some(_))))
     }
 
     /// Writes everything and ends the stream.
