@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use folkmoot_replication::placement::has_slot;
 use folkmoot_wire::proto::{GroupPush, Moved};
-use folkmoot_wire::{Code, GroupId, ShardId};
+use folkmoot_wire::{Code, Fault, GroupId, ShardId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -110,20 +110,27 @@ impl Again {
                 true => drop(timeout(AGAIN, notified).await),
                 false => notified.await,
             }
-            let due: Vec<GroupId> = self.due.lock().iter().copied().collect();
-            for group in due {
-                match backend.want_again(group).await {
-                    Err(fault) if fault.code.temporary() => {
-                        tracing::debug!(%group, %fault, "a group that moved is followed later");
-                    }
-                    Err(fault) if fault.code != Code::NotFound => {
-                        tracing::warn!(%group, %fault, "a group that moved is not followed");
-                        self.due.lock().remove(&group);
-                    }
-                    _ => {
-                        self.due.lock().remove(&group);
-                    }
+            self.follow_due(|group| backend.want_again(group)).await;
+        }
+    }
+
+    async fn follow_due<F>(&self, follow: impl Fn(GroupId) -> F)
+    where
+        F: Future<Output = Result<(), Fault>>,
+    {
+        // Taken out first: what becomes due while it is being followed went on
+        // meanwhile, and is followed once more.
+        let due = std::mem::take(&mut *self.due.lock());
+        for group in due {
+            match follow(group).await {
+                Err(fault) if fault.code.temporary() => {
+                    tracing::debug!(%group, %fault, "a group that moved is followed later");
+                    self.due.lock().insert(group);
                 }
+                Err(fault) if fault.code != Code::NotFound => {
+                    tracing::warn!(%group, %fault, "a group that moved is not followed");
+                }
+                _ => {}
             }
         }
     }

@@ -74,3 +74,40 @@ fn what_is_wanted_of_slots_that_a_shard_lost_is_looked_for_again() {
     let due: Vec<GroupId> = again.due.lock().iter().copied().collect();
     assert_eq!(due, [other]);
 }
+
+#[tokio::test]
+async fn what_goes_on_while_it_is_being_followed_is_followed_once_more() {
+    let again = again();
+    again.find(vec![group(1)]);
+    let followed = Mutex::new(0);
+    let follow = |group| {
+        let (again, followed) = (&again, &followed);
+        async move {
+            *followed.lock() += 1;
+            if *followed.lock() == 1 {
+                // Its shard is split, or it is moved again.
+                again.find(vec![group]);
+            }
+            Ok(())
+        }
+    };
+    again.follow_due(follow).await;
+    again.follow_due(follow).await;
+    again.follow_due(follow).await;
+    assert_eq!(*followed.lock(), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_followed_now_stays_due() {
+    let again = again();
+    again.find(vec![group(1), group(2), group(3)]);
+    let refused = |one: GroupId| async move {
+        match one == group(1) {
+            true => Err(Code::Unavailable.into()),
+            false => Err(Code::NotFound.into()),
+        }
+    };
+    again.follow_due(refused).await;
+    let due: Vec<GroupId> = again.due.lock().iter().copied().collect();
+    assert_eq!(due, [group(1)]);
+}
