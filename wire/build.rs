@@ -4,12 +4,13 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "folkmoot/v1/entry.proto",
     "folkmoot/v1/command.proto",
     "folkmoot/v1/client.proto",
     "folkmoot/v1/node.proto",
     "folkmoot/v1/meta.proto",
+    "folkmoot/v1/presence.proto",
     "folkmoot/v1/stored.proto",
 ];
 

@@ -8,13 +8,14 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::apply::departure;
 use folkmoot_replication::placement::{Placement, Shard};
+use folkmoot_replication::presence::{Answer, News};
 use folkmoot_storage::{ReadersOf, Sorted};
 use folkmoot_wire::proto::{
     CursorValue, EntryHeader, Head, LogSlice, MemberPage, MemberStatus, Outcome, Row, SealedEntry,
     command,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
-use folkmoot_wire::{Code, Fault, GroupId, NodeId, UserId};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, UserId};
 
 /// What somebody of this status, a member aside, is told.
 #[must_use]
@@ -255,4 +256,10 @@ pub trait Backend: Send + Sync + 'static {
     /// Cursor changes, merged per edge, sent upstream and resent until
     /// acknowledged.
     fn move_cursor(&self, group: GroupId, user: UserId, seq: u64);
+
+    /// Tells the leader of a shard of its users; gives who answered.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or nobody leads.
+    async fn presence(&self, shard: ShardId, news: &News) -> Result<(NodeId, Answer), Fault>;
 }

@@ -15,6 +15,7 @@ const DELIVERIES: &str = "folkmoot_deliveries_total";
 const GAPS: &str = "folkmoot_gaps_total";
 const PAGE_BYTES: &str = "folkmoot_history_page_bytes";
 const PAGES_WAITING: &str = "folkmoot_history_pages_waiting";
+const ONLINE: &str = "folkmoot_online_users";
 const GREETINGS_WAITING: &str = "folkmoot_greetings_waiting";
 const REQUESTS: &str = "folkmoot_requests_total";
 const REFUSED: &str = "folkmoot_refused_total";
@@ -76,6 +77,10 @@ pub fn describe() {
     describe_gauge!(
         GREETINGS_WAITING,
         "sessions that wait to be let in, since many come at once"
+    );
+    describe_gauge!(
+        ONLINE,
+        "users who are connected somewhere, of those whose shards this node leads"
     );
     describe_counter!(REQUESTS, "requests taken from clients");
     describe_counter!(
@@ -203,6 +208,7 @@ pub fn observe(node: &Node) {
     if let Some(off) = node.clocks.system_off() {
         gauge!(CLOCK_OFF).set(off as f64 / 1_000.0);
     }
+    gauge!(ONLINE).set(node.presences.online() as f64);
     observe_gossip(node);
     observe_tunnels(node);
 }

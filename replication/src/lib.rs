@@ -7,6 +7,7 @@
 //!   (D7, D8).
 //! - [`meta`]: what the cluster agreed on about itself.
 //! - [`placement`]: where a group, a user or a directory slot lives.
+//! - [`presence`]: who is there, and who is writing (D12).
 //! - [`reconcile`]: in which rows two copies differ.
 //! - [`rehome`]: how a group moves to another shard.
 //! - [`relay`]: through whom a node follows a shard (D8).
@@ -17,6 +18,7 @@ pub mod apply;
 pub mod follow;
 pub mod meta;
 pub mod placement;
+pub mod presence;
 pub mod reconcile;
 pub mod rehome;
 pub mod relay;

@@ -94,6 +94,26 @@ pub const RECEIPTS: usize = 100;
 /// Who has not read is told in groups up to this many members. Larger:
 /// `invalid`.
 pub const NOT_READ_BY: u32 = 10_000;
+/// A user counts as there for so long after an edge has said so last...
+pub const PRESENCE_LEASE: Duration = Duration::from_secs(60);
+/// ...which it does this often...
+pub const PRESENCE_RENEW: Duration = Duration::from_secs(30);
+/// ...and who leaves an edge may come to another one within this time, and was
+/// there all along.
+pub const PRESENCE_GRACE: Duration = Duration::from_secs(10);
+/// Edges and homes of users gather what they tell each other for so long.
+pub const PRESENCE_FLUSH: Duration = Duration::from_millis(200);
+/// Users of a shard of whom its leader knows anything. More count as not there.
+pub const PRESENCE_PEOPLE: usize = 1_000_000;
+/// Pairs of an edge and a user that it is told of, of a shard. More: it is told
+/// at its renewals alone.
+pub const PRESENCE_WATCHES: usize = 4_000_000;
+/// Users in one message about presence. More: the next one.
+pub const PRESENCE_PAGE: usize = 2_000;
+/// Users that one session may watch. More: `invalid`.
+pub const WATCHED_USERS: usize = 500;
+/// Somebody writes for so long after having said so last.
+pub const TYPING: Duration = Duration::from_secs(6);
 /// Rows in one page.
 pub const PAGE_ROWS: u32 = 500;
 

@@ -7,18 +7,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::placement::{Placement, Shard};
+use folkmoot_replication::presence::{Answer, News};
 use folkmoot_wire::proto::{
     Command, FetchHead, FetchRows, Head, LogSlice, Outcome, ResolveUser, Row, SealedEntry, command,
     node_reply, node_request, outcome,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
-use folkmoot_wire::{Code, Fault, GroupId, NodeId, Slot, UserId, limits};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, Slot, UserId, limits};
 use moka::sync::Cache;
 use tokio::time::sleep;
 
 use super::copies::Copies;
 use super::cursors::Cursors;
 use super::outcome::judged;
+use super::presence::Presences;
 use super::read::storage;
 use super::router::Router;
 use super::tentatives::Keeper;
@@ -46,6 +48,7 @@ pub struct NodeBackend {
     router: Arc<Router>,
     pub(super) copies: Arc<Copies>,
     cursors: Arc<Cursors>,
+    presences: Arc<Presences>,
     keeper: Arc<Keeper>,
     stamps: Arc<Stamps>,
     random: Arc<dyn Random>,
@@ -59,6 +62,7 @@ pub struct BackendParts {
     pub copies: Arc<Copies>,
     pub router: Arc<Router>,
     pub cursors: Arc<Cursors>,
+    pub presences: Arc<Presences>,
     pub keeper: Arc<Keeper>,
     pub stamps: Arc<Stamps>,
     pub random: Arc<dyn Random>,
@@ -75,6 +79,7 @@ impl NodeBackend {
             copies: parts.copies,
             router: parts.router,
             cursors: parts.cursors,
+            presences: parts.presences,
             keeper: parts.keeper,
             stamps: parts.stamps,
             random: parts.random,
@@ -324,5 +329,9 @@ impl Backend for NodeBackend {
 
     fn move_cursor(&self, group: GroupId, user: UserId, seq: u64) {
         self.cursors.put(group, user, seq);
+    }
+
+    async fn presence(&self, shard: ShardId, news: &News) -> Result<(NodeId, Answer), Fault> {
+        self.presences.tell(shard, news).await
     }
 }

@@ -47,6 +47,9 @@ impl Node {
             .spawn(Arc::clone(&self.keeper).run(self.stop.clone()));
         self.tasks
             .spawn(Arc::clone(&self.keeper).tell_effects(self.stop.clone()));
+        let presences = Arc::clone(&self.presences);
+        self.tasks
+            .spawn(presences.run(Arc::clone(&self.edge), self.stop.clone()));
         let renewal = Renewal {
             leases: Arc::clone(&self.leases),
             view: Arc::clone(&self.view),

@@ -29,6 +29,7 @@ pub mod pack;
 pub mod parts;
 pub mod peers;
 mod placed;
+pub mod presence;
 pub mod read;
 pub mod rehome;
 mod replicas;

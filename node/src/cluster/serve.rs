@@ -25,6 +25,7 @@ use super::meta::{MetaHost, replica_of};
 use super::pack::packed;
 use super::parts::{Joins, StatusSource};
 use super::peers::{Class, Peers, gather};
+use super::presence::Presences;
 use super::read::LocalReads;
 use super::shards::{NotDone, Voters, hand_over};
 use super::standing::Standing;
@@ -32,6 +33,7 @@ use super::tentatives::Keeper;
 use super::via::Tunnels;
 use super::view::ClusterView;
 use super::witness::Witness;
+use crate::edge::Edge;
 use crate::ports::Stamps;
 
 /// Requests of one stream worked on at once. More wait in the stream.
@@ -66,6 +68,10 @@ pub struct Serve {
     pub status: Arc<dyn StatusSource>,
     /// What waits for a home.
     pub keeper: Arc<Keeper>,
+    /// Who is there.
+    pub presences: Arc<Presences>,
+    /// Its clients.
+    pub edge: Arc<Edge>,
     /// What is known of others, and what others know of this node.
     pub standing: Arc<Standing>,
     /// Its clock.
@@ -212,6 +218,10 @@ impl Serve {
             node_request::Request::FetchStandings(fetch) => self.standings(&fetch),
             node_request::Request::Tentative(news) => {
                 Ok(node_reply::Reply::Held(self.keeper.told(news).await?))
+            }
+            node_request::Request::Presence(news) => self.presences.answer(from, &news),
+            node_request::Request::PresenceStates(states) => {
+                self.presences.heard(&self.edge, &states)
             }
             node_request::Request::FetchMeta(fetch) => {
                 Ok(node_reply::Reply::Meta(self.meta.answer(fetch).await))

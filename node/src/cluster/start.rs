@@ -26,6 +26,7 @@ use super::mender::right_heads;
 use super::meta::MetaHost;
 use super::parts::{Joins, Parts, StartError, StatusSource};
 use super::peers::Peers;
+use super::presence::Presences;
 use super::read::LocalReads;
 use super::router::Router;
 use super::serve::Serve;
@@ -60,6 +61,8 @@ pub struct Node {
     pub backend: Arc<NodeBackend>,
     pub edge: Arc<Edge>,
     pub keeper: Arc<Keeper>,
+    /// Who of the users is there whose shards it leads.
+    pub presences: Arc<Presences>,
     pub leases: Arc<Leases>,
     pub stamps: Arc<Stamps>,
     pub clocks: Arc<Clocks>,
@@ -149,12 +152,18 @@ impl Node {
             copies: Arc::clone(&copies),
             router: Arc::clone(&router),
         })?);
+        let presences = Arc::new(Presences::new(
+            Arc::clone(&peers),
+            Arc::clone(&voters),
+            Arc::clone(&view),
+        ));
         let backend = NodeBackend::new(BackendParts {
             region: parts.region.clone(),
             cluster: parts.cluster,
             copies,
             router: Arc::clone(&router),
             cursors: Arc::clone(&cursors),
+            presences: Arc::clone(&presences),
             keeper: Arc::clone(&keeper),
             stamps: Arc::clone(&stamps),
             random: Arc::clone(&parts.random),
@@ -232,6 +241,7 @@ impl Node {
             backend,
             edge,
             keeper,
+            presences,
             leases,
             started_ms: stamps.wall_ms(),
             stamps,
@@ -266,6 +276,8 @@ impl Node {
             joins,
             status: Arc::clone(&node) as Arc<dyn StatusSource>,
             keeper: Arc::clone(&node.keeper),
+            presences: Arc::clone(&node.presences),
+            edge: Arc::clone(&node.edge),
             standing: Arc::clone(&node.standing),
             stamps: Arc::clone(&node.stamps),
             tunnels: Tunnels::new(node.me, Arc::clone(&node.view), node.peers.ways()),

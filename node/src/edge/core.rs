@@ -17,6 +17,7 @@ use super::auth::Auth;
 use super::bulk::Bulk;
 use super::door::Door;
 use super::fanout::{Chores, Fanout, Link, SessionId, Unknown};
+use super::presence::Presence;
 use super::stats::{Counters, EdgeStats};
 use super::wants::Wants;
 use crate::backend::Backend;
@@ -30,6 +31,7 @@ pub(super) struct Core {
     pub(super) options: EdgeOptions,
     pub(super) fanout: Arc<Fanout>,
     pub(super) wants: Arc<Wants>,
+    pub(super) presence: Arc<Presence>,
     pub(super) counters: Counters,
     pub(super) bulk: Bulk,
     pub(super) door: Door,
@@ -59,7 +61,8 @@ impl Core {
         auth: Auth,
         options: EdgeOptions,
     ) -> (Arc<Self>, Chores) {
-        let (fanout, chores) = Fanout::new(options.window);
+        let presence = Arc::new(Presence::new());
+        let (fanout, chores) = Fanout::new(options.window, Arc::clone(&presence));
         let core = Arc::new(Self {
             wants: Wants::new(Arc::clone(&backend)),
             backend,
@@ -67,6 +70,7 @@ impl Core {
             door: Door::new(options.greetings),
             options,
             fanout,
+            presence,
             counters: Counters::default(),
             bulk: Bulk::default(),
             draining: CancellationToken::new(),
@@ -120,11 +124,17 @@ impl Core {
     pub(super) fn add(&self, link: &Arc<Link>) {
         self.links.lock().insert(link.id, Arc::clone(link));
         self.fanout.add(link);
+        self.presence.came(link);
+    }
+
+    pub(super) fn link(&self, session: SessionId) -> Option<Arc<Link>> {
+        self.links.lock().get(&session).cloned()
     }
 
     pub(super) fn remove(&self, link: &Link) {
         self.fanout.remove(link);
         if self.links.lock().remove(&link.id).is_some() {
+            self.presence.went(link);
             let gaps = link.outbound.gaps();
             self.counters.gaps.fetch_add(gaps, Ordering::Relaxed);
         }

@@ -55,6 +55,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::outbound::Outbound;
+use super::presence::Presence;
 use super::wants::Wanted;
 pub(super) use encode::seen_by_others;
 use group::{GroupState, News, Passive};
@@ -122,6 +123,7 @@ pub(super) struct Fanout {
     /// What subscribers held that lost their access. Given back elsewhere:
     /// who publishes may hold locks that giving back needs.
     released: mpsc::UnboundedSender<Wanted>,
+    presence: Arc<Presence>,
     delivered: AtomicU64,
     /// A session came in doubt.
     doubts: Notify,
@@ -129,7 +131,7 @@ pub(super) struct Fanout {
 
 impl Fanout {
     /// The registry, and what [`Fanout::close_windows`] works off.
-    pub(super) fn new(windows: WindowOptions) -> (Arc<Self>, Chores) {
+    pub(super) fn new(windows: WindowOptions, presence: Arc<Presence>) -> (Arc<Self>, Chores) {
         let (opened, deadlines) = mpsc::unbounded_channel();
         let (released, returned) = mpsc::unbounded_channel();
         let fanout = Arc::new(Self {
@@ -138,6 +140,7 @@ impl Fanout {
             windows,
             opened,
             released,
+            presence,
             delivered: AtomicU64::new(0),
             doubts: Notify::new(),
         });
@@ -312,6 +315,9 @@ impl Fanout {
         self.delivered.fetch_add(news.delivered, Ordering::Relaxed);
         if news.doubts {
             self.doubt(stripe, group);
+        }
+        for user in news.left {
+            self.presence.left(group, user);
         }
         for subscriber in news.gone {
             subscriber.link.held.lock().active.remove(&group);

@@ -4,6 +4,7 @@
 //! - `session`: one connection's stream, from Hello to Closing;
 //! - `requests`: what each request does, one family per file;
 //! - `fanout`: which session has which group, and what it gets of what is new;
+//! - `presence`: who is there, and who is writing;
 //! - `tentative`: frames of what is in no log yet;
 //! - [`outbound`]: what waits to be written to one client;
 //! - `bulk`: pages of history on their way to all of them;
@@ -20,6 +21,7 @@ mod door;
 mod fanout;
 mod line;
 pub mod outbound;
+pub(crate) mod presence;
 mod requests;
 mod session;
 mod stats;
@@ -31,6 +33,7 @@ mod wants;
 use std::sync::Arc;
 use std::time::Duration;
 
+use folkmoot_replication::presence::States;
 use folkmoot_transport::Connection;
 use folkmoot_wire::proto::{GroupPush, SealedEntry, Settled};
 use folkmoot_wire::{GroupId, limits};
@@ -133,6 +136,14 @@ impl Edge {
                 () = sweep => {}
             }
         });
+        let present = Arc::clone(&core);
+        edge.chores.spawn(async move {
+            tokio::select! {
+                biased;
+                () = present.stopped.cancelled() => {}
+                () = present.keep_presence() => {}
+            }
+        });
         let judge = Arc::clone(&core);
         edge.chores.spawn(async move {
             let settle = async {
@@ -186,6 +197,11 @@ impl Edge {
         for frame in tentative::frames(&group, entries, settled) {
             self.core.fanout.tentative(group, &frame);
         }
+    }
+
+    /// A home of users says how some of them are. Never waits.
+    pub fn presence(&self, states: &States) {
+        self.core.presence_changed(states);
     }
 
     /// Sends clients to other edges, and takes none, until told otherwise: what

@@ -10,6 +10,7 @@ pub(super) mod groups;
 pub(super) mod history;
 mod members;
 mod own;
+mod presence;
 mod receipts;
 pub(super) mod send;
 
@@ -33,6 +34,8 @@ pub(super) async fn answer(
         Request::GetMembers(request) => members::get_members(session, &request).await,
         Request::GetReceipts(request) => receipts::get_receipts(session, &request).await,
         Request::GetReaders(request) => receipts::get_readers(session, &request).await,
+        Request::WatchPresence(request) => presence::watch(session, &request).await,
+        Request::Typing(request) => presence::typing(session, &request).await,
         Request::CreateGroup(request) => create::create_group(session, request).await,
         Request::OpenDirect(request) => create::open_direct(session, &request).await,
         Request::GetGroup(request) => groups::get_group(session, &request.group).await,

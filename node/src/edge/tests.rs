@@ -10,6 +10,7 @@ mod lists;
 mod members;
 mod news;
 mod pipe;
+mod presence;
 mod reach;
 mod receipts;
 mod rows;

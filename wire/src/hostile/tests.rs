@@ -145,6 +145,7 @@ fn every_message_of_the_schema_is_in_the_list() {
         include_str!("../../proto/folkmoot/v1/client.proto"),
         include_str!("../../proto/folkmoot/v1/node.proto"),
         include_str!("../../proto/folkmoot/v1/meta.proto"),
+        include_str!("../../proto/folkmoot/v1/presence.proto"),
         include_str!("../../proto/folkmoot/v1/stored.proto"),
     ]
     .iter()

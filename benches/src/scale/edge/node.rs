@@ -12,12 +12,13 @@ use folkmoot_node::backend::{
     Backend, FoundMembers, LogRange, MembersWanted, Readers, ReadersWanted, Standing,
 };
 use folkmoot_replication::placement::{Placement, Shard};
+use folkmoot_replication::presence::{Answer, News};
 use folkmoot_wire::proto::{
     GroupValue, Head, ListedValue, LogSlice, MemberAuthority, MemberStatus, MemberValue, Outcome,
     Row, SealedEntry, command, row,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
-use folkmoot_wire::{Code, Fault, GroupId, NodeId, UserId, limits};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, UserId, limits};
 
 use crate::scale::home::{START_MS, user};
 
@@ -189,4 +190,8 @@ impl Backend for OneGroup {
     fn unwant(&self, _: GroupId) {}
 
     fn move_cursor(&self, _: GroupId, _: UserId, _: u64) {}
+
+    async fn presence(&self, _: ShardId, _: &News) -> Result<(NodeId, Answer), Fault> {
+        Err(nobody_asks())
+    }
 }

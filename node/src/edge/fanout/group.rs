@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_wire::proto::{GroupPush, Head, Row, SealedEntry, row};
-use folkmoot_wire::{GroupId, limits};
+use folkmoot_wire::{GroupId, UserId, limits};
 use tokio::time::Instant;
 
 use super::cuts::Cuts;
@@ -31,6 +31,8 @@ pub(super) struct News {
     pub(super) gone: Vec<Subscriber>,
     /// Somebody's access has to be looked up.
     pub(super) doubts: bool,
+    /// Who is a member no more.
+    pub(super) left: Vec<UserId>,
 }
 
 /// One group with sessions here.
@@ -97,6 +99,7 @@ impl GroupState {
             return news;
         }
         let cuts = Cuts::of(&entries, &rows, &push.gone);
+        news.left.extend(cuts.lost.keys().copied());
         let apart = !cuts.is_empty()
             || entries
                 .first()

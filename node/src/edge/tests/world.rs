@@ -11,6 +11,7 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::apply::{At, ShardApply, ShardConfig, pending};
 use folkmoot_replication::placement::Placement;
+use folkmoot_replication::presence::Home;
 use folkmoot_storage::{Batch, Indexed, MemStore, Read, Store, Table, keys, value};
 use folkmoot_wire::proto::{
     Command, CommandBatch, GroupPush, Head, OutboxAck, Outcome, SealedEntry, command,
@@ -25,6 +26,7 @@ use super::setting::placement;
 pub(super) use super::setting::{EPOCH_MS, SECRET, token};
 use crate::backend::Backend;
 use crate::edge::auth::Auth;
+use crate::edge::presence::BOUNDS;
 use crate::edge::{Edge, EdgeOptions};
 
 const CLUSTER: [u8; 16] = [3; 16];
@@ -49,6 +51,10 @@ pub(super) struct World {
     pub(super) tentative: Mutex<BTreeMap<GroupId, Vec<SealedEntry>>>,
     /// The disk has failed: no more stamps.
     pub(super) no_stamp: AtomicBool,
+    /// The home of all users.
+    pub(super) home: Mutex<Home>,
+    /// It cannot be reached, for this reason.
+    pub(super) no_homes: Mutex<Option<Fault>>,
     pub(super) hold_news: AtomicBool,
     pub(super) held_news: Mutex<Vec<GroupPush>>,
 }
@@ -84,6 +90,8 @@ impl World {
             wanted: Mutex::default(),
             tentative: Mutex::default(),
             no_stamp: AtomicBool::new(false),
+            home: Mutex::new(Home::new(ShardId(1), 1, BOUNDS)),
+            no_homes: Mutex::default(),
             hold_news: AtomicBool::new(false),
             held_news: Mutex::default(),
         });

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::placement::{Placement, Shard};
+use folkmoot_replication::presence::{Answer, News};
 use folkmoot_storage::{
     Direction, Place, Table, find_readers, keys, log, member_counts, members, readers, value,
 };
@@ -15,7 +16,7 @@ use folkmoot_wire::proto::{
     SealedEntry, command, outcome, row,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
-use folkmoot_wire::{Code, Fault, GroupId, NodeId, RegionId, Slot, UserId, entry};
+use folkmoot_wire::{Code, Fault, GroupId, NodeId, RegionId, ShardId, Slot, UserId, entry};
 
 use super::super::setting::EPOCH_MS;
 use super::{CLUSTER, World};
@@ -266,5 +267,19 @@ impl Backend for World {
             group: group.to_bytes(),
             op: Some(op),
         }]);
+    }
+
+    async fn presence(&self, _shard: ShardId, news: &News) -> Result<(NodeId, Answer), Fault> {
+        if let Some(fault) = self.no_homes.lock().clone() {
+            return Err(fault);
+        }
+        let (answer, pushes) = {
+            let (mut home, now) = (self.home.lock(), self.start.elapsed());
+            (home.hear(NodeId(1), news, now), home.due(now))
+        };
+        for push in pushes {
+            self.edge().presence(&push.states);
+        }
+        Ok((NodeId(1), answer))
     }
 }
