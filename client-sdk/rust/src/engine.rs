@@ -6,8 +6,9 @@ mod follows;
 mod frames;
 mod hello;
 mod sends;
+mod watches;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use folkmoot_crdt::hlc::Hlc;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
 use folkmoot_wire::proto::{Activated, ClientFrame, Goodbye, Send as SendRequest};
-use folkmoot_wire::{DeviceId, GroupId};
+use folkmoot_wire::{DeviceId, GroupId, UserId};
 use prost::Message;
 use rand::RngCore;
 use tokio::sync::{broadcast, oneshot};
@@ -33,6 +34,7 @@ use crate::store::{Identity, Record, Saved};
 use calls::Calls;
 use follows::Follows;
 pub(crate) use hello::Greeting;
+use watches::Watches;
 
 /// A Hello is answered within this time, or another edge is tried.
 const HELLO_ANSWER: Duration = Duration::from_secs(10);
@@ -57,6 +59,11 @@ pub(crate) enum Command {
     },
     Deactivate {
         group: GroupId,
+    },
+    Watch {
+        group: GroupId,
+        users: BTreeSet<UserId>,
+        reply: oneshot::Sender<Result<()>>,
     },
     Close {
         reply: oneshot::Sender<()>,
@@ -85,6 +92,7 @@ enum Open {
     Activate(GroupId),
     Deactivate,
     Fetch(GroupId),
+    Watch(GroupId),
 }
 
 /// Why a session has to end.
@@ -133,6 +141,7 @@ pub(crate) struct Engine {
     receipts: BTreeMap<LocalId, oneshot::Sender<Result<Sent>>>,
     calls: Calls,
     follows: Follows,
+    watches: Watches,
     saved_points: BTreeMap<GroupId, Point>,
     events: broadcast::Sender<Event>,
     wakers: Arc<Wakers>,
@@ -171,6 +180,7 @@ impl Engine {
             receipts: BTreeMap::new(),
             calls: Calls::default(),
             follows: Follows::default(),
+            watches: Watches::default(),
             saved_points: saved.read,
             events,
             wakers,
@@ -215,6 +225,11 @@ impl Engine {
                 reply,
             } => self.activate(group, start, feed, reply),
             Command::Deactivate { group } => self.deactivate(group, now),
+            Command::Watch {
+                group,
+                users,
+                reply,
+            } => drop(reply.send(self.watch(group, users))),
             Command::Close { reply } => drop(reply.send(())),
         }
     }
@@ -260,6 +275,7 @@ impl Engine {
                 self.outbox.wake_at(),
                 self.calls.retry_at(),
                 self.follows.retry_at(),
+                self.watches.retry_at(),
             ]);
         }
         times.into_iter().flatten().min()
@@ -299,6 +315,7 @@ impl Engine {
             }
         }
         self.follows_disconnected();
+        self.watches.disconnected();
     }
 
     /// The last frame of a session that this side ends.
@@ -322,6 +339,7 @@ impl Engine {
             self.pump_calls(now);
             self.pump_sends(now);
             self.pump_follows(now);
+            self.pump_watches(now);
         }
     }
 
@@ -347,6 +365,7 @@ impl Engine {
             Open::Call(id) => self.call_failed(id, late, now),
             Open::Activate(group) => self.activation_failed(group, late, now),
             Open::Fetch(group) => self.fetch_failed(group, &late, now),
+            Open::Watch(group) => self.watch_failed(group, &late, now),
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_transport::Carrier;
 use folkmoot_wire::proto::{EntryHeader, GroupSummary, Head, Row, Settled};
-use folkmoot_wire::{ClientMsgId, Fault, GroupId, NodeId};
+use folkmoot_wire::{ClientMsgId, Fault, GroupId, NodeId, UserId};
 use tokio::sync::broadcast;
 
 use crate::core::outbox::LocalId;
@@ -21,6 +21,17 @@ pub struct TentativeEntry {
     pub header: EntryHeader,
     /// Its body.
     pub body: Bytes,
+}
+
+/// How somebody is who is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presence {
+    /// Who.
+    pub user: UserId,
+    /// Has a session somewhere, or had one seconds ago.
+    pub online: bool,
+    /// Is writing in that group.
+    pub typing: bool,
 }
 
 /// Something happened.
@@ -66,6 +77,14 @@ pub enum Event {
         group: GroupId,
         /// The rows as they are now.
         rows: Vec<Row>,
+    },
+    /// Members who are watched are otherwise than was told before
+    /// ([`Group::watch_presence`](crate::Group::watch_presence)).
+    Presence {
+        /// The group.
+        group: GroupId,
+        /// Each of them.
+        people: Vec<Presence>,
     },
     /// This user may not read the group any more.
     AccessLost {

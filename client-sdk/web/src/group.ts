@@ -6,7 +6,7 @@ import { FolkmootError, LocalCode, asError, disconnected } from "./errors.ts";
 import {
   GetCursorsSchema, GetGroupSchema, GetMembersSchema, GetReadersSchema, GetReceiptsSchema, MarkReadSchema, MemberOrder,
   SendSchema,
-  type Activated, type Bump, type Deliver, type Gap, type GroupInfo, type Resume, type RowsChanged, type Sent, type Tentative,
+  type Activated, type Bump, type Deliver, type Gap, type GroupInfo, type Presences, type Resume, type RowsChanged, type Sent, type Tentative,
 } from "./gen/folkmoot/v1/client_pb.ts";
 import { ContentSchema, Kind, type Head } from "./gen/folkmoot/v1/entry_pb.ts";
 import { clientMsgIdText, groupIdText, newClientMsgId, sameBytes, userIdBytes, userIdText } from "./ids.ts";
@@ -14,6 +14,7 @@ import { MEMBERS_MAX, TENTATIVE_MAX } from "./limits.ts";
 import { Outbox, type Outgoing } from "./outbox.ts";
 import { memberPage, readersPage, Roster, type Cursor, type Member, type MemberPage, type MemberQuery } from "./roster.ts";
 import type { ReaderPage, ReaderQuery, Receipts } from "./roster.ts";
+import { PresenceWatch, type Presence } from "./presence.ts";
 import type { Session } from "./session.ts";
 import { Sync } from "./sync.ts";
 import { Timeline } from "./timeline.ts";
@@ -40,6 +41,8 @@ export type GroupEvents = {
   head: GroupHead;
   cursors: ReadonlyMap<string, Cursor>;
   members: ReadonlyMap<string, Member>;
+  /** Those of the watched who are there. */
+  presence: ReadonlyMap<string, Presence>;
   error: FolkmootError;
 };
 
@@ -56,6 +59,8 @@ const attempt = (of: { sender: string; device: bigint; clientMsgId: Uint8Array }
 export class Group extends Emitter<GroupEvents> {
   /** Text of the id. */
   readonly id: string;
+  /** Who is there, and who is writing. */
+  readonly presence: PresenceWatch;
   readonly #bytes: Uint8Array;
   readonly #timeline: Timeline;
   readonly #sync: Sync;
@@ -71,6 +76,7 @@ export class Group extends Emitter<GroupEvents> {
     super();
     this.id = groupIdText(bytes);
     this.#bytes = bytes;
+    this.presence = new PresenceWatch(bytes, () => this.emit("presence", this.presence.people));
     this.#timeline = new Timeline(options.maxEntries);
     this.#sync = new Sync(bytes, this.#timeline, {
       appended: (entries) => this.#appended(entries),
@@ -267,6 +273,7 @@ export class Group extends Emitter<GroupEvents> {
     const answer = await this.#sync.attach(session, activated);
     if (answer === undefined || this.#session !== session) return;
     this.#lost = undefined;
+    this.presence.attach(session);
     const me = this.me;
     if (me !== undefined) this.#roster.cursor(me, answer.cursor);
     this.#outbox.kick();
@@ -278,6 +285,7 @@ export class Group extends Emitter<GroupEvents> {
   /** @internal The session is gone. */
   detach(): void {
     this.#session = undefined;
+    this.presence.detach();
     this.#sync.detach();
   }
 
@@ -298,6 +306,8 @@ export class Group extends Emitter<GroupEvents> {
         if (changed.members) this.emit("members", this.#roster.members);
         return;
       }
+      case "presenceChanged":
+        return this.presence.told(body.value as Presences);
       case "tentative":
         return this.#tell(body.value as Tentative);
       case "accessLost":

@@ -10,5 +10,6 @@ export {
   userIdBytes, userIdText,
 } from "./ids.ts";
 export type { Outgoing, SendState } from "./outbox.ts";
+export type { Presence } from "./presence.ts";
 export type { Cursor, Member, MemberPage, MemberQuery, ReaderPage, ReaderQuery, Receipts } from "./roster.ts";
 export type { Socket, SocketConstructor } from "./session.ts";

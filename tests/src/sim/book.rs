@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::findings::Findings;
 use super::invariants::timelines::{self, Reading};
 use super::net::ClientAt;
+use super::present::Told;
 use super::sometimes::{Sometimes, State};
 
 /// A person's number: region by region.
@@ -67,6 +68,8 @@ pub struct Pages {
     pub told: BTreeSet<(PersonId, GroupId)>,
     /// Whom somebody tried to put out of which group.
     pub put_out: BTreeSet<(PersonId, GroupId)>,
+    /// Whom they were told to be there.
+    pub present: Told,
     /// Who a person is.
     pub users: BTreeMap<PersonId, UserId>,
     /// From where a person's device heard last: its edge.

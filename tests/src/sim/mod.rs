@@ -39,6 +39,7 @@ pub mod operator;
 mod oracle;
 pub mod person;
 pub mod plan;
+pub mod present;
 pub mod quiet;
 pub mod raw;
 pub mod reader;

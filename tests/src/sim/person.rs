@@ -133,6 +133,7 @@ impl Person {
                 Ok(client) => {
                     let user = client.user();
                     self.book.is_user(self.id, user);
+                    self.book.pages().present.forget(self.id);
                     let (book, findings) = (Arc::clone(&self.book), self.findings.clone());
                     tokio::spawn(reader::listen(self.id, client.events(), book, findings));
                     self.client = Some(client);

@@ -17,11 +17,14 @@ use tokio::time::{Instant, sleep};
 use super::book::Book;
 use super::machine::Machine;
 use super::person::Person;
+use super::present;
 use super::world::World;
 
 /// After the faults everything works again within this time: more than it
 /// takes to hold a dead connection for dead, dial anew, and follow anew.
 const WITHIN: Duration = Duration::from_secs(90);
+/// People name those whom they watch this often.
+const NAMES: Duration = Duration::from_secs(10);
 /// And then nothing moves for so long.
 const STILL: Duration = Duration::from_secs(3);
 
@@ -33,7 +36,12 @@ pub async fn reach(world: &World, people: &[Person], book: &Book) -> Result<(), 
     let end = Instant::now() + WITHIN;
     let mut still_since = None;
     let mut heads = BTreeMap::new();
+    let mut named: Option<Instant> = None;
     loop {
+        if named.is_none_or(|named| named.elapsed() >= NAMES) {
+            present::watch(people, book).await;
+            named = Some(Instant::now());
+        }
         let now: BTreeMap<_, _> = homes(world).into_iter().collect();
         let moved = now != heads;
         heads = now;
@@ -73,6 +81,11 @@ fn unsettled(
         .or_else(|| on_the_way(world))
         .or_else(|| unread(world, people, book, homes))
         .or_else(|| behind(world, people, book, homes))
+        .or_else(|| {
+            present::unseen(people, book, |user, group| {
+                sees_from(world, user, group, homes).is_some()
+            })
+        })
 }
 
 /// What a disk changed and nobody has put right.

@@ -48,6 +48,9 @@ pub async fn listen(who: PersonId, mut events: Events, book: Arc<Book>, findings
                     .filter_map(|g| GroupId::from_slice(&g.group).ok());
                 book.pages().told.extend(ids.map(|group| (who, group)));
             }
+            Event::Presence { group, people } => {
+                book.pages().present.take(who, group, &people);
+            }
             Event::HistoryReset { group } => book.replaced(who, group),
             Event::HistoryGone { group, after, to } => {
                 findings.add(format!("person {who}: {group} has a hole, {after}..={to}"));

@@ -11,6 +11,7 @@ mod moving;
 mod node;
 mod one_node;
 mod people;
+mod presence;
 mod raw;
 mod replay;
 mod rows;

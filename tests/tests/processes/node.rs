@@ -50,7 +50,7 @@ pub struct Running {
 
 impl Running {
     /// Ports that the node finds itself.
-    fn anywhere() -> Self {
+    pub fn anywhere() -> Self {
         let anywhere = || "127.0.0.1:0".to_owned();
         Self {
             pid: 0,

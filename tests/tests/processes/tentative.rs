@@ -33,7 +33,7 @@ impl Person {
     }
 
     /// Somebody who is in the group.
-    async fn of(client: Client, id: folkmoot_client::GroupId) -> Self {
+    pub async fn of(client: Client, id: folkmoot_client::GroupId) -> Self {
         let group = client.group(id);
         let entries = group.entries().await.expect("active");
         let events = client.events();
@@ -83,7 +83,8 @@ impl Person {
         said
     }
 
-    async fn see<T>(&mut self, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+    /// Waits for such an event.
+    pub async fn see<T>(&mut self, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
         let look = async {
             loop {
                 let event = self.events.next().await.expect("the client is open");

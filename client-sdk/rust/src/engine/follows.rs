@@ -41,6 +41,11 @@ pub(super) struct Follows {
 }
 
 impl Follows {
+    pub(super) fn is_active(&self, group: &GroupId) -> bool {
+        let follow = self.groups.get(group);
+        follow.is_some_and(|follow| follow.timeline.is_active())
+    }
+
     pub(super) fn retry_at(&self) -> Option<Duration> {
         self.retries.first().map(|&(at, _)| at)
     }
@@ -139,6 +144,7 @@ impl Engine {
     }
 
     fn drop_follow(&mut self, group: GroupId, reason: &ClientError) -> bool {
+        self.watches.forget(&group);
         self.follows.due.remove(&group);
         self.follows.retries.retain(|&(_, other)| other != group);
         let follow = self.follows.groups.remove(&group);

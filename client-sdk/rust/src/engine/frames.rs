@@ -75,6 +75,10 @@ impl Engine {
                     self.fetch_failed(group, &fault, now);
                 }
             }
+            (Open::Watch(group), Body::Presences(answer)) => self.watched(group, &answer),
+            (Open::Watch(group), Body::Error(error)) => {
+                self.watch_failed(group, &Fault::from(&error), now);
+            }
             (open, _) => return Err(End::protocol(format!("a strange answer to {open:?}"))),
         }
         Ok(())
@@ -109,6 +113,10 @@ impl Engine {
             Body::Tentative(push) => {
                 let group = group(&push.group)?;
                 self.tentative(group, push);
+            }
+            Body::PresenceChanged(push) => {
+                let group = group(&push.group)?;
+                self.presence_changed(group, &push);
             }
             Body::AccessLost(lost) => {
                 let code = Code::from_u32(lost.code).unwrap_or(Code::NotFound);

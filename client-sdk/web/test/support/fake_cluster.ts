@@ -25,6 +25,8 @@ export interface Pushed {
   log: FakeLog;
   seq: number;
   rows?: ReturnType<typeof create<typeof RowSchema>>[];
+  /** A user who is otherwise now. */
+  user?: string;
 }
 
 /** One group's log and rows. */
@@ -35,6 +37,8 @@ export class FakeLog {
   readonly counts: number[] = [];
   readonly cursors = new Map<string, number>();
   readonly members = new Map<string, { nick: string; seq: number }>();
+  readonly online = new Set<string>();
+  readonly typing = new Set<string>();
   readonly byClientMsgId = new Map<string, number>();
   readonly genesis: Uint8Array;
   floor = 0;
@@ -108,6 +112,13 @@ export class FakeLog {
       },
       self: { nick: member?.nick ?? "" },
     };
+  }
+
+  /** A user comes or goes, and is writing here or not. */
+  is(user: string, online: boolean, typing = false): void {
+    this.online[online ? "add" : "delete"](user);
+    this.typing[typing ? "add" : "delete"](user);
+    for (const listener of [...this.listeners]) listener({ log: this, seq: 0, user });
   }
 
   read(user: string, seq: number): void {

@@ -3,7 +3,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code, FolkmootError } from "../../src/errors.ts";
 import {
   ActivatedSchema, ClientFrameSchema, CursorsSchema, DeliverSchema, ErrorSchema, GapSchema, GroupInfoSchema,
-  LogSliceSchema, MemberOrder, MembersSchema, OkSchema, PongSchema, ReadersSchema, ReceiptsSchema, RowsChangedSchema, SentSchema, ServerFrameSchema,
+  LogSliceSchema, MemberOrder, MembersSchema, OkSchema, PongSchema, PresencesSchema, ReadersSchema, ReceiptsSchema, RowsChangedSchema, SentSchema, ServerFrameSchema,
   UnreadSchema, WelcomeSchema, type Activated, type ClientFrame, type History, type Resume, type Send, type ServerFrame,
 } from "../../src/gen/folkmoot/v1/client_pb.ts";
 import { Role } from "../../src/gen/folkmoot/v1/entry_pb.ts";
@@ -50,6 +50,7 @@ export class FakeSession {
   readonly #hangUp: () => void;
   #user = "";
   #active = new Map<FakeLog, () => void>();
+  #watched = new Map<FakeLog, string[]>();
 
   constructor(cluster: FakeCluster, settings: EdgeSettings, out: (bytes: Uint8Array) => void, hangUp: () => void) {
     this.#cluster = cluster;
@@ -171,6 +172,16 @@ export class FakeSession {
           counts: counted ? [{ role: Role.MEMBER, members: BigInt(log.members.size) }] : [],
         }) });
       }
+      case "watchPresence": {
+        const log = this.#log(request.value.group);
+        const users = request.value.users.map(userIdText).filter((user) => log.members.has(user));
+        this.#watched.set(log, users);
+        const value = this.#presences(log, users.filter((user) => log.online.has(user)));
+        return answer({ case: "presences", value });
+      }
+      case "typing":
+        this.#log(request.value.group).is(this.#user, true, !request.value.stopped);
+        return answer({ case: "ok", value: create(OkSchema) });
       case "getGroup": {
         const log = this.#log(request.value.group);
         return answer({ case: "group", value: create(GroupInfoSchema, {
@@ -211,8 +222,21 @@ export class FakeSession {
     });
   }
 
-  #live({ log, seq, rows }: Pushed): void {
+  #presences(log: FakeLog, users: string[]) {
+    return create(PresencesSchema, {
+      group: log.bytes,
+      users: users.map((user) => ({ user: userIdBytes(user), online: log.online.has(user), typing: log.typing.has(user) })),
+    });
+  }
+
+  #live({ log, seq, rows, user }: Pushed): void {
     const settings = this.#settings;
+    if (user !== undefined) {
+      if (this.#watched.get(log)?.includes(user)) {
+        this.push({ case: "presenceChanged", value: this.#presences(log, [user]) });
+      }
+      return;
+    }
     if (rows !== undefined) {
       return this.push({ case: "rowsChanged", value: create(RowsChangedSchema, { group: log.bytes, rows }) });
     }

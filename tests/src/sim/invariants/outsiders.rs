@@ -45,6 +45,17 @@ pub(super) fn check(end: &End<'_>) {
             format!("message {message} ({place:?}) reached person {who}, who may not see it")
         });
     }
+    for (who, group, user) in &pages.present.ever {
+        let index = end.groups.iter().position(|made| made.id == *group);
+        let both = pages.users.get(who).into_iter().chain([user]);
+        let allowed =
+            index.is_some_and(|at| both.into_iter().all(|user| may[at].contains_key(user)));
+        end.findings.check(allowed, || {
+            format!(
+                "person {who} was told that {user} of {group} is there, who may not see each other"
+            )
+        });
+    }
     // What is tentative is in no log: who is a member is then known only as it
     // was, and whether the home takes it is not known at all.
     for (who, group, message) in &pages.shown {

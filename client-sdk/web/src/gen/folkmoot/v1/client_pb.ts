@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file folkmoot/v1/client.proto.
  */
 export const file_folkmoot_v1_client: GenFile = /*@__PURE__*/
-  fileDesc("Chhmb2xrbW9vdC92MS9jbGllbnQucHJvdG8SC2ZvbGttb290LnYxItsHCgtDbGllbnRGcmFtZRIKCgJpZBgBIAEoBBIjCgVoZWxsbxgCIAEoCzISLmZvbGttb290LnYxLkhlbGxvSAASIQoEcGluZxgDIAEoCzIRLmZvbGttb290LnYxLlBpbmdIABIhCgRzZW5kGAQgASgLMhEuZm9sa21vb3QudjEuU2VuZEgAEikKCGFjdGl2YXRlGAUgASgLMhUuZm9sa21vb3QudjEuQWN0aXZhdGVIABItCgpkZWFjdGl2YXRlGAYgASgLMhcuZm9sa21vb3QudjEuRGVhY3RpdmF0ZUgAEicKB2hpc3RvcnkYByABKAsyFC5mb2xrbW9vdC52MS5IaXN0b3J5SAASKgoJbWFya19yZWFkGAggASgLMhUuZm9sa21vb3QudjEuTWFya1JlYWRIABIuCgtnZXRfY3Vyc29ycxgJIAEoCzIXLmZvbGttb290LnYxLkdldEN1cnNvcnNIABIuCgtnZXRfbWVtYmVycxgKIAEoCzIXLmZvbGttb290LnYxLkdldE1lbWJlcnNIABIwCgxjcmVhdGVfZ3JvdXAYCyABKAsyGC5mb2xrbW9vdC52MS5DcmVhdGVHcm91cEgAEioKCWdldF9ncm91cBgMIAEoCzIVLmZvbGttb290LnYxLkdldEdyb3VwSAASLgoLbGlzdF9ncm91cHMYDSABKAsyFy5mb2xrbW9vdC52MS5MaXN0R3JvdXBzSAASLgoLZ2V0X3Byb2ZpbGUYDiABKAsyFy5mb2xrbW9vdC52MS5HZXRQcm9maWxlSAASNAoOdXBkYXRlX3Byb2ZpbGUYDyABKAsyGi5mb2xrbW9vdC52MS5VcGRhdGVQcm9maWxlSAASJwoHZ29vZGJ5ZRgQIAEoCzIULmZvbGttb290LnYxLkdvb2RieWVIABIuCgtvcGVuX2RpcmVjdBgRIAEoCzIXLmZvbGttb290LnYxLk9wZW5EaXJlY3RIABIuCgt1cGRhdGVfc2VsZhgSIAEoCzIXLmZvbGttb290LnYxLlVwZGF0ZVNlbGZIABIuCgtkaWdlc3Rfcm93cxgTIAEoCzIXLmZvbGttb290LnYxLkRpZ2VzdFJvd3NIABIsCgpnZXRfdW5yZWFkGBQgASgLMhYuZm9sa21vb3QudjEuR2V0VW5yZWFkSAASMAoMZ2V0X3JlY2VpcHRzGBUgASgLMhguZm9sa21vb3QudjEuR2V0UmVjZWlwdHNIABIuCgtnZXRfcmVhZGVycxgWIAEoCzIXLmZvbGttb290LnYxLkdldFJlYWRlcnNIAEIJCgdyZXF1ZXN0Iu0HCgtTZXJ2ZXJGcmFtZRIKCgJpZBgBIAEoBBIjCgVlcnJvchgCIAEoCzISLmZvbGttb290LnYxLkVycm9ySAASJwoHd2VsY29tZRgDIAEoCzIULmZvbGttb290LnYxLldlbGNvbWVIABIhCgRwb25nGAQgASgLMhEuZm9sa21vb3QudjEuUG9uZ0gAEiEKBHNlbnQYBSABKAsyES5mb2xrbW9vdC52MS5TZW50SAASKwoJYWN0aXZhdGVkGAYgASgLMhYuZm9sa21vb3QudjEuQWN0aXZhdGVkSAASHQoCb2sYByABKAsyDy5mb2xrbW9vdC52MS5Pa0gAEiQKA2xvZxgIIAEoCzIVLmZvbGttb290LnYxLkxvZ1NsaWNlSAASJwoHY3Vyc29ycxgJIAEoCzIULmZvbGttb290LnYxLkN1cnNvcnNIABInCgdtZW1iZXJzGAogASgLMhQuZm9sa21vb3QudjEuTWVtYmVyc0gAEjIKDWdyb3VwX2NyZWF0ZWQYCyABKAsyGS5mb2xrbW9vdC52MS5Hcm91cENyZWF0ZWRIABInCgVncm91cBgMIAEoCzIWLmZvbGttb290LnYxLkdyb3VwSW5mb0gAEiUKBmdyb3VwcxgNIAEoCzITLmZvbGttb290LnYxLkdyb3Vwc0gAEicKB3Byb2ZpbGUYDiABKAsyFC5mb2xrbW9vdC52MS5Qcm9maWxlSAASJQoGZGlnZXN0GA8gASgLMhMuZm9sa21vb3QudjEuRGlnZXN0SAASJQoGdW5yZWFkGBAgASgLMhMuZm9sa21vb3QudjEuVW5yZWFkSAASKQoIcmVjZWlwdHMYESABKAsyFS5mb2xrbW9vdC52MS5SZWNlaXB0c0gAEicKB3JlYWRlcnMYEiABKAsyFC5mb2xrbW9vdC52MS5SZWFkZXJzSAASJwoHZGVsaXZlchggIAEoCzIULmZvbGttb290LnYxLkRlbGl2ZXJIABIhCgRidW1wGCEgASgLMhEuZm9sa21vb3QudjEuQnVtcEgAEh8KA2dhcBgiIAEoCzIQLmZvbGttb290LnYxLkdhcEgAEjAKDHJvd3NfY2hhbmdlZBgjIAEoCzIYLmZvbGttb290LnYxLlJvd3NDaGFuZ2VkSAASJwoHY2xvc2luZxgkIAEoCzIULmZvbGttb290LnYxLkNsb3NpbmdIABIuCgthY2Nlc3NfbG9zdBglIAEoCzIXLmZvbGttb290LnYxLkFjY2Vzc0xvc3RIABIrCgl0ZW50YXRpdmUYJiABKAsyFi5mb2xrbW9vdC52MS5UZW50YXRpdmVIAEIGCgRib2R5Il8KBUVycm9yEgwKBGNvZGUYASABKA0SDAoEbmFtZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEhEKCXRlbXBvcmFyeRgEIAEoCBIWCg5yZXRyeV9hZnRlcl9tcxgFIAEoBCKuAQoFSGVsbG8SEwoLdmVyc2lvbl9taW4YASABKA0SEwoLdmVyc2lvbl9tYXgYAiABKA0SEAoIZmVhdHVyZXMYAyADKAkSDQoFdG9rZW4YBCABKAkSDgoGZGV2aWNlGAUgASgGEg4KBmNsaWVudBgGIAEoCRIVCg1jaGFuZ2VkX3NpbmNlGAcgASgMEiMKBmFjdGl2ZRgIIAMoCzITLmZvbGttb290LnYxLlJlc3VtZSIzCgZSZXN1bWUSDQoFZ3JvdXAYASABKAwSCwoDc2VxGAIgASgEEg0KBWNoYWluGAMgASgMIu8BCgdXZWxjb21lEg8KB3ZlcnNpb24YASABKA0SEAoIZmVhdHVyZXMYAiADKAkSDAoEdXNlchgDIAEoDBIMCgRub2RlGAQgASgNEg4KBnJlZ2lvbhgFIAEoCRINCgVzdGFtcBgGIAEoBhIUCgxoZWFydGJlYXRfbXMYByABKA0SJAoHY2hhbmdlZBgIIAEoCzITLmZvbGttb290LnYxLkdyb3VwcxImCgZhY3RpdmUYCSADKAsyFi5mb2xrbW9vdC52MS5BY3RpdmF0ZWQSEQoJbWF4X2ZyYW1lGAogASgNEg8KB2NsdXN0ZXIYCyABKAkiBgoEUGluZyIVCgRQb25nEg0KBXN0YW1wGAEgASgGIgQKAk9rIgkKB0dvb2RieWUiggIKBFNlbmQSDQoFZ3JvdXAYASABKAwSFQoNY2xpZW50X21zZ19pZBgCIAEoDBIfCgRraW5kGAMgASgOMhEuZm9sa21vb3QudjEuS2luZBIMCgRib2R5GAQgASgMEhAKCG1lbnRpb25zGAUgAygMEhQKDG1lbnRpb25zX2FsbBgGIAEoCBIOCgZ0aHJlYWQYByABKAQSDgoGdGFyZ2V0GAggASgEEhAKCHJlcGx5X3RvGAkgASgEEhUKDWV4cGlyZXNfYXRfbXMYCiABKAQSIwoGY2lwaGVyGAsgASgOMhMuZm9sa21vb3QudjEuQ2lwaGVyEg8KB3N1YmplY3QYDCABKAwiUQoEU2VudBILCgNzZXEYASABKAQSCwoDaGxjGAIgASgGEgoKAmlkGAMgASgMEhEKCWR1cGxpY2F0ZRgEIAEoCBIQCghhY2NlcHRlZBgFIAEoCCIvCghBY3RpdmF0ZRIjCgZncm91cHMYASADKAsyEy5mb2xrbW9vdC52MS5SZXN1bWUiHAoKRGVhY3RpdmF0ZRIOCgZncm91cHMYASADKAwiwgEKCUFjdGl2YXRlZBINCgVncm91cBgBIAEoDBIfCgRoZWFkGAIgASgLMhEuZm9sa21vb3QudjEuSGVhZBIPCgdyZXN1bWVkGAMgASgIEhEKCWxpdmVfZnJvbRgEIAEoBBIoCgZjdXJzb3IYBSABKAsyGC5mb2xrbW9vdC52MS5DdXJzb3JWYWx1ZRIUCgx2aXNpYmxlX2Zyb20YBiABKAQSIQoFZXJyb3IYByABKAsyEi5mb2xrbW9vdC52MS5FcnJvciJYCgdIaXN0b3J5Eg0KBWdyb3VwGAEgASgMEg0KBWFmdGVyGAIgASgEEg4KBmJlZm9yZRgDIAEoBBINCgVsaW1pdBgEIAEoDRIQCghiYWNrd2FyZBgFIAEoCCKuAQoITG9nU2xpY2USDQoFZ3JvdXAYASABKAwSIwoGY292ZXJzGAIgASgLMhMuZm9sa21vb3QudjEuQ292ZXJzEhQKDGNoYWluX2JlZm9yZRgDIAEoDBIpCgdlbnRyaWVzGAQgAygLMhguZm9sa21vb3QudjEuU2VhbGVkRW50cnkSHwoEaGVhZBgFIAEoCzIRLmZvbGttb290LnYxLkhlYWQSDAoEZ29uZRgGIAEoCCImCghNYXJrUmVhZBINCgVncm91cBgBIAEoDBILCgNzZXEYAiABKAQiKgoKR2V0Q3Vyc29ycxINCgVncm91cBgBIAEoDBINCgV1c2VycxgCIAMoDCJECgpVc2VyQ3Vyc29yEgwKBHVzZXIYASABKAwSKAoGY3Vyc29yGAIgASgLMhguZm9sa21vb3QudjEuQ3Vyc29yVmFsdWUiQgoHQ3Vyc29ycxINCgVncm91cBgBIAEoDBIoCgdjdXJzb3JzGAIgAygLMhcuZm9sa21vb3QudjEuVXNlckN1cnNvciIqCgtHZXRSZWNlaXB0cxINCgVncm91cBgBIAEoDBIMCgRzZXFzGAIgAygEIjsKCFJlY2VpcHRzEg0KBWdyb3VwGAEgASgMEg8KB3JlYWRlcnMYAiADKAQSDwoHbWVtYmVycxgDIAEoBCJVCgpHZXRSZWFkZXJzEg0KBWdyb3VwGAEgASgMEgsKA3NlcRgCIAEoBBIOCgZ1bnJlYWQYAyABKAgSDAoEcGFnZRgEIAEoDBINCgVsaW1pdBgFIAEoDSJMCgdSZWFkZXJzEg0KBWdyb3VwGAEgASgMEiQKB21lbWJlcnMYAiADKAsyEy5mb2xrbW9vdC52MS5NZW1iZXISDAoEbmV4dBgDIAEoDCKSAQoKR2V0TWVtYmVycxINCgVncm91cBgBIAEoDBIMCgRwYWdlGAIgASgMEg0KBWxpbWl0GAMgASgNEicKBW9yZGVyGAQgASgOMhguZm9sa21vb3QudjEuTWVtYmVyT3JkZXISHwoEcm9sZRgFIAEoDjIRLmZvbGttb290LnYxLlJvbGUSDgoGcHJlZml4GAYgASgJIj0KCVJvbGVDb3VudBIfCgRyb2xlGAEgASgOMhEuZm9sa21vb3QudjEuUm9sZRIPCgdtZW1iZXJzGAIgASgEIj8KBk1lbWJlchIMCgR1c2VyGAEgASgMEicKBXZhbHVlGAIgASgLMhguZm9sa21vb3QudjEuTWVtYmVyVmFsdWUidAoHTWVtYmVycxINCgVncm91cBgBIAEoDBIkCgdtZW1iZXJzGAIgAygLMhMuZm9sa21vb3QudjEuTWVtYmVyEgwKBG5leHQYAyABKAwSJgoGY291bnRzGAQgAygLMhYuZm9sa21vb3QudjEuUm9sZUNvdW50Io0BCgtDcmVhdGVHcm91cBIVCg1jbGllbnRfbXNnX2lkGAEgASgMEgwKBG5hbWUYAiABKAkSDgoGcmVnaW9uGAMgASgJEhIKCm1lbWJlcl9jYXAYBCABKA0SGQoRaGlzdG9yeV9mcm9tX2pvaW4YBSABKAgSDAoEb3BlbhgGIAEoCBIMCgRuaWNrGAcgASgJIioKDEdyb3VwQ3JlYXRlZBINCgVncm91cBgBIAEoDBILCgNzZXEYAiABKAQiMQoKT3BlbkRpcmVjdBIMCgRwZWVyGAEgASgMEhUKDWNsaWVudF9tc2dfaWQYAiABKAwiGQoIR2V0R3JvdXASDQoFZ3JvdXAYASABKAwiwQEKCUdyb3VwSW5mbxINCgVncm91cBgBIAEoDBImCgV2YWx1ZRgCIAEoCzIXLmZvbGttb290LnYxLkdyb3VwVmFsdWUSHwoEaGVhZBgDIAEoCzIRLmZvbGttb290LnYxLkhlYWQSDAoEaG9tZRgEIAEoCRIkCgJtZRgFIAEoCzIYLmZvbGttb290LnYxLk1lbWJlclZhbHVlEigKBmN1cnNvchgGIAEoCzIYLmZvbGttb290LnYxLkN1cnNvclZhbHVlIikKCkxpc3RHcm91cHMSDAoEcGFnZRgBIAEoDBINCgVsaW1pdBgCIAEoDSKWAQoMR3JvdXBTdW1tYXJ5Eg0KBWdyb3VwGAEgASgMEgwKBG5hbWUYAiABKAkSHwoEaGVhZBgDIAEoCzIRLmZvbGttb290LnYxLkhlYWQSKAoGY3Vyc29yGAQgASgLMhguZm9sa21vb3QudjEuQ3Vyc29yVmFsdWUSDgoGdW5yZWFkGAUgASgEEg4KBmxpc3RlZBgGIAEoCCJnCgZHcm91cHMSKQoGZ3JvdXBzGAEgAygLMhkuZm9sa21vb3QudjEuR3JvdXBTdW1tYXJ5EhUKDWNoYW5nZWRfc2luY2UYAiABKAwSDAoEbmV4dBgDIAEoDBINCgV3aG9sZRgEIAEoCCIZCglHZXRVbnJlYWQSDAoEcGFnZRgBIAEoDCI8CgtVbnJlYWRDb3VudBINCgVncm91cBgBIAEoDBIOCgZ1bnJlYWQYAiABKAQSDgoGYXRfYWxsGAMgASgEIlEKBlVucmVhZBIoCgZncm91cHMYASADKAsyGC5mb2xrbW9vdC52MS5VbnJlYWRDb3VudBIPCgd1bmtub3duGAIgAygMEgwKBG5leHQYAyABKAwiGwoKR2V0UHJvZmlsZRINCgVncm91cBgBIAEoDCIqCgdQcm9maWxlEg0KBWdyb3VwGAEgASgMEhAKCGRvY3VtZW50GAIgASgMIkYKDVVwZGF0ZVByb2ZpbGUSDQoFZ3JvdXAYASABKAwSFQoNY2xpZW50X21zZ19pZBgCIAEoDBIPCgdjaGFuZ2VzGAMgAygMIkIKClVwZGF0ZVNlbGYSDQoFZ3JvdXAYASABKAwSJQoEc2VsZhgCIAEoCzIXLmZvbGttb290LnYxLk1lbWJlclNlbGYiGwoKRGlnZXN0Um93cxINCgVncm91cBgBIAEoDCJnCgZEaWdlc3QSDQoFZ3JvdXAYASABKAwSDAoEcm93cxgCIAEoDBIPCgdtZW1iZXJzGAMgASgMEg8KB2N1cnNvcnMYBCABKAwSDwoHcHJvZmlsZRgFIAEoDBINCgVjb3VudBgGIAEoBCJoCgdEZWxpdmVyEg0KBWdyb3VwGAEgASgMEiMKBmNvdmVycxgCIAEoCzITLmZvbGttb290LnYxLkNvdmVycxIpCgdlbnRyaWVzGAMgAygLMhguZm9sa21vb3QudjEuU2VhbGVkRW50cnkiRgoEQnVtcBINCgVncm91cBgBIAEoDBIfCgRoZWFkGAIgASgLMhEuZm9sa21vb3QudjEuSGVhZBIOCgZ1bnJlYWQYAyABKAQiNQoDR2FwEg0KBWdyb3VwGAEgASgMEh8KBGhlYWQYAiABKAsyES5mb2xrbW9vdC52MS5IZWFkIjwKC1Jvd3NDaGFuZ2VkEg0KBWdyb3VwGAEgASgMEh4KBHJvd3MYAiADKAsyEC5mb2xrbW9vdC52MS5Sb3ciPwoHQ2xvc2luZxIMCgRjb2RlGAEgASgNEg4KBnJlYXNvbhgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoBCIpCgpBY2Nlc3NMb3N0Eg0KBWdyb3VwGAEgASgMEgwKBGNvZGUYAiABKA0ibAoJVGVudGF0aXZlEg0KBWdyb3VwGAEgASgMEikKB2VudHJpZXMYAiADKAsyGC5mb2xrbW9vdC52MS5TZWFsZWRFbnRyeRIlCgdzZXR0bGVkGAMgAygLMhQuZm9sa21vb3QudjEuU2V0dGxlZCKJAQoHU2V0dGxlZBIOCgZzZW5kZXIYASABKAwSDgoGZGV2aWNlGAIgASgGEhUKDWNsaWVudF9tc2dfaWQYAyABKAwSCwoDc2VxGAQgASgEEgsKA2hsYxgFIAEoBhIKCgJpZBgGIAEoDBIhCgVlcnJvchgHIAEoCzISLmZvbGttb290LnYxLkVycm9yKlIKC01lbWJlck9yZGVyEhUKEU1FTUJFUl9PUkRFUl9VU0VSEAASFQoRTUVNQkVSX09SREVSX1JPTEUQARIVChFNRU1CRVJfT1JERVJfTklDSxACYgZwcm90bzM", [file_folkmoot_v1_entry]);
+  fileDesc("Chhmb2xrbW9vdC92MS9jbGllbnQucHJvdG8SC2ZvbGttb290LnYxIrgICgtDbGllbnRGcmFtZRIKCgJpZBgBIAEoBBIjCgVoZWxsbxgCIAEoCzISLmZvbGttb290LnYxLkhlbGxvSAASIQoEcGluZxgDIAEoCzIRLmZvbGttb290LnYxLlBpbmdIABIhCgRzZW5kGAQgASgLMhEuZm9sa21vb3QudjEuU2VuZEgAEikKCGFjdGl2YXRlGAUgASgLMhUuZm9sa21vb3QudjEuQWN0aXZhdGVIABItCgpkZWFjdGl2YXRlGAYgASgLMhcuZm9sa21vb3QudjEuRGVhY3RpdmF0ZUgAEicKB2hpc3RvcnkYByABKAsyFC5mb2xrbW9vdC52MS5IaXN0b3J5SAASKgoJbWFya19yZWFkGAggASgLMhUuZm9sa21vb3QudjEuTWFya1JlYWRIABIuCgtnZXRfY3Vyc29ycxgJIAEoCzIXLmZvbGttb290LnYxLkdldEN1cnNvcnNIABIuCgtnZXRfbWVtYmVycxgKIAEoCzIXLmZvbGttb290LnYxLkdldE1lbWJlcnNIABIwCgxjcmVhdGVfZ3JvdXAYCyABKAsyGC5mb2xrbW9vdC52MS5DcmVhdGVHcm91cEgAEioKCWdldF9ncm91cBgMIAEoCzIVLmZvbGttb290LnYxLkdldEdyb3VwSAASLgoLbGlzdF9ncm91cHMYDSABKAsyFy5mb2xrbW9vdC52MS5MaXN0R3JvdXBzSAASLgoLZ2V0X3Byb2ZpbGUYDiABKAsyFy5mb2xrbW9vdC52MS5HZXRQcm9maWxlSAASNAoOdXBkYXRlX3Byb2ZpbGUYDyABKAsyGi5mb2xrbW9vdC52MS5VcGRhdGVQcm9maWxlSAASJwoHZ29vZGJ5ZRgQIAEoCzIULmZvbGttb290LnYxLkdvb2RieWVIABIuCgtvcGVuX2RpcmVjdBgRIAEoCzIXLmZvbGttb290LnYxLk9wZW5EaXJlY3RIABIuCgt1cGRhdGVfc2VsZhgSIAEoCzIXLmZvbGttb290LnYxLlVwZGF0ZVNlbGZIABIuCgtkaWdlc3Rfcm93cxgTIAEoCzIXLmZvbGttb290LnYxLkRpZ2VzdFJvd3NIABIsCgpnZXRfdW5yZWFkGBQgASgLMhYuZm9sa21vb3QudjEuR2V0VW5yZWFkSAASMAoMZ2V0X3JlY2VpcHRzGBUgASgLMhguZm9sa21vb3QudjEuR2V0UmVjZWlwdHNIABIuCgtnZXRfcmVhZGVycxgWIAEoCzIXLmZvbGttb290LnYxLkdldFJlYWRlcnNIABI0Cg53YXRjaF9wcmVzZW5jZRgXIAEoCzIaLmZvbGttb290LnYxLldhdGNoUHJlc2VuY2VIABIlCgZ0eXBpbmcYGCABKAsyEy5mb2xrbW9vdC52MS5UeXBpbmdIAEIJCgdyZXF1ZXN0Is4ICgtTZXJ2ZXJGcmFtZRIKCgJpZBgBIAEoBBIjCgVlcnJvchgCIAEoCzISLmZvbGttb290LnYxLkVycm9ySAASJwoHd2VsY29tZRgDIAEoCzIULmZvbGttb290LnYxLldlbGNvbWVIABIhCgRwb25nGAQgASgLMhEuZm9sa21vb3QudjEuUG9uZ0gAEiEKBHNlbnQYBSABKAsyES5mb2xrbW9vdC52MS5TZW50SAASKwoJYWN0aXZhdGVkGAYgASgLMhYuZm9sa21vb3QudjEuQWN0aXZhdGVkSAASHQoCb2sYByABKAsyDy5mb2xrbW9vdC52MS5Pa0gAEiQKA2xvZxgIIAEoCzIVLmZvbGttb290LnYxLkxvZ1NsaWNlSAASJwoHY3Vyc29ycxgJIAEoCzIULmZvbGttb290LnYxLkN1cnNvcnNIABInCgdtZW1iZXJzGAogASgLMhQuZm9sa21vb3QudjEuTWVtYmVyc0gAEjIKDWdyb3VwX2NyZWF0ZWQYCyABKAsyGS5mb2xrbW9vdC52MS5Hcm91cENyZWF0ZWRIABInCgVncm91cBgMIAEoCzIWLmZvbGttb290LnYxLkdyb3VwSW5mb0gAEiUKBmdyb3VwcxgNIAEoCzITLmZvbGttb290LnYxLkdyb3Vwc0gAEicKB3Byb2ZpbGUYDiABKAsyFC5mb2xrbW9vdC52MS5Qcm9maWxlSAASJQoGZGlnZXN0GA8gASgLMhMuZm9sa21vb3QudjEuRGlnZXN0SAASJQoGdW5yZWFkGBAgASgLMhMuZm9sa21vb3QudjEuVW5yZWFkSAASKQoIcmVjZWlwdHMYESABKAsyFS5mb2xrbW9vdC52MS5SZWNlaXB0c0gAEicKB3JlYWRlcnMYEiABKAsyFC5mb2xrbW9vdC52MS5SZWFkZXJzSAASKwoJcHJlc2VuY2VzGBMgASgLMhYuZm9sa21vb3QudjEuUHJlc2VuY2VzSAASJwoHZGVsaXZlchggIAEoCzIULmZvbGttb290LnYxLkRlbGl2ZXJIABIhCgRidW1wGCEgASgLMhEuZm9sa21vb3QudjEuQnVtcEgAEh8KA2dhcBgiIAEoCzIQLmZvbGttb290LnYxLkdhcEgAEjAKDHJvd3NfY2hhbmdlZBgjIAEoCzIYLmZvbGttb290LnYxLlJvd3NDaGFuZ2VkSAASJwoHY2xvc2luZxgkIAEoCzIULmZvbGttb290LnYxLkNsb3NpbmdIABIuCgthY2Nlc3NfbG9zdBglIAEoCzIXLmZvbGttb290LnYxLkFjY2Vzc0xvc3RIABIrCgl0ZW50YXRpdmUYJiABKAsyFi5mb2xrbW9vdC52MS5UZW50YXRpdmVIABIyChBwcmVzZW5jZV9jaGFuZ2VkGCcgASgLMhYuZm9sa21vb3QudjEuUHJlc2VuY2VzSABCBgoEYm9keSJfCgVFcnJvchIMCgRjb2RlGAEgASgNEgwKBG5hbWUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIRCgl0ZW1wb3JhcnkYBCABKAgSFgoOcmV0cnlfYWZ0ZXJfbXMYBSABKAQirgEKBUhlbGxvEhMKC3ZlcnNpb25fbWluGAEgASgNEhMKC3ZlcnNpb25fbWF4GAIgASgNEhAKCGZlYXR1cmVzGAMgAygJEg0KBXRva2VuGAQgASgJEg4KBmRldmljZRgFIAEoBhIOCgZjbGllbnQYBiABKAkSFQoNY2hhbmdlZF9zaW5jZRgHIAEoDBIjCgZhY3RpdmUYCCADKAsyEy5mb2xrbW9vdC52MS5SZXN1bWUiMwoGUmVzdW1lEg0KBWdyb3VwGAEgASgMEgsKA3NlcRgCIAEoBBINCgVjaGFpbhgDIAEoDCLvAQoHV2VsY29tZRIPCgd2ZXJzaW9uGAEgASgNEhAKCGZlYXR1cmVzGAIgAygJEgwKBHVzZXIYAyABKAwSDAoEbm9kZRgEIAEoDRIOCgZyZWdpb24YBSABKAkSDQoFc3RhbXAYBiABKAYSFAoMaGVhcnRiZWF0X21zGAcgASgNEiQKB2NoYW5nZWQYCCABKAsyEy5mb2xrbW9vdC52MS5Hcm91cHMSJgoGYWN0aXZlGAkgAygLMhYuZm9sa21vb3QudjEuQWN0aXZhdGVkEhEKCW1heF9mcmFtZRgKIAEoDRIPCgdjbHVzdGVyGAsgASgJIgYKBFBpbmciFQoEUG9uZxINCgVzdGFtcBgBIAEoBiIECgJPayIJCgdHb29kYnllIoICCgRTZW5kEg0KBWdyb3VwGAEgASgMEhUKDWNsaWVudF9tc2dfaWQYAiABKAwSHwoEa2luZBgDIAEoDjIRLmZvbGttb290LnYxLktpbmQSDAoEYm9keRgEIAEoDBIQCghtZW50aW9ucxgFIAMoDBIUCgxtZW50aW9uc19hbGwYBiABKAgSDgoGdGhyZWFkGAcgASgEEg4KBnRhcmdldBgIIAEoBBIQCghyZXBseV90bxgJIAEoBBIVCg1leHBpcmVzX2F0X21zGAogASgEEiMKBmNpcGhlchgLIAEoDjITLmZvbGttb290LnYxLkNpcGhlchIPCgdzdWJqZWN0GAwgASgMIlEKBFNlbnQSCwoDc2VxGAEgASgEEgsKA2hsYxgCIAEoBhIKCgJpZBgDIAEoDBIRCglkdXBsaWNhdGUYBCABKAgSEAoIYWNjZXB0ZWQYBSABKAgiLwoIQWN0aXZhdGUSIwoGZ3JvdXBzGAEgAygLMhMuZm9sa21vb3QudjEuUmVzdW1lIhwKCkRlYWN0aXZhdGUSDgoGZ3JvdXBzGAEgAygMIsIBCglBY3RpdmF0ZWQSDQoFZ3JvdXAYASABKAwSHwoEaGVhZBgCIAEoCzIRLmZvbGttb290LnYxLkhlYWQSDwoHcmVzdW1lZBgDIAEoCBIRCglsaXZlX2Zyb20YBCABKAQSKAoGY3Vyc29yGAUgASgLMhguZm9sa21vb3QudjEuQ3Vyc29yVmFsdWUSFAoMdmlzaWJsZV9mcm9tGAYgASgEEiEKBWVycm9yGAcgASgLMhIuZm9sa21vb3QudjEuRXJyb3IiWAoHSGlzdG9yeRINCgVncm91cBgBIAEoDBINCgVhZnRlchgCIAEoBBIOCgZiZWZvcmUYAyABKAQSDQoFbGltaXQYBCABKA0SEAoIYmFja3dhcmQYBSABKAgirgEKCExvZ1NsaWNlEg0KBWdyb3VwGAEgASgMEiMKBmNvdmVycxgCIAEoCzITLmZvbGttb290LnYxLkNvdmVycxIUCgxjaGFpbl9iZWZvcmUYAyABKAwSKQoHZW50cmllcxgEIAMoCzIYLmZvbGttb290LnYxLlNlYWxlZEVudHJ5Eh8KBGhlYWQYBSABKAsyES5mb2xrbW9vdC52MS5IZWFkEgwKBGdvbmUYBiABKAgiJgoITWFya1JlYWQSDQoFZ3JvdXAYASABKAwSCwoDc2VxGAIgASgEIioKCkdldEN1cnNvcnMSDQoFZ3JvdXAYASABKAwSDQoFdXNlcnMYAiADKAwiRAoKVXNlckN1cnNvchIMCgR1c2VyGAEgASgMEigKBmN1cnNvchgCIAEoCzIYLmZvbGttb290LnYxLkN1cnNvclZhbHVlIkIKB0N1cnNvcnMSDQoFZ3JvdXAYASABKAwSKAoHY3Vyc29ycxgCIAMoCzIXLmZvbGttb290LnYxLlVzZXJDdXJzb3IiKgoLR2V0UmVjZWlwdHMSDQoFZ3JvdXAYASABKAwSDAoEc2VxcxgCIAMoBCI7CghSZWNlaXB0cxINCgVncm91cBgBIAEoDBIPCgdyZWFkZXJzGAIgAygEEg8KB21lbWJlcnMYAyABKAQiVQoKR2V0UmVhZGVycxINCgVncm91cBgBIAEoDBILCgNzZXEYAiABKAQSDgoGdW5yZWFkGAMgASgIEgwKBHBhZ2UYBCABKAwSDQoFbGltaXQYBSABKA0iTAoHUmVhZGVycxINCgVncm91cBgBIAEoDBIkCgdtZW1iZXJzGAIgAygLMhMuZm9sa21vb3QudjEuTWVtYmVyEgwKBG5leHQYAyABKAwikgEKCkdldE1lbWJlcnMSDQoFZ3JvdXAYASABKAwSDAoEcGFnZRgCIAEoDBINCgVsaW1pdBgDIAEoDRInCgVvcmRlchgEIAEoDjIYLmZvbGttb290LnYxLk1lbWJlck9yZGVyEh8KBHJvbGUYBSABKA4yES5mb2xrbW9vdC52MS5Sb2xlEg4KBnByZWZpeBgGIAEoCSI9CglSb2xlQ291bnQSHwoEcm9sZRgBIAEoDjIRLmZvbGttb290LnYxLlJvbGUSDwoHbWVtYmVycxgCIAEoBCI/CgZNZW1iZXISDAoEdXNlchgBIAEoDBInCgV2YWx1ZRgCIAEoCzIYLmZvbGttb290LnYxLk1lbWJlclZhbHVlInQKB01lbWJlcnMSDQoFZ3JvdXAYASABKAwSJAoHbWVtYmVycxgCIAMoCzITLmZvbGttb290LnYxLk1lbWJlchIMCgRuZXh0GAMgASgMEiYKBmNvdW50cxgEIAMoCzIWLmZvbGttb290LnYxLlJvbGVDb3VudCItCg1XYXRjaFByZXNlbmNlEg0KBWdyb3VwGAEgASgMEg0KBXVzZXJzGAIgAygMIkQKCVByZXNlbmNlcxINCgVncm91cBgBIAEoDBIoCgV1c2VycxgCIAMoCzIZLmZvbGttb290LnYxLlVzZXJQcmVzZW5jZSI8CgxVc2VyUHJlc2VuY2USDAoEdXNlchgBIAEoDBIOCgZvbmxpbmUYAiABKAgSDgoGdHlwaW5nGAMgASgIIigKBlR5cGluZxINCgVncm91cBgBIAEoDBIPCgdzdG9wcGVkGAIgASgIIo0BCgtDcmVhdGVHcm91cBIVCg1jbGllbnRfbXNnX2lkGAEgASgMEgwKBG5hbWUYAiABKAkSDgoGcmVnaW9uGAMgASgJEhIKCm1lbWJlcl9jYXAYBCABKA0SGQoRaGlzdG9yeV9mcm9tX2pvaW4YBSABKAgSDAoEb3BlbhgGIAEoCBIMCgRuaWNrGAcgASgJIioKDEdyb3VwQ3JlYXRlZBINCgVncm91cBgBIAEoDBILCgNzZXEYAiABKAQiMQoKT3BlbkRpcmVjdBIMCgRwZWVyGAEgASgMEhUKDWNsaWVudF9tc2dfaWQYAiABKAwiGQoIR2V0R3JvdXASDQoFZ3JvdXAYASABKAwiwQEKCUdyb3VwSW5mbxINCgVncm91cBgBIAEoDBImCgV2YWx1ZRgCIAEoCzIXLmZvbGttb290LnYxLkdyb3VwVmFsdWUSHwoEaGVhZBgDIAEoCzIRLmZvbGttb290LnYxLkhlYWQSDAoEaG9tZRgEIAEoCRIkCgJtZRgFIAEoCzIYLmZvbGttb290LnYxLk1lbWJlclZhbHVlEigKBmN1cnNvchgGIAEoCzIYLmZvbGttb290LnYxLkN1cnNvclZhbHVlIikKCkxpc3RHcm91cHMSDAoEcGFnZRgBIAEoDBINCgVsaW1pdBgCIAEoDSKWAQoMR3JvdXBTdW1tYXJ5Eg0KBWdyb3VwGAEgASgMEgwKBG5hbWUYAiABKAkSHwoEaGVhZBgDIAEoCzIRLmZvbGttb290LnYxLkhlYWQSKAoGY3Vyc29yGAQgASgLMhguZm9sa21vb3QudjEuQ3Vyc29yVmFsdWUSDgoGdW5yZWFkGAUgASgEEg4KBmxpc3RlZBgGIAEoCCJnCgZHcm91cHMSKQoGZ3JvdXBzGAEgAygLMhkuZm9sa21vb3QudjEuR3JvdXBTdW1tYXJ5EhUKDWNoYW5nZWRfc2luY2UYAiABKAwSDAoEbmV4dBgDIAEoDBINCgV3aG9sZRgEIAEoCCIZCglHZXRVbnJlYWQSDAoEcGFnZRgBIAEoDCI8CgtVbnJlYWRDb3VudBINCgVncm91cBgBIAEoDBIOCgZ1bnJlYWQYAiABKAQSDgoGYXRfYWxsGAMgASgEIlEKBlVucmVhZBIoCgZncm91cHMYASADKAsyGC5mb2xrbW9vdC52MS5VbnJlYWRDb3VudBIPCgd1bmtub3duGAIgAygMEgwKBG5leHQYAyABKAwiGwoKR2V0UHJvZmlsZRINCgVncm91cBgBIAEoDCIqCgdQcm9maWxlEg0KBWdyb3VwGAEgASgMEhAKCGRvY3VtZW50GAIgASgMIkYKDVVwZGF0ZVByb2ZpbGUSDQoFZ3JvdXAYASABKAwSFQoNY2xpZW50X21zZ19pZBgCIAEoDBIPCgdjaGFuZ2VzGAMgAygMIkIKClVwZGF0ZVNlbGYSDQoFZ3JvdXAYASABKAwSJQoEc2VsZhgCIAEoCzIXLmZvbGttb290LnYxLk1lbWJlclNlbGYiGwoKRGlnZXN0Um93cxINCgVncm91cBgBIAEoDCJnCgZEaWdlc3QSDQoFZ3JvdXAYASABKAwSDAoEcm93cxgCIAEoDBIPCgdtZW1iZXJzGAMgASgMEg8KB2N1cnNvcnMYBCABKAwSDwoHcHJvZmlsZRgFIAEoDBINCgVjb3VudBgGIAEoBCJoCgdEZWxpdmVyEg0KBWdyb3VwGAEgASgMEiMKBmNvdmVycxgCIAEoCzITLmZvbGttb290LnYxLkNvdmVycxIpCgdlbnRyaWVzGAMgAygLMhguZm9sa21vb3QudjEuU2VhbGVkRW50cnkiRgoEQnVtcBINCgVncm91cBgBIAEoDBIfCgRoZWFkGAIgASgLMhEuZm9sa21vb3QudjEuSGVhZBIOCgZ1bnJlYWQYAyABKAQiNQoDR2FwEg0KBWdyb3VwGAEgASgMEh8KBGhlYWQYAiABKAsyES5mb2xrbW9vdC52MS5IZWFkIjwKC1Jvd3NDaGFuZ2VkEg0KBWdyb3VwGAEgASgMEh4KBHJvd3MYAiADKAsyEC5mb2xrbW9vdC52MS5Sb3ciPwoHQ2xvc2luZxIMCgRjb2RlGAEgASgNEg4KBnJlYXNvbhgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoBCIpCgpBY2Nlc3NMb3N0Eg0KBWdyb3VwGAEgASgMEgwKBGNvZGUYAiABKA0ibAoJVGVudGF0aXZlEg0KBWdyb3VwGAEgASgMEikKB2VudHJpZXMYAiADKAsyGC5mb2xrbW9vdC52MS5TZWFsZWRFbnRyeRIlCgdzZXR0bGVkGAMgAygLMhQuZm9sa21vb3QudjEuU2V0dGxlZCKJAQoHU2V0dGxlZBIOCgZzZW5kZXIYASABKAwSDgoGZGV2aWNlGAIgASgGEhUKDWNsaWVudF9tc2dfaWQYAyABKAwSCwoDc2VxGAQgASgEEgsKA2hsYxgFIAEoBhIKCgJpZBgGIAEoDBIhCgVlcnJvchgHIAEoCzISLmZvbGttb290LnYxLkVycm9yKlIKC01lbWJlck9yZGVyEhUKEU1FTUJFUl9PUkRFUl9VU0VSEAASFQoRTUVNQkVSX09SREVSX1JPTEUQARIVChFNRU1CRVJfT1JERVJfTklDSxACYgZwcm90bzM", [file_folkmoot_v1_entry]);
 
 /**
  * @generated from message folkmoot.v1.ClientFrame
@@ -158,6 +158,18 @@ export type ClientFrame = Message<"folkmoot.v1.ClientFrame"> & {
      */
     value: GetReaders;
     case: "getReaders";
+  } | {
+    /**
+     * @generated from field: folkmoot.v1.WatchPresence watch_presence = 23;
+     */
+    value: WatchPresence;
+    case: "watchPresence";
+  } | {
+    /**
+     * @generated from field: folkmoot.v1.Typing typing = 24;
+     */
+    value: Typing;
+    case: "typing";
   } | { case: undefined; value?: undefined };
 };
 
@@ -286,6 +298,12 @@ export type ServerFrame = Message<"folkmoot.v1.ServerFrame"> & {
     case: "readers";
   } | {
     /**
+     * @generated from field: folkmoot.v1.Presences presences = 19;
+     */
+    value: Presences;
+    case: "presences";
+  } | {
+    /**
      * pushes
      *
      * @generated from field: folkmoot.v1.Deliver deliver = 32;
@@ -328,6 +346,12 @@ export type ServerFrame = Message<"folkmoot.v1.ServerFrame"> & {
      */
     value: Tentative;
     case: "tentative";
+  } | {
+    /**
+     * @generated from field: folkmoot.v1.Presences presence_changed = 39;
+     */
+    value: Presences;
+    case: "presenceChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1246,6 +1270,113 @@ export const MembersSchema: GenMessage<Members> = /*@__PURE__*/
   messageDesc(file_folkmoot_v1_client, 28);
 
 /**
+ * Whom of the members of an active group the client has on screen, instead of
+ * those that it named before in this group. Until it names others, or the
+ * session ends, it is pushed when they are otherwise. The answer says of whom
+ * more is known than that they are not there.
+ *
+ * @generated from message folkmoot.v1.WatchPresence
+ */
+export type WatchPresence = Message<"folkmoot.v1.WatchPresence"> & {
+  /**
+   * @generated from field: bytes group = 1;
+   */
+  group: Uint8Array;
+
+  /**
+   * @generated from field: repeated bytes users = 2;
+   */
+  users: Uint8Array[];
+};
+
+/**
+ * Describes the message folkmoot.v1.WatchPresence.
+ * Use `create(WatchPresenceSchema)` to create a new message.
+ */
+export const WatchPresenceSchema: GenMessage<WatchPresence> = /*@__PURE__*/
+  messageDesc(file_folkmoot_v1_client, 29);
+
+/**
+ * @generated from message folkmoot.v1.Presences
+ */
+export type Presences = Message<"folkmoot.v1.Presences"> & {
+  /**
+   * @generated from field: bytes group = 1;
+   */
+  group: Uint8Array;
+
+  /**
+   * @generated from field: repeated folkmoot.v1.UserPresence users = 2;
+   */
+  users: UserPresence[];
+};
+
+/**
+ * Describes the message folkmoot.v1.Presences.
+ * Use `create(PresencesSchema)` to create a new message.
+ */
+export const PresencesSchema: GenMessage<Presences> = /*@__PURE__*/
+  messageDesc(file_folkmoot_v1_client, 30);
+
+/**
+ * @generated from message folkmoot.v1.UserPresence
+ */
+export type UserPresence = Message<"folkmoot.v1.UserPresence"> & {
+  /**
+   * @generated from field: bytes user = 1;
+   */
+  user: Uint8Array;
+
+  /**
+   * has a session somewhere, or had one seconds ago
+   *
+   * @generated from field: bool online = 2;
+   */
+  online: boolean;
+
+  /**
+   * in this group
+   *
+   * @generated from field: bool typing = 3;
+   */
+  typing: boolean;
+};
+
+/**
+ * Describes the message folkmoot.v1.UserPresence.
+ * Use `create(UserPresenceSchema)` to create a new message.
+ */
+export const UserPresenceSchema: GenMessage<UserPresence> = /*@__PURE__*/
+  messageDesc(file_folkmoot_v1_client, 31);
+
+/**
+ * The user writes in an active group of up to 200 members. Said again every few
+ * seconds; not said, it ends by itself.
+ *
+ * @generated from message folkmoot.v1.Typing
+ */
+export type Typing = Message<"folkmoot.v1.Typing"> & {
+  /**
+   * @generated from field: bytes group = 1;
+   */
+  group: Uint8Array;
+
+  /**
+   * not any more
+   *
+   * @generated from field: bool stopped = 2;
+   */
+  stopped: boolean;
+};
+
+/**
+ * Describes the message folkmoot.v1.Typing.
+ * Use `create(TypingSchema)` to create a new message.
+ */
+export const TypingSchema: GenMessage<Typing> = /*@__PURE__*/
+  messageDesc(file_folkmoot_v1_client, 32);
+
+/**
  * @generated from message folkmoot.v1.CreateGroup
  */
 export type CreateGroup = Message<"folkmoot.v1.CreateGroup"> & {
@@ -1296,7 +1427,7 @@ export type CreateGroup = Message<"folkmoot.v1.CreateGroup"> & {
  * Use `create(CreateGroupSchema)` to create a new message.
  */
 export const CreateGroupSchema: GenMessage<CreateGroup> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 29);
+  messageDesc(file_folkmoot_v1_client, 33);
 
 /**
  * @generated from message folkmoot.v1.GroupCreated
@@ -1318,7 +1449,7 @@ export type GroupCreated = Message<"folkmoot.v1.GroupCreated"> & {
  * Use `create(GroupCreatedSchema)` to create a new message.
  */
 export const GroupCreatedSchema: GenMessage<GroupCreated> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 30);
+  messageDesc(file_folkmoot_v1_client, 34);
 
 /**
  * @generated from message folkmoot.v1.OpenDirect
@@ -1340,7 +1471,7 @@ export type OpenDirect = Message<"folkmoot.v1.OpenDirect"> & {
  * Use `create(OpenDirectSchema)` to create a new message.
  */
 export const OpenDirectSchema: GenMessage<OpenDirect> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 31);
+  messageDesc(file_folkmoot_v1_client, 35);
 
 /**
  * @generated from message folkmoot.v1.GetGroup
@@ -1357,7 +1488,7 @@ export type GetGroup = Message<"folkmoot.v1.GetGroup"> & {
  * Use `create(GetGroupSchema)` to create a new message.
  */
 export const GetGroupSchema: GenMessage<GetGroup> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 32);
+  messageDesc(file_folkmoot_v1_client, 36);
 
 /**
  * @generated from message folkmoot.v1.GroupInfo
@@ -1401,7 +1532,7 @@ export type GroupInfo = Message<"folkmoot.v1.GroupInfo"> & {
  * Use `create(GroupInfoSchema)` to create a new message.
  */
 export const GroupInfoSchema: GenMessage<GroupInfo> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 33);
+  messageDesc(file_folkmoot_v1_client, 37);
 
 /**
  * @generated from message folkmoot.v1.ListGroups
@@ -1423,7 +1554,7 @@ export type ListGroups = Message<"folkmoot.v1.ListGroups"> & {
  * Use `create(ListGroupsSchema)` to create a new message.
  */
 export const ListGroupsSchema: GenMessage<ListGroups> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 34);
+  messageDesc(file_folkmoot_v1_client, 38);
 
 /**
  * @generated from message folkmoot.v1.GroupSummary
@@ -1467,7 +1598,7 @@ export type GroupSummary = Message<"folkmoot.v1.GroupSummary"> & {
  * Use `create(GroupSummarySchema)` to create a new message.
  */
 export const GroupSummarySchema: GenMessage<GroupSummary> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 35);
+  messageDesc(file_folkmoot_v1_client, 39);
 
 /**
  * @generated from message folkmoot.v1.Groups
@@ -1505,7 +1636,7 @@ export type Groups = Message<"folkmoot.v1.Groups"> & {
  * Use `create(GroupsSchema)` to create a new message.
  */
 export const GroupsSchema: GenMessage<Groups> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 36);
+  messageDesc(file_folkmoot_v1_client, 40);
 
 /**
  * How much there is to read, of all the user's groups in one answer.
@@ -1524,7 +1655,7 @@ export type GetUnread = Message<"folkmoot.v1.GetUnread"> & {
  * Use `create(GetUnreadSchema)` to create a new message.
  */
 export const GetUnreadSchema: GenMessage<GetUnread> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 37);
+  messageDesc(file_folkmoot_v1_client, 41);
 
 /**
  * @generated from message folkmoot.v1.UnreadCount
@@ -1553,7 +1684,7 @@ export type UnreadCount = Message<"folkmoot.v1.UnreadCount"> & {
  * Use `create(UnreadCountSchema)` to create a new message.
  */
 export const UnreadCountSchema: GenMessage<UnreadCount> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 38);
+  messageDesc(file_folkmoot_v1_client, 42);
 
 /**
  * @generated from message folkmoot.v1.Unread
@@ -1586,7 +1717,7 @@ export type Unread = Message<"folkmoot.v1.Unread"> & {
  * Use `create(UnreadSchema)` to create a new message.
  */
 export const UnreadSchema: GenMessage<Unread> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 39);
+  messageDesc(file_folkmoot_v1_client, 43);
 
 /**
  * @generated from message folkmoot.v1.GetProfile
@@ -1603,7 +1734,7 @@ export type GetProfile = Message<"folkmoot.v1.GetProfile"> & {
  * Use `create(GetProfileSchema)` to create a new message.
  */
 export const GetProfileSchema: GenMessage<GetProfile> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 40);
+  messageDesc(file_folkmoot_v1_client, 44);
 
 /**
  * @generated from message folkmoot.v1.Profile
@@ -1625,7 +1756,7 @@ export type Profile = Message<"folkmoot.v1.Profile"> & {
  * Use `create(ProfileSchema)` to create a new message.
  */
 export const ProfileSchema: GenMessage<Profile> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 41);
+  messageDesc(file_folkmoot_v1_client, 45);
 
 /**
  * @generated from message folkmoot.v1.UpdateProfile
@@ -1652,7 +1783,7 @@ export type UpdateProfile = Message<"folkmoot.v1.UpdateProfile"> & {
  * Use `create(UpdateProfileSchema)` to create a new message.
  */
 export const UpdateProfileSchema: GenMessage<UpdateProfile> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 42);
+  messageDesc(file_folkmoot_v1_client, 46);
 
 /**
  * @generated from message folkmoot.v1.UpdateSelf
@@ -1674,7 +1805,7 @@ export type UpdateSelf = Message<"folkmoot.v1.UpdateSelf"> & {
  * Use `create(UpdateSelfSchema)` to create a new message.
  */
 export const UpdateSelfSchema: GenMessage<UpdateSelf> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 43);
+  messageDesc(file_folkmoot_v1_client, 47);
 
 /**
  * @generated from message folkmoot.v1.DigestRows
@@ -1691,7 +1822,7 @@ export type DigestRows = Message<"folkmoot.v1.DigestRows"> & {
  * Use `create(DigestRowsSchema)` to create a new message.
  */
 export const DigestRowsSchema: GenMessage<DigestRows> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 44);
+  messageDesc(file_folkmoot_v1_client, 48);
 
 /**
  * @generated from message folkmoot.v1.Digest
@@ -1737,7 +1868,7 @@ export type Digest = Message<"folkmoot.v1.Digest"> & {
  * Use `create(DigestSchema)` to create a new message.
  */
 export const DigestSchema: GenMessage<Digest> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 45);
+  messageDesc(file_folkmoot_v1_client, 49);
 
 /**
  * Entries of an active group. covers.from - 1 is the last seq pushed before.
@@ -1766,7 +1897,7 @@ export type Deliver = Message<"folkmoot.v1.Deliver"> & {
  * Use `create(DeliverSchema)` to create a new message.
  */
 export const DeliverSchema: GenMessage<Deliver> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 46);
+  messageDesc(file_folkmoot_v1_client, 50);
 
 /**
  * A passive group moved on.
@@ -1795,7 +1926,7 @@ export type Bump = Message<"folkmoot.v1.Bump"> & {
  * Use `create(BumpSchema)` to create a new message.
  */
 export const BumpSchema: GenMessage<Bump> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 47);
+  messageDesc(file_folkmoot_v1_client, 51);
 
 /**
  * The session was too slow, or the edge lost its place: fetch up to head.
@@ -1819,7 +1950,7 @@ export type Gap = Message<"folkmoot.v1.Gap"> & {
  * Use `create(GapSchema)` to create a new message.
  */
 export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 48);
+  messageDesc(file_folkmoot_v1_client, 52);
 
 /**
  * @generated from message folkmoot.v1.RowsChanged
@@ -1841,7 +1972,7 @@ export type RowsChanged = Message<"folkmoot.v1.RowsChanged"> & {
  * Use `create(RowsChangedSchema)` to create a new message.
  */
 export const RowsChangedSchema: GenMessage<RowsChanged> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 49);
+  messageDesc(file_folkmoot_v1_client, 53);
 
 /**
  * @generated from message folkmoot.v1.Closing
@@ -1868,7 +1999,7 @@ export type Closing = Message<"folkmoot.v1.Closing"> & {
  * Use `create(ClosingSchema)` to create a new message.
  */
 export const ClosingSchema: GenMessage<Closing> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 50);
+  messageDesc(file_folkmoot_v1_client, 54);
 
 /**
  * @generated from message folkmoot.v1.AccessLost
@@ -1890,7 +2021,7 @@ export type AccessLost = Message<"folkmoot.v1.AccessLost"> & {
  * Use `create(AccessLostSchema)` to create a new message.
  */
 export const AccessLostSchema: GenMessage<AccessLost> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 51);
+  messageDesc(file_folkmoot_v1_client, 55);
 
 /**
  * What this region's people said in an active group while its home cannot be
@@ -1923,7 +2054,7 @@ export type Tentative = Message<"folkmoot.v1.Tentative"> & {
  * Use `create(TentativeSchema)` to create a new message.
  */
 export const TentativeSchema: GenMessage<Tentative> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 52);
+  messageDesc(file_folkmoot_v1_client, 56);
 
 /**
  * @generated from message folkmoot.v1.Settled
@@ -1978,7 +2109,7 @@ export type Settled = Message<"folkmoot.v1.Settled"> & {
  * Use `create(SettledSchema)` to create a new message.
  */
 export const SettledSchema: GenMessage<Settled> = /*@__PURE__*/
-  messageDesc(file_folkmoot_v1_client, 53);
+  messageDesc(file_folkmoot_v1_client, 57);
 
 /**
  * @generated from enum folkmoot.v1.MemberOrder
