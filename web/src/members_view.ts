@@ -36,6 +36,8 @@ export class MembersView {
   readonly #parts;
   // Which rows there are depends on where it is scrolled to.
   readonly #render = eachFrame(() => whenDrawn(() => this.#draw()));
+  readonly #onSight: (users: readonly string[]) => void;
+  #off: (() => void) | undefined;
   #group: Group | undefined;
   #prefix = "";
   #pages: Page[] = [];
@@ -45,7 +47,9 @@ export class MembersView {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #error = "";
 
-  constructor(label: string) {
+  /** `onSight` is told whose rows are made. */
+  constructor(label: string, onSight: (users: readonly string[]) => void) {
+    this.#onSight = onSight;
     const input = make("input", { type: "search", autocomplete: "off", placeholder: "Find by name", "aria-label": `Find a member at ${label}` });
     const counts = make("p", { class: "counts quiet", role: "status" });
     const close = make("button", { class: "close", type: "button", "aria-label": "Close the list of members" }, "✕");
@@ -71,6 +75,7 @@ export class MembersView {
 
   show(group: Group): void {
     this.#group = group;
+    this.#off = group.on("presence", this.#render);
     this.element.hidden = false;
     this.#parts.input.value = "";
     this.#search("");
@@ -80,6 +85,8 @@ export class MembersView {
   close(): void {
     clearTimeout(this.#timer);
     this.#asked++;
+    this.#off?.();
+    this.#onSight([]);
     this.#group = undefined;
     this.#pages = [];
     this.#parts.list.replaceChildren();
@@ -162,16 +169,19 @@ export class MembersView {
     space.style.height = `${(known + 1) * ROW}px`;
     list.style.transform = `translateY(${first * ROW}px)`;
     const rows: HTMLElement[] = [];
+    const users: string[] = [];
     const from = this.#pageAt(first);
     let to = from;
     for (let at = from; at < this.#pages.length && this.#pages[at]!.start < end; at++) {
       const page = this.#pages[at]!;
       to = at;
       const part = { first: Math.max(0, first - page.start), end: Math.min(page.length, end - page.start) };
+      for (const member of page.members?.slice(part.first, part.end) ?? []) users.push(member.user);
       for (let row = part.first; row < part.end; row++) rows.push(this.#row(page.members?.[row]));
     }
     if (end === known) rows.push(make("li", { class: "quiet" }, this.#below(known)));
     list.replaceChildren(...rows);
+    this.#onSight(users);
     this.#keep(from, to);
   }
 
@@ -186,8 +196,10 @@ export class MembersView {
     if (member === undefined) return make("li", { class: "quiet" }, "…");
     const name = make("span", { class: "nick" }, member.nick || "someone");
     name.style.setProperty("--hue", String(hueOf(member.nick)));
+    const online = this.#group?.presence.people.has(member.user) ?? false;
+    const dot = make("span", { class: "dot", title: online ? "here" : "not here", "data-online": String(online) });
     const role = ROLES.find(([number]) => number === member.role);
-    return make("li", {}, name, member.role === 2 ? undefined : make("span", { class: "role quiet" }, role?.[1] ?? ""));
+    return make("li", {}, dot, name, member.role === 2 ? undefined : make("span", { class: "role quiet" }, role?.[1] ?? ""));
   }
 
   /** Asks for what is missing around these pages, and forgets what is far away. */

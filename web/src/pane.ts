@@ -3,6 +3,7 @@ import { Folkmoot, hex, type Entry, type Group } from "../../client-sdk/web/src/
 import { count, eachFrame, make, setText } from "./dom.ts";
 import { LogView, type Reader } from "./log_view.ts";
 import { MembersView } from "./members_view.ts";
+import { PeopleView } from "./people.ts";
 import { ReceiptsView } from "./receipts.ts";
 import { said } from "./row.ts";
 import { setCut, type PaneSettings } from "./settings.ts";
@@ -80,6 +81,7 @@ export class Pane {
     this.#view.onEnd = () => this.#read();
     const view = this.#view;
     this.#receipts = new ReceiptsView(group, () => view.spoken());
+    this.#parts.people.show(group);
     const refresh = () => {
       this.#refresh();
       this.#changed();
@@ -129,6 +131,7 @@ export class Pane {
     for (const off of this.#off) off();
     this.#view?.close();
     this.#receipts?.close();
+    this.#parts.people.close();
     this.#parts.who.close();
     if (this.group !== undefined) this.client.closeGroup(this.group.id);
     this.group = undefined;
@@ -169,7 +172,7 @@ export class Pane {
     const standing = make("span", { class: "standing" });
     chain.append(chainHex, standing);
     const members = make("button", { class: "members", type: "button", title: "Who is here" }, "–");
-    const who = new MembersView(region);
+    const who = new MembersView(region, (users) => people.see(users));
     members.addEventListener("click", () => {
       if (who.open) who.close();
       else if (this.group !== undefined) who.show(this.group);
@@ -191,6 +194,7 @@ export class Pane {
       id: `${id}-input`, type: "text", autocomplete: "off", enterkeyhint: "send", maxlength: "4000",
       placeholder: `Say something in ${region}`, list: `${id}-nicks`,
     });
+    const people = new PeopleView(input);
     const nicks = make("datalist", { id: `${id}-nicks` });
     const form = make("form", { class: "composer" },
       make("label", { class: "unseen", for: `${id}-input` }, `Message, sent at ${region}`),
@@ -201,8 +205,8 @@ export class Pane {
     });
     input.addEventListener("input", () => this.#offer(nicks, input.value));
     const pane = make("section", { class: "pane", id, "data-region": region, "aria-labelledby": `${id}-title` },
-      header, alone, make("div", { class: "body" }, scroller, jump, who.element), error, form);
-    return { pane, home, state, seq, chainHex, standing, members, who, unread, scroller, list, outgoing, jump, top, error, knife };
+      header, alone, make("div", { class: "body" }, scroller, jump, who.element), people.element, error, form);
+    return { pane, home, state, seq, chainHex, standing, members, who, people, unread, scroller, list, outgoing, jump, top, error, knife };
   }
 
   /** Offers nicks for completion while the first word is being written. */
@@ -224,6 +228,7 @@ export class Pane {
     try {
       group.send(text, { action, mentions: mentions.slice(0, 1) });
       input.value = "";
+      this.#parts.people.sent();
       this.#view?.follow();
     } catch (error) {
       this.#say((error as Error).message, false);

@@ -75,6 +75,11 @@ export class FakeDemo {
     for (let n = 0; n < number; n++) log.cursors.set(this.#user(name(n)), log.entries.length);
   }
 
+  /** Somebody comes or goes. */
+  is(replay: number, nick: string, online: boolean): void {
+    this.replays[replay]!.log.is(this.#user(nick), online);
+  }
+
   /** Replays up to `count` lines of each group. */
   step(count: number): void {
     for (const replay of this.replays) {
