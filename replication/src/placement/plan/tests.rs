@@ -53,7 +53,9 @@ impl World {
                 });
             }
         }
+        // Shards are made with an odd number.
         let first = voters.min(nodes[0]);
+        let first = first - u32::from(first.is_multiple_of(2));
         for shard in 1..=shards {
             state.shards.push(ShardRecord {
                 id: shard,
