@@ -4,7 +4,7 @@
 
 mod convert;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::edge::Edge;
 use crate::edge::presence::BOUNDS;
 
 /// Nodes that are asked in turn who leads.
-const HOPS: usize = 3;
+const HOPS: usize = 6;
 /// Pushes to one edge that may be under way. More are dropped: its next renewal
 /// tells it.
 const PUSHES: usize = 8;
@@ -108,13 +108,16 @@ impl Presences {
     /// # Errors
     /// `unavailable` when nobody who leads can be reached.
     pub async fn tell(&self, shard: ShardId, news: &News) -> Result<(NodeId, Answer), Fault> {
-        let mut target = self.leader(shard);
-        for _ in 0..HOPS {
-            let Some(node) = target else { break };
-            match self.tell_one(node, shard, news).await? {
-                Ok(answer) => return Ok((node, answer)),
-                Err(LedBy(other)) => target = other.filter(|other| *other != node),
-            }
+        let mut asked = BTreeSet::new();
+        let mut target = self.leader(shard, &asked);
+        while let Some(node) = target.filter(|_| asked.len() < HOPS) {
+            asked.insert(node);
+            let led_by = match self.tell_one(node, shard, news).await {
+                Ok(Ok(answer)) => return Ok((node, answer)),
+                Ok(Err(LedBy(other))) => other.filter(|other| !asked.contains(other)),
+                Err(_) => None,
+            };
+            target = led_by.or_else(|| self.leader(shard, &asked));
         }
         Err(Fault::new(
             Code::Unavailable,
@@ -145,17 +148,16 @@ impl Presences {
         }
     }
 
-    /// The leader as far as is known, or a voter who may know it.
-    fn leader(&self, shard: ShardId) -> Option<NodeId> {
-        let known = self
-            .voters
-            .leader(shard)
-            .or_else(|| self.view.leader(shard));
-        known.filter(|node| self.view.alive(*node)).or_else(|| {
-            let placement = self.view.placement();
-            let voters = &placement.shard(shard)?.voters;
-            voters.iter().copied().find(|node| self.view.alive(*node))
-        })
+    /// The leader as far as is known, or else a voter who may know it; none that
+    /// was asked already, for what is known may be old.
+    fn leader(&self, shard: ShardId, asked: &BTreeSet<NodeId>) -> Option<NodeId> {
+        let known = self.voters.leader(shard).into_iter();
+        let placement = self.view.placement();
+        let voters = placement.shard(shard).map(|shard| shard.voters.clone());
+        known
+            .chain(self.view.leader(shard))
+            .chain(voters.unwrap_or_default())
+            .find(|node| !asked.contains(node) && self.view.alive(*node))
     }
 
     /// Another node's word of users who are watched here.
