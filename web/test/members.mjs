@@ -4,10 +4,8 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
-import { Browser } from "./browser.mjs";
-import { dist, fakeDemo } from "./bundle.mjs";
+import { open } from "./fake_page.mjs";
 
-const { FakeDemo } = await fakeDemo();
 const shots = process.env.SCREENSHOTS;
 const PEOPLE = 3_000;
 const name = (n) => `person-${String(n).padStart(4, "0")}`;
@@ -18,18 +16,7 @@ const scroller = `${view}.querySelector(".names-scroller")`;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 test("members are listed and found in a large group", { timeout: 120_000 }, async (t) => {
-  const demo = new FakeDemo();
-  const browser = await Browser.start();
-  t.after(async () => {
-    demo.close();
-    await browser.close();
-  });
-  const address = await demo.listen(dist);
-  demo.step(60);
-  demo.people(0, PEOPLE, name);
-  await browser.view(1280, 800, false);
-  await browser.go(address);
-  await browser.until(`document.querySelectorAll("[data-standing=same].pane").length === 3`, "three equal chains");
+  const { browser } = await open(t, (demo) => demo.people(0, PEOPLE, name));
 
   await browser.value(`document.querySelector("#pane-0 button.members").click()`);
   await browser.until(`${names}.length > 5`, "the first names");

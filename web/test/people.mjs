@@ -3,13 +3,12 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
-import { Browser } from "./browser.mjs";
-import { dist, fakeDemo } from "./bundle.mjs";
+import { open } from "./fake_page.mjs";
 
-const { FakeDemo } = await fakeDemo();
 const shots = process.env.SCREENSHOTS;
 const rows = `[...document.querySelectorAll("#pane-0 .names li")]`;
 const here = `${rows}.filter((row) => row.querySelector(".dot")?.dataset.online === "true").map((row) => row.querySelector(".nick").textContent)`;
+const members = `document.querySelector("#pane-0 button.members").click()`;
 const writing = `document.querySelector("#pane-0 .typing").textContent`;
 const write = (pane, text) => `(() => {
   const input = document.querySelector("#pane-${pane} .composer input");
@@ -17,26 +16,9 @@ const write = (pane, text) => `(() => {
   input.dispatchEvent(new Event("input"));
 })()`;
 
-/** The page over a demo that `prepare` has made ready, with all panes at one chain. */
-async function open(t, prepare) {
-  const demo = new FakeDemo();
-  const browser = await Browser.start();
-  t.after(async () => {
-    demo.close();
-    await browser.close();
-  });
-  const address = await demo.listen(dist);
-  demo.step(60);
-  prepare(demo);
-  await browser.view(1280, 800, false);
-  await browser.go(address);
-  await browser.until(`document.querySelectorAll("[data-standing=same].pane").length === 3`, "three equal chains");
-  await browser.value(`document.querySelector("#pane-0 button.members").click()`);
-  return { demo, browser };
-}
-
 test("who is there has a dot, and who is writing a line", { timeout: 120_000 }, async (t) => {
   const { demo, browser } = await open(t, (demo) => demo.is(0, "maren", true));
+  await browser.value(members);
   await browser.until(`${here}.join() === "maren"`, "maren's dot");
   demo.is(0, "otto", true);
   await browser.until(`${here}.join() === "maren,otto"`, "otto's dot");
@@ -63,6 +45,7 @@ test("in a large group those on screen are watched", { timeout: 120_000 }, async
     demo.people(0, 3_000, name);
     for (const n of [3, 2_000]) demo.is(0, name(n), true);
   });
+  await browser.value(members);
   await browser.until(`${rows}.length > 5`, "the first names");
   await browser.value(`(() => {
     const input = document.querySelector("#pane-0 .members-view input");

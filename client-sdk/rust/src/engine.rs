@@ -2,6 +2,7 @@
 //! of the edge and the time come in; frames, records and answers go out.
 
 mod calls;
+mod due;
 mod follows;
 mod frames;
 mod hello;

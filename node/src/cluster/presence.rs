@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::peers::{Class, Peers};
-use super::shards::Voters;
+use super::shards::{NotDone, Voters};
 use super::view::ClusterView;
 use crate::edge::Edge;
 use crate::edge::presence::BOUNDS;
@@ -43,9 +43,6 @@ pub struct Presences {
     news: Notify,
     since: Instant,
 }
-
-/// Somebody else leads the shard, perhaps this one.
-struct LedBy(Option<NodeId>);
 
 impl Presences {
     /// None so far.
@@ -74,21 +71,25 @@ impl Presences {
     pub fn answer(&self, from: NodeId, said: &PresenceNews) -> Result<node_reply::Reply, Fault> {
         let shard = ShardId(said.shard);
         let news = convert::news(said)?;
-        Ok(match self.hear(from, shard, &news) {
-            Ok(answer) => node_reply::Reply::Presence(convert::answer_to_proto(&answer)),
-            Err(LedBy(leader)) => node_reply::Reply::NotLeader(NotLeader {
-                shard: shard.0,
-                leader: leader.map_or(0, |node| node.0),
-                term: 0,
-            }),
-        })
+        match self.hear(from, shard, &news) {
+            Ok(answer) => Ok(node_reply::Reply::Presence(convert::answer_to_proto(
+                &answer,
+            ))),
+            Err(NotDone::NotLeader(hint)) => Ok(node_reply::Reply::NotLeader(hint)),
+            Err(NotDone::Fault(fault)) => Err(fault),
+        }
     }
 
-    fn hear(&self, from: NodeId, shard: ShardId, news: &News) -> Result<Answer, LedBy> {
-        let voter = self.voters.get(shard).ok_or(LedBy(None))?;
+    fn hear(&self, from: NodeId, shard: ShardId, news: &News) -> Result<Answer, NotDone> {
+        let voter = self.voters.get(shard).ok_or(Code::Unavailable);
+        let voter = voter.map_err(|code| NotDone::Fault(code.into()))?;
         let status = voter.raft.status();
         if !status.is_leader {
-            return Err(LedBy(status.leader));
+            return Err(NotDone::NotLeader(NotLeader {
+                shard: shard.0,
+                leader: status.leader.map_or(0, |node| node.0),
+                term: status.term,
+            }));
         }
         let answer = {
             let mut homes = self.homes.lock();
@@ -113,10 +114,11 @@ impl Presences {
         while let Some(node) = target.filter(|_| asked.len() < HOPS) {
             asked.insert(node);
             let led_by = match self.tell_one(node, shard, news).await {
-                Ok(Ok(answer)) => return Ok((node, answer)),
-                Ok(Err(LedBy(other))) => other.filter(|other| !asked.contains(other)),
-                Err(_) => None,
+                Ok(answer) => return Ok((node, answer)),
+                Err(NotDone::NotLeader(hint)) => Some(NodeId(hint.leader)),
+                Err(NotDone::Fault(_)) => None,
             };
+            let led_by = led_by.filter(|other| other.0 != 0 && !asked.contains(other));
             target = led_by.or_else(|| self.leader(shard, &asked));
         }
         Err(Fault::new(
@@ -125,26 +127,21 @@ impl Presences {
         ))
     }
 
-    async fn tell_one(
-        &self,
-        node: NodeId,
-        shard: ShardId,
-        news: &News,
-    ) -> Result<Result<Answer, LedBy>, Fault> {
+    async fn tell_one(&self, node: NodeId, shard: ShardId, news: &News) -> Result<Answer, NotDone> {
         if node == self.peers.me() {
-            return Ok(self.hear(node, shard, news));
+            return self.hear(node, shard, news);
         }
         let request = node_request::Request::Presence(convert::news_to_proto(shard, news));
         let call = self
             .peers
             .call_living(node, Class::Live, request, limits::RPC_DEADLINE);
-        match call.await? {
-            node_reply::Reply::Presence(answer) => Ok(Ok(convert::answer(&answer)?)),
-            node_reply::Reply::NotLeader(hint) => {
-                let leader = (hint.leader != 0).then_some(NodeId(hint.leader));
-                Ok(Err(LedBy(leader)))
-            }
-            _ => Err(Fault::new(Code::Internal, "an answer of another kind")),
+        match call.await.map_err(NotDone::Fault)? {
+            node_reply::Reply::Presence(answer) => convert::answer(&answer).map_err(NotDone::Fault),
+            node_reply::Reply::NotLeader(hint) => Err(NotDone::NotLeader(hint)),
+            _ => Err(NotDone::Fault(Fault::new(
+                Code::Internal,
+                "an answer of another kind",
+            ))),
         }
     }
 

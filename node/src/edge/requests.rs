@@ -56,12 +56,16 @@ pub(super) async fn answer(
     }
 }
 
+pub(super) fn invalid(detail: impl Into<String>) -> Fault {
+    Fault::new(Code::Invalid, detail)
+}
+
 pub(super) fn group_id(bytes: &[u8]) -> Result<GroupId, Fault> {
-    GroupId::from_slice(bytes).map_err(|error| Fault::new(Code::Invalid, error.to_string()))
+    GroupId::from_slice(bytes).map_err(|error| invalid(error.to_string()))
 }
 
 pub(super) fn user_id(bytes: &[u8]) -> Result<UserId, Fault> {
-    UserId::from_slice(bytes).map_err(|error| Fault::new(Code::Invalid, error.to_string()))
+    UserId::from_slice(bytes).map_err(|error| invalid(error.to_string()))
 }
 
 impl Session {

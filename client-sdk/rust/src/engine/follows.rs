@@ -1,6 +1,6 @@
 //! The groups that are read: activation, fetches, readers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use folkmoot_wire::proto::client_frame::Request;
@@ -10,6 +10,7 @@ use folkmoot_wire::proto::{
 use folkmoot_wire::{Code, Fault, GroupId, limits};
 use tokio::sync::oneshot;
 
+use super::due::Due;
 use super::{Engine, Open};
 use crate::core::timeline::{Note, Output, Point, Start, Timeline};
 use crate::error::{ClientError, Result};
@@ -35,9 +36,7 @@ struct Follow {
 #[derive(Debug, Default)]
 pub(super) struct Follows {
     groups: BTreeMap<GroupId, Follow>,
-    /// Those to look at.
-    due: BTreeSet<GroupId>,
-    retries: BTreeSet<(Duration, GroupId)>,
+    due: Due,
 }
 
 impl Follows {
@@ -47,7 +46,7 @@ impl Follows {
     }
 
     pub(super) fn retry_at(&self) -> Option<Duration> {
-        self.retries.first().map(|&(at, _)| at)
+        self.due.next_at()
     }
 
     /// Resume points for a Hello.
@@ -63,7 +62,7 @@ impl Follows {
     pub(super) fn greeted(&mut self) {
         for (&group, follow) in &mut self.groups {
             follow.asked = false;
-            self.due.insert(group);
+            self.due.now(group);
         }
     }
 
@@ -78,7 +77,7 @@ impl Follows {
     fn wait_until(&mut self, group: GroupId, at: Duration) {
         if let Some(follow) = self.groups.get_mut(&group) {
             follow.not_before = Some(at);
-            self.retries.insert((at, group));
+            self.due.later(group, at);
         }
     }
 }
@@ -123,7 +122,7 @@ impl Engine {
             }
             _ => follow.waiters.push(reply),
         }
-        self.follows.due.insert(group);
+        self.follows.due.now(group);
     }
 
     pub(super) fn deactivate(&mut self, group: GroupId, now: Duration) {
@@ -145,8 +144,7 @@ impl Engine {
 
     fn drop_follow(&mut self, group: GroupId, reason: &ClientError) -> bool {
         self.watches.forget(&group);
-        self.follows.due.remove(&group);
-        self.follows.retries.retain(|&(_, other)| other != group);
+        self.follows.due.forget(&group);
         let follow = self.follows.groups.remove(&group);
         let was_there = follow.is_some();
         for waiter in follow.into_iter().flat_map(|follow| follow.waiters) {
@@ -193,7 +191,7 @@ impl Engine {
     }
 
     pub(super) fn follows_disconnected(&mut self) {
-        self.follows.retries.clear();
+        self.follows.due.forget_later();
         for follow in self.follows.groups.values_mut() {
             follow.timeline.disconnected();
             follow.asked = false;
@@ -211,7 +209,7 @@ impl Engine {
     pub(super) fn gap(&mut self, group: GroupId, head: &Head) {
         if let Some(follow) = self.follows.groups.get_mut(&group) {
             follow.timeline.gap(head);
-            self.follows.due.insert(group);
+            self.follows.due.now(group);
         }
     }
 
@@ -260,7 +258,7 @@ impl Engine {
             follow.timeline.rewind(given);
         } else {
             follow.timeline.grant(feed.take_credit());
-            self.follows.due.insert(group);
+            self.follows.due.now(group);
         }
     }
 
@@ -284,7 +282,7 @@ impl Engine {
     }
 
     fn deal_out(&mut self, group: GroupId, output: Output) {
-        self.follows.due.insert(group);
+        self.follows.due.now(group);
         for note in output.notes {
             match note {
                 Note::Reset => {
@@ -319,13 +317,7 @@ impl Engine {
     }
 
     pub(super) fn pump_follows(&mut self, now: Duration) {
-        while let Some(&(at, group)) = self.follows.retries.first()
-            && at <= now
-        {
-            self.follows.retries.pop_first();
-            self.follows.due.insert(group);
-        }
-        while let Some(group) = self.follows.due.pop_first() {
+        while let Some(group) = self.follows.due.pop(now) {
             let Some(follow) = self.follows.groups.get_mut(&group) else {
                 continue;
             };

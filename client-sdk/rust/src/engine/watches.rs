@@ -8,6 +8,7 @@ use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::{Presences, UserPresence, WatchPresence};
 use folkmoot_wire::{Fault, GroupId, UserId, limits};
 
+use super::due::Due;
 use super::{Engine, Open};
 use crate::error::{ClientError, Result};
 use crate::event::{Event, Presence};
@@ -17,25 +18,24 @@ use crate::event::{Event, Presence};
 pub(super) struct Watches {
     groups: BTreeMap<GroupId, BTreeSet<UserId>>,
     /// The edge has yet to be asked, once the group is active.
-    due: BTreeSet<GroupId>,
-    retries: BTreeSet<(Duration, GroupId)>,
+    due: Due,
     failures: u32,
 }
 
 impl Watches {
     pub(super) fn retry_at(&self) -> Option<Duration> {
-        self.retries.first().map(|&(at, _)| at)
+        self.due.next_at()
     }
 
     /// The next session knows of none.
     pub(super) fn disconnected(&mut self) {
-        self.retries.clear();
-        self.due.extend(self.groups.keys());
+        self.due.forget_later();
+        self.groups.keys().for_each(|group| self.due.now(*group));
     }
 
     pub(super) fn forget(&mut self, group: &GroupId) {
         self.groups.remove(group);
-        self.due.remove(group);
+        self.due.forget(group);
     }
 }
 
@@ -51,22 +51,16 @@ impl Engine {
         }
         if groups.get(&group) != Some(&users) {
             groups.insert(group, users);
-            self.watches.due.insert(group);
+            self.watches.due.now(group);
         }
         Ok(())
     }
 
     pub(super) fn pump_watches(&mut self, now: Duration) {
-        while let Some(&(at, group)) = self.watches.retries.first()
-            && at <= now
-        {
-            self.watches.retries.pop_first();
-            self.watches.due.insert(group);
-        }
-        let due = std::mem::take(&mut self.watches.due);
-        for group in due {
+        let mut inactive = Vec::new();
+        while let Some(group) = self.watches.due.pop(now) {
             if !self.follows.is_active(&group) {
-                self.watches.due.insert(group);
+                inactive.push(group);
                 continue;
             }
             let Some(users) = self.watches.groups.get(&group) else {
@@ -80,6 +74,9 @@ impl Engine {
                 self.watches.groups.remove(&group);
             }
             self.request(request, Open::Watch(group), now);
+        }
+        for group in inactive {
+            self.watches.due.now(group);
         }
     }
 
@@ -106,7 +103,7 @@ impl Engine {
             let asked = Duration::from_millis(fault.retry_after_ms);
             let (backoff, failures) = (self.options.backoff, self.watches.failures);
             let delay = backoff.delay(failures, asked, &mut *self.rng);
-            self.watches.retries.insert((now + delay, group));
+            self.watches.due.later(group, now + delay);
         }
     }
 

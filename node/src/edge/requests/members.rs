@@ -7,9 +7,9 @@ use folkmoot_wire::proto::{
     server_frame,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
-use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
+use folkmoot_wire::{Fault, GroupId, UserId, limits};
 
-use super::group_id;
+use super::{group_id, invalid};
 use crate::backend::MembersWanted;
 use crate::edge::fanout::seen_by_others;
 use crate::edge::session::Session;
@@ -27,10 +27,6 @@ pub(super) async fn get_members(
         Some(sorted) => by_index(session, group, request, sorted).await?,
     };
     Ok(server_frame::Body::Members(answer))
-}
-
-fn invalid(detail: &str) -> Fault {
-    Fault::new(Code::Invalid, detail)
 }
 
 fn forged() -> Fault {

@@ -2,22 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use folkmoot_wire::proto::{
-    MemberStatus, Ok as Done, Presences, Typing, WatchPresence, row, server_frame,
-};
-use folkmoot_wire::row::RowKey;
+use folkmoot_wire::proto::{Ok as Done, Presences, Typing, WatchPresence, server_frame};
 use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::{group_id, user_id};
+use super::{group_id, invalid, user_id};
 use crate::edge::session::Session;
 
 /// Members looked up at once.
 const AT_ONCE: usize = 16;
-
-fn invalid(detail: impl Into<String>) -> Fault {
-    Fault::new(Code::Invalid, detail)
-}
 
 /// The group, which the session has active: that it is a member is looked
 /// after then.
@@ -59,16 +52,11 @@ pub(super) async fn watch(
 }
 
 async fn is_member(session: &Session, group: GroupId, user: UserId) -> Result<bool, Fault> {
-    let row = session
-        .core
-        .backend
-        .row(group, RowKey::Member(user))
-        .await?;
-    let member = match row.and_then(|row| row.value) {
-        Some(row::Value::Member(member)) => member.authority.unwrap_or_default(),
-        _ => return Ok(false),
-    };
-    Ok(member.status() == MemberStatus::Member)
+    match session.core.member(group, user).await {
+        Ok(_) => Ok(true),
+        Err(fault) if matches!(fault.code, Code::NotFound | Code::Banned) => Ok(false),
+        Err(fault) => Err(fault),
+    }
 }
 
 pub(super) async fn typing(

@@ -2,16 +2,12 @@
 
 use folkmoot_storage::ReadersOf;
 use folkmoot_wire::proto::{GetReaders, GetReceipts, Readers, Receipts, server_frame};
-use folkmoot_wire::{Code, Fault, limits};
+use folkmoot_wire::{Fault, limits};
 
-use super::group_id;
 use super::members::seen;
+use super::{group_id, invalid};
 use crate::backend::ReadersWanted;
 use crate::edge::session::Session;
-
-fn invalid(detail: impl Into<String>) -> Fault {
-    Fault::new(Code::Invalid, detail)
-}
 
 /// Nobody is told who has read what they may not see.
 fn seen_from(from: u64, seq: u64) -> Result<(), Fault> {
