@@ -4,10 +4,8 @@ import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
-import { Browser } from "./browser.mjs";
-import { dist, fakeDemo } from "./bundle.mjs";
+import { open } from "./fake_page.mjs";
 
-const { FakeDemo } = await fakeDemo();
 const shots = process.env.SCREENSHOTS;
 const rows = (pane) => `[...document.querySelectorAll("#pane-${pane} .row")].map((r) => Number(r.dataset.seq))`;
 const said = (pane) => `document.querySelector("#pane-${pane} .log").textContent`;
@@ -15,17 +13,7 @@ const inOrder = (seqs) => seqs.every((seq, i) => i === 0 || seq === seqs[i - 1] 
 
 test("three panes show one conversation", { timeout: 120_000 }, async (t) => {
   const text = process.env.REPLAY === undefined ? undefined : readFileSync(process.env.REPLAY, "utf8");
-  const demo = new FakeDemo(text);
-  const browser = await Browser.start();
-  t.after(async () => {
-    demo.close();
-    await browser.close();
-  });
-  const address = await demo.listen(dist);
-  demo.step(400);
-  await browser.view(1280, 800, false);
-  await browser.go(address);
-  await browser.until(`document.querySelectorAll("[data-standing=same].pane").length === 3`, "three equal chains");
+  const { demo, browser } = await open(t, () => {}, { log: text, lines: 400 });
 
   const colours = `new Set([...document.querySelectorAll(".chain code")].map((c) => getComputedStyle(c).color + c.textContent)).size`;
   assert.equal(await browser.value(colours), 1, "equal chains have one colour");
