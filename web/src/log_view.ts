@@ -8,8 +8,8 @@ import { makeRow } from "./row.ts";
 
 /** Rows shown while following the end. */
 const TAIL = 150;
-/** Rows added at once when scrolling. */
-const STEP = 80;
+/** Rows added in one frame: what they cost to lay out and paint is what a frame has time for. */
+const STEP = 32;
 /** Most rows at any time. */
 const MOST = 480;
 /** How near to an edge, in pixels, more is loaded. */
@@ -124,9 +124,9 @@ export class LogView {
   #draw(): void {
     const entries = this.#group.entries;
     if (this.#following) {
-      const fresh = entries.slice(Math.max(this.#index(this.#last + 1), entries.length - TAIL));
+      const fresh = entries.slice(Math.max(this.#index(this.#last + 1), entries.length - STEP));
       if (fresh.length > 0 && this.#first !== 0 && this.#index(fresh[0]!.seq) !== this.#index(this.#last + 1)) {
-        this.#rows.clear(); // so much came that nothing of the old rows stays
+        this.#rows.clear(); // so much came that the old rows are far; those between follow
         this.#list.replaceChildren();
         this.#first = 0;
       }
@@ -232,6 +232,7 @@ export class LogView {
       if (this.#list.childElementCount + page.length > TAIL) return;
       this.#add(page, true);
       this.#toEnd();
+      this.#render(); // it may not fill the pane yet
       return;
     }
     this.#steady(() => {
