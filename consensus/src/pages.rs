@@ -37,6 +37,7 @@ fn table_code(table: Table) -> u8 {
         Table::Inbox => 9,
         Table::Node => 10,
         Table::Index => 11,
+        Table::Mentions => 12,
     }
 }
 
@@ -46,7 +47,7 @@ fn table_of(code: u8) -> io::Result<Table> {
         .find(|table| table_code(*table) == code)
         // The log, this node's own records and what is worked out from others are
         // no part of a shard's state.
-        .filter(|table| !matches!(table, Table::Raft | Table::Node | Table::Index))
+        .filter(|table| !table.is_derived() && !matches!(table, Table::Raft | Table::Node))
         .ok_or_else(|| damaged(format!("table {code} is not part of a shard's state")))
 }
 

@@ -56,6 +56,26 @@ pub struct LogRange {
 pub struct Standing {
     pub head: Option<Head>,
     pub cursor: Option<CursorValue>,
+    /// Entries behind the cursor that mention the user by name.
+    pub mentions: u64,
+}
+
+impl Standing {
+    /// How many entries are unread.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        let read = self.cursor.as_ref().map_or(0, |cursor| cursor.count);
+        let head = self.head.as_ref().map_or(0, |head| head.count);
+        head.saturating_sub(read)
+    }
+
+    /// How many of them mention all.
+    #[must_use]
+    pub fn unread_at_all(&self) -> u64 {
+        let read = self.cursor.as_ref().map_or(0, |cursor| cursor.at_all);
+        let head = self.head.as_ref().map_or(0, |head| head.at_all);
+        head.saturating_sub(read)
+    }
 }
 
 /// A page of a group's members, by role or nick.

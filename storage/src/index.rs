@@ -1,11 +1,13 @@
-//! Members by role and by nick, how many there are of each role, and, in large
-//! groups, how many people have read how far: kept up to date by every write of
-//! a row of theirs. A group may have a million of them, so nobody looks for them
-//! by reading all.
+//! Members by role and by nick, how many there are of each role, in large groups
+//! how many people have read how far, and who is mentioned: kept up to date by
+//! every write of a row or an entry. A group may have a million of either, so
+//! nobody looks for them by reading all.
 
 mod build;
 mod check;
+mod cut;
 mod find;
+mod mentions;
 mod pass;
 mod readers;
 mod sizes;
@@ -25,13 +27,14 @@ use crate::{Batch, Layer, Op, Place, Read, Store, StoreError, Table, keys, value
 
 pub use check::check_index;
 pub use find::{Sorted, member_counts, members};
+pub use mentions::mentions;
 pub use readers::{ReadersOf, find_readers, readers};
 
 /// Roles, by their numbers.
 pub const ROLES: usize = 5;
 
-/// A store that writes the table Index with the table Rows. All rows have to be
-/// written through it.
+/// A store that writes the table Index with the table Rows, and Mentions with
+/// Log. All rows and entries have to be written through it.
 pub struct Indexed {
     store: Arc<dyn Store>,
     /// What a row was is read before the next write, and counts are too. Who
@@ -69,6 +72,9 @@ impl Indexed {
 
     fn concerns(&self, batch: &Batch) -> Result<bool, StoreError> {
         for op in batch.iter() {
+            if mentions::concern(op) {
+                return Ok(true);
+            }
             let (table, key) = match op {
                 Op::Put { table, key, .. } | Op::Delete { table, key } => (table, key),
                 Op::DeleteRange {

@@ -24,13 +24,15 @@ pub enum Table {
     Inbox,
     /// Members by what they are looked for by, worked out from table Rows.
     Index,
+    /// Who is mentioned in which entries, worked out from table Log.
+    Mentions,
     /// What concerns this node alone.
     Node,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Raft,
         Self::Log,
         Self::Heads,
@@ -41,8 +43,16 @@ impl Table {
         Self::Users,
         Self::Inbox,
         Self::Index,
+        Self::Mentions,
         Self::Node,
     ];
+
+    /// Whether it is worked out from other tables: no part of any state, and
+    /// made anew where it is missing.
+    #[must_use]
+    pub const fn is_derived(self) -> bool {
+        matches!(self, Self::Index | Self::Mentions)
+    }
 
     /// The stored name.
     #[must_use]
@@ -58,6 +68,7 @@ impl Table {
             Self::Users => "users",
             Self::Inbox => "inbox",
             Self::Index => "index",
+            Self::Mentions => "mentions",
             Self::Node => "node",
         }
     }

@@ -20,6 +20,9 @@ pub const NICK_MAX: usize = 64;
 pub const NAME_MAX: usize = 256;
 /// Most mentions in one entry.
 pub const MENTIONS_MAX: usize = 64;
+/// Entries that mention a user, of which a group remembers that: of older ones
+/// none is counted, and nobody is shown more than "99+".
+pub const MENTIONS_KEPT: usize = 100;
 /// Members of an ordinary group unless it says otherwise.
 pub const MEMBER_CAP_DEFAULT: u32 = 500;
 /// Most members any group can have.

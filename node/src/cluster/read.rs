@@ -128,7 +128,19 @@ impl LocalReads {
             Some(row::Value::Cursor(cursor)) => Some(cursor),
             _ => None,
         };
-        Ok(Standing { head, cursor })
+        let mut standing = Standing {
+            head,
+            cursor,
+            mentions: 0,
+        };
+        // Nobody is mentioned where there is nothing to read.
+        if standing.unread() > 0 {
+            let read = standing.cursor.as_ref().map_or(0, |cursor| cursor.seq);
+            let found = folkmoot_storage::mentions(&*self.store, place, user, read);
+            // What came between these looks is not unread yet.
+            standing.mentions = found.map_err(storage)?.min(standing.unread());
+        }
+        Ok(standing)
     }
 
     /// Rows whose key begins with `prefix`, behind `after`.

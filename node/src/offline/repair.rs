@@ -122,7 +122,7 @@ impl Repair<'_> {
         let new = RocksStore::open(&places.new, &RocksOptions::default())?;
         let mut copied = 0;
         // What is worked out from other tables is made anew from what is left.
-        for table in Table::ALL.into_iter().filter(|t| *t != Table::Index) {
+        for table in Table::ALL.into_iter().filter(|t| !t.is_derived()) {
             let mut from = Bytes::new();
             for (hole, end) in self.holes(table) {
                 self.copy(&new, table, (from, hole), &mut copied, each)?;

@@ -1,17 +1,18 @@
-//! The index of a store that has none.
+//! What is worked out, of a store that has none of it.
 
 use bytes::Bytes;
 use folkmoot_wire::row::RowKey;
 
+use super::mentions::Mentions;
 use super::pass::{Counts, put_counts, put_entry};
 use super::tally::{self, Tally};
 use super::{Entry, place_of};
-use crate::{Batch, Direction, Store, StoreError, Table, keys};
+use crate::{Batch, Direction, Pair, Store, StoreError, Table, keys};
 
 /// Rows read and entries written at once.
 const PAGE: usize = 1_024;
 /// What an index is like. Another number: it is made anew.
-const VERSION: &[u8] = &[2];
+const VERSION: &[u8] = &[3];
 
 /// Makes the index, unless it is there. One that was not finished is begun
 /// anew.
@@ -21,7 +22,9 @@ pub(super) fn missing(store: &dyn Store, small: u64) -> Result<(), StoreError> {
         return Ok(());
     }
     let mut batch = Batch::new();
-    batch.delete_range(Table::Index, Bytes::new(), keys::TABLE_END);
+    for table in Table::ALL.into_iter().filter(|table| table.is_derived()) {
+        batch.delete_range(table, Bytes::new(), keys::TABLE_END);
+    }
     let mut building = Building {
         batch,
         place: Bytes::new(),
@@ -30,33 +33,52 @@ pub(super) fn missing(store: &dyn Store, small: u64) -> Result<(), StoreError> {
         small,
         members: 0,
     };
-    let mut from = Bytes::new();
-    loop {
-        let rows = store.scan(
-            Table::Rows,
-            &from,
-            keys::TABLE_END,
-            PAGE,
-            Direction::Forward,
-        )?;
-        let Some((last, _)) = rows.last() else {
-            break;
-        };
-        from = keys::successor(last);
-        for (key, value) in &rows {
+    pages(store, Table::Rows, |rows| {
+        for (key, value) in rows {
             building.row(key, value);
         }
-        store.write(std::mem::take(&mut building.batch))?;
-    }
+        Ok(std::mem::take(&mut building.batch))
+    })?;
     building.end_place();
+    store.write(std::mem::take(&mut building.batch))?;
+    let entries = pages(store, Table::Log, |entries| mentions_of(store, entries))?;
     building
         .batch
         .put(Table::Node, keys::node::INDEXED, VERSION);
     store.write(building.batch)?;
     if building.members > 0 {
-        tracing::info!(members = building.members, "made the index of members");
+        let members = building.members;
+        tracing::info!(members, entries, "made the index of members and mentions");
     }
     Ok(())
+}
+
+/// Writes what follows from each page of a table. How much is in it.
+fn pages(
+    store: &dyn Store,
+    table: Table,
+    mut follows: impl FnMut(&[Pair]) -> Result<Batch, StoreError>,
+) -> Result<usize, StoreError> {
+    let (mut from, mut read) = (Bytes::new(), 0);
+    loop {
+        let page = store.scan(table, &from, keys::TABLE_END, PAGE, Direction::Forward)?;
+        let Some((last, _)) = page.last() else {
+            return Ok(read);
+        };
+        from = keys::successor(last);
+        read += page.len();
+        store.write(follows(&page)?)?;
+    }
+}
+
+fn mentions_of(store: &dyn Store, entries: &[Pair]) -> Result<Batch, StoreError> {
+    let mut mentions = Mentions::over(store);
+    for (key, stored) in entries {
+        mentions.put(key, stored)?;
+    }
+    let mut batch = Batch::new();
+    mentions.finish(&mut batch);
+    Ok(batch)
 }
 
 struct Building {

@@ -4,14 +4,14 @@ use bytes::Bytes;
 
 use super::pass::{Counts, read_counts};
 use super::tally::Tally;
-use super::{Entry, member_of, tally};
+use super::{Entry, member_of, mentions, tally};
 use crate::{Direction, Place, Read, StoreError, Table, keys};
 
 /// Keys read at once.
 const PAGE: usize = 1_024;
 
-/// Compares the index of a store with its rows: the number of members, or in
-/// which place it says something else.
+/// Compares what is worked out in a store with its rows and entries: the number
+/// of members, or in which place it says something else.
 ///
 /// # Errors
 /// When the store fails.
@@ -54,6 +54,9 @@ pub fn check_index(read: &dyn Read) -> Result<Result<u64, String>, StoreError> {
     if wrong.is_none() && entries != 2 * members {
         wrong = Some(format!("{entries} entries for {members} members"));
     }
+    if wrong.is_none() {
+        wrong = mentions::check(read)?;
+    }
     Ok(wrong.map_or(Ok(members), Err))
 }
 
@@ -88,7 +91,7 @@ fn mistallied(
         .then(|| format!("{place:02x?} has cursors {wanted:?}, the index says {stored:?}")))
 }
 
-fn each(
+pub(super) fn each(
     read: &dyn Read,
     table: Table,
     mut visit: impl FnMut(&Bytes, &Bytes) -> Result<(), StoreError>,

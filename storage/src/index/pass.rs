@@ -6,9 +6,11 @@ use bytes::Bytes;
 use folkmoot_wire::UserId;
 use folkmoot_wire::proto::StoredMemberCounts;
 
+use super::cut::Cut;
+use super::mentions::Mentions;
 use super::tally::{self, Tally, each_counted};
 use super::{Entry, ROLES, member_of, place_of};
-use crate::keys::{self, guests};
+use crate::keys;
 use crate::{Batch, Direction, Op, Read, StoreError, Table, value};
 
 /// Rows read at once where a part of a group is deleted.
@@ -64,10 +66,13 @@ pub(super) fn with_index(
         rows: BTreeMap::new(),
         cleared: Vec::new(),
     };
+    let mut mentions = Mentions::over(read);
     for op in batch {
         pass.index(&op)?;
+        mentions.index(&op, &mut pass.out)?;
         pass.out.push(op);
     }
+    mentions.finish(&mut pass.out);
     let crossed = pass.tallies(small)?;
     for (place, counts) in &pass.counts {
         put_counts(&mut pass.out, place, counts);
@@ -223,20 +228,11 @@ impl Pass<'_> {
     /// Rows are deleted. Of places that lie in the range as a whole the index
     /// has the same range; of the two at its ends, the rows are looked up.
     fn range(&mut self, from: &Bytes, to: &Bytes) -> Result<(), StoreError> {
-        let (first, last) = (cut_place(from), cut_place(to));
-        if first.is_some() && first == last {
-            return self.part(from, to);
+        let cut = Cut::of(from, to);
+        for (from, to) in &cut.parts {
+            self.part(from, to)?;
         }
-        let mut whole = (from.clone(), to.clone());
-        if let Some(place) = first {
-            whole.0 = keys::prefix_range(&place).1;
-            self.part(from, &whole.0)?;
-        }
-        if let Some(place) = last {
-            self.part(&place, to)?;
-            whole.1 = place;
-        }
-        if whole.0 < whole.1 {
+        if let Some(whole) = cut.whole {
             self.clear(whole);
         }
         Ok(())
@@ -255,9 +251,6 @@ impl Pass<'_> {
 
     /// A part of one place's rows is deleted.
     fn part(&mut self, from: &Bytes, to: &Bytes) -> Result<(), StoreError> {
-        if from >= to {
-            return Ok(());
-        }
         let written = self.rows.range(from.clone()..to.clone());
         let doomed: Vec<Bytes> = written.map(|(key, _)| key.clone()).collect();
         for key in doomed {
@@ -277,13 +270,4 @@ impl Pass<'_> {
             }
         }
     }
-}
-
-/// The place whose rows a bound of a range lies among; none: between places.
-fn cut_place(bound: &[u8]) -> Option<Bytes> {
-    let (_, key) = guests::split(bound);
-    let front = bound.len() - key.len();
-    let place = front + folkmoot_wire::GroupId::LEN;
-    (bound.len() > place && bound != keys::TABLE_END)
-        .then(|| Bytes::copy_from_slice(&bound[..place]))
 }

@@ -25,7 +25,7 @@ pub const OLDER: &[u8] = b"older";
 pub const IDENTITY: &[u8] = b"identity";
 /// Format of the values, in case it changes without the store's format.
 pub const FORMAT: &[u8] = b"format";
-/// There when the table Index is whole: its version.
+/// There when the tables Index and Mentions are whole: their version.
 pub const INDEXED: &[u8] = b"indexed";
 /// There when another process has started under this node's number, from a copy
 /// of this folder.

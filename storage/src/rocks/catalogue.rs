@@ -78,6 +78,8 @@ const SPECS: [Spec; Table::ALL.len()] = [
     spec(Table::Users, 4 * MIB, 4 * KIB, Some(10.0)),
     spec(Table::Inbox, 4 * MIB, 4 * KIB, Some(10.0)),
     spec(Table::Index, 8 * MIB, 8 * KIB, None),
+    // Most people are mentioned nowhere.
+    spec(Table::Mentions, 4 * MIB, 4 * KIB, Some(10.0)),
     spec(Table::Node, MIB, 4 * KIB, None),
 ];
 

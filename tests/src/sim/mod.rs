@@ -22,6 +22,7 @@
 
 pub mod book;
 pub mod clock;
+mod counted;
 pub mod disk;
 pub mod draw;
 pub mod failure;

@@ -8,12 +8,13 @@ use std::time::Duration;
 use folkmoot_client::{Client, ClientError, Group, GroupId, NewGroup, SendOptions};
 use folkmoot_node::edge::{Grant, SigningKey, issue};
 use folkmoot_transport::sim::{SimHost, SimNet, SimOptions, StreamWindow};
+use folkmoot_wire::UserId;
 use folkmoot_wire::proto::{JoinBody, Kind, RenameBody};
 use prost::Message;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::book::{Act, Book, Outcome, PersonId, message_text};
+use super::book::{Act, Book, MessageNo, Outcome, PersonId, message_text};
 use super::clock::{EPOCH_MS, SimClock};
 use super::draw::{self, Draw};
 use super::findings::Findings;
@@ -41,7 +42,7 @@ pub struct Person {
     pub findings: Findings,
     /// The device's clock.
     pub clock: SimClock,
-    sometimes: Sometimes,
+    pub sometimes: Sometimes,
     seed: u64,
     ip: IpAddr,
     raw_ip: IpAddr,
@@ -196,8 +197,23 @@ impl Person {
     pub async fn say(&mut self, group: GroupId) {
         let message = self.book.message();
         let words = "word ".repeat(1 + self.draw.below(20));
-        let options = SendOptions::text(message_text(message, &words));
+        let options = SendOptions {
+            mentions: self.whom(message),
+            ..SendOptions::text(message_text(message, &words))
+        };
         self.submit(group, options, Some(message)).await;
+    }
+
+    /// Whom a message mentions: every third two people, now and then the speaker.
+    /// Nothing is drawn for it, so that plans stay what they were.
+    fn whom(&self, message: MessageNo) -> Vec<UserId> {
+        if !message.is_multiple_of(3) {
+            return Vec::new();
+        }
+        let pages = self.book.pages();
+        let users = pages.users.values().copied().cycle();
+        let named = users.skip(message as usize / 3 % 64).step_by(3);
+        named.take(2).collect()
     }
 
     /// Queues something; what becomes of it is taken down aside.

@@ -15,6 +15,7 @@ use folkmoot_wire::row::{RowKey, RowKind};
 use tokio::time::{Instant, sleep};
 
 use super::book::Book;
+use super::counted;
 use super::machine::Machine;
 use super::person::Person;
 use super::present;
@@ -49,7 +50,13 @@ pub async fn reach(world: &World, people: &[Person], book: &Book) -> Result<(), 
             None if !moved => {
                 let since = *still_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= STILL {
-                    return Ok(());
+                    match counted::wrong(world, people, book, &heads).await {
+                        None => return Ok(()),
+                        Some(what) if Instant::now() > end => {
+                            return Err(format!("{WITHIN:?} after the faults: {what}"));
+                        }
+                        Some(_) => {}
+                    }
                 }
             }
             None => still_since = None,

@@ -72,6 +72,8 @@ states! {
     GapTold = "a slow client told of a gap";
     /// A client fetched what it had not been sent.
     GapFetched = "gap closed by fetch";
+    /// What somebody has not read mentions them.
+    Mentioned = "somebody mentioned in what is unread";
     /// A client went on from where it was.
     Resumed = "resume after overlap";
     /// A client's place is not one of this history, or not for it to see.

@@ -115,7 +115,7 @@ impl Backend for OneGroup {
     async fn standings(&self, _: UserId, groups: &[GroupId]) -> Vec<Option<Standing>> {
         let standing = |group| Standing {
             head: self.head_of(group),
-            cursor: None,
+            ..Standing::default()
         };
         groups.iter().map(|group| Some(standing(group))).collect()
     }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use folkmoot_replication::placement::Shard;
 use folkmoot_wire::proto::{self, FetchStandings, node_reply, node_request};
-use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
 use futures_util::stream::{self, StreamExt};
 
@@ -85,6 +84,7 @@ impl NodeBackend {
                             Standing {
                                 head: standing.head,
                                 cursor: standing.cursor,
+                                mentions: standing.mentions,
                             },
                         )),
                     }
@@ -148,12 +148,11 @@ impl NodeBackend {
 
     /// One group by itself, wherever it is.
     async fn one(&self, user: UserId, group: GroupId) -> Result<Standing, Fault> {
-        let head = self.head(group).await?;
-        let row = self.row(group, RowKey::Cursor(user)).await?;
-        let cursor = match row.and_then(|row| row.value) {
-            Some(proto::row::Value::Cursor(cursor)) => Some(cursor),
-            _ => None,
-        };
-        Ok(Standing { head, cursor })
+        // Whoever is asked for one group tells where it went.
+        self.head(group).await?;
+        let shard = self.view.home_of(&group).ok_or(Code::NotFound)?;
+        let (known, _) = self.of_shard(&shard, user, &[(0, group)]).await;
+        let (_, standing) = known.into_iter().next().ok_or(Code::Unavailable)?;
+        Ok(standing)
     }
 }

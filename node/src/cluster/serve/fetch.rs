@@ -87,6 +87,7 @@ impl Serve {
                     head: read.head,
                     cursor: read.cursor,
                     moved: false,
+                    mentions: read.mentions,
                 },
             });
         }

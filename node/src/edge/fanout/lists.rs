@@ -191,6 +191,7 @@ impl Fanout {
             let Some(Standing {
                 head: Some(head),
                 cursor,
+                ..
             }) = standing
             else {
                 // Asked for again at the group's next news.

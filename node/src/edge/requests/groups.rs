@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use folkmoot_wire::proto::{
-    CursorValue, GetUnread, GroupInfo, GroupSummary, Groups, Head, ListGroups, ListedValue, Unread,
-    UnreadCount, row, server_frame,
+    GetUnread, GroupInfo, GroupSummary, Groups, ListGroups, ListedValue, Unread, UnreadCount, row,
+    server_frame,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, ShardId, limits};
@@ -31,24 +31,20 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 struct Known {
     group: GroupId,
     listed: ListedValue,
-    head: Option<Head>,
-    cursor: Option<CursorValue>,
+    /// Of a listed one.
+    standing: Standing,
 }
 
 impl Known {
     fn summary(self) -> GroupSummary {
-        let count = |cursor: &CursorValue| cursor.count;
-        let read = self.cursor.as_ref().map_or(0, count);
-        let unread = self
-            .head
-            .as_ref()
-            .map_or(0, |head| head.count.saturating_sub(read));
         GroupSummary {
             group: self.group.to_bytes(),
             name: self.listed.name,
-            head: self.head.filter(|_| self.listed.listed),
-            cursor: self.cursor.filter(|_| self.listed.listed),
-            unread: if self.listed.listed { unread } else { 0 },
+            unread: self.standing.unread(),
+            at_all: self.standing.unread_at_all(),
+            mentions: self.standing.mentions,
+            head: self.standing.head,
+            cursor: self.standing.cursor,
             listed: self.listed.listed,
         }
     }
@@ -106,8 +102,7 @@ impl Session {
             Known {
                 group,
                 listed,
-                head: standing.head,
-                cursor: standing.cursor,
+                standing,
             }
         };
         groups.into_iter().map(known).collect()
@@ -128,23 +123,26 @@ impl Session {
     async fn settle(&self, known: &mut [Known]) -> BTreeMap<ShardId, u64> {
         let mut versions = BTreeMap::new();
         for k in known.iter() {
-            if let (Some(head), Some(shard)) = (&k.head, self.shard_of(&k.group)) {
+            if let (Some(head), Some(shard)) = (&k.standing.head, self.shard_of(&k.group)) {
                 let version = versions.entry(shard).or_insert(0);
                 *version = head.version.max(*version);
             }
         }
         let is_behind = |k: &&mut Known| {
             let version = self.shard_of(&k.group).and_then(|s| versions.get(&s));
-            let head = k.head.as_ref().zip(version);
+            let head = k.standing.head.as_ref().zip(version);
             head.is_some_and(|(head, version)| head.version < *version)
         };
         let behind: Vec<&mut Known> = known.iter_mut().filter(is_behind).collect();
         let asked: Vec<GroupId> = behind.iter().map(|k| k.group).collect();
         let again = self.core.backend.standings(self.user, &asked).await;
         for (k, standing) in behind.into_iter().zip(again) {
-            k.head = standing.and_then(|standing| standing.head);
+            k.standing = standing.unwrap_or_default();
         }
-        for k in known.iter().filter(|k| k.listed.listed && k.head.is_none()) {
+        for k in known
+            .iter()
+            .filter(|k| k.listed.listed && k.standing.head.is_none())
+        {
             if let Some(shard) = self.shard_of(&k.group) {
                 // Not known now: nothing may be claimed of its shard.
                 versions.remove(&shard);
@@ -184,13 +182,13 @@ async fn changed(session: &Arc<Session>, since: &[u8]) -> Result<Groups, Fault> 
     let mut known = session.know(groups).await;
     let shards = session.settle(&mut known).await;
     for k in known.iter().filter(|k| k.listed.listed) {
-        let read = k.cursor.as_ref().map_or(0, |cursor| cursor.count);
-        let count = k.head.is_some().then_some(read);
+        let read = k.standing.cursor.as_ref().map_or(0, |cursor| cursor.count);
+        let count = k.standing.head.is_some().then_some(read);
         let fanout = &session.core.fanout;
-        fanout.add_passive(&session.link, k.group, k.head.as_ref(), count);
+        fanout.add_passive(&session.link, k.group, k.standing.head.as_ref(), count);
     }
     let before = Token::decode(since, &session.user);
-    let is_new = |k: &Known| match (&before, &k.head, session.shard_of(&k.group)) {
+    let is_new = |k: &Known| match (&before, &k.standing.head, session.shard_of(&k.group)) {
         (Some(before), Some(head), Some(shard)) if before.list == list => {
             before.has_changed(shard, head.version)
         }
@@ -289,17 +287,15 @@ pub(super) async fn get_unread(
         ..Unread::default()
     };
     for known in session.know(groups).await {
-        let Some(head) = &known.head else {
+        let standing = known.standing;
+        if standing.head.is_none() {
             unread.unknown.push(known.group.to_bytes());
-            continue;
-        };
-        let read = known.cursor.unwrap_or_default();
-        let count = head.count.saturating_sub(read.count);
-        if count > 0 {
+        } else if standing.unread() > 0 {
             unread.groups.push(UnreadCount {
                 group: known.group.to_bytes(),
-                unread: count,
-                at_all: head.at_all.saturating_sub(read.at_all),
+                unread: standing.unread(),
+                at_all: standing.unread_at_all(),
+                mentions: standing.mentions,
             });
         }
     }

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use folkmoot_wire::Code;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
-use folkmoot_wire::proto::{GetUnread, ListGroups, MarkRead};
+use folkmoot_wire::proto::{GetUnread, Kind, ListGroups, MarkRead, Send};
 
-use super::client::{Client, error, hello};
+use super::client::{Client, error, hello, text};
 use super::world::World;
 
 #[tokio::test(start_paused = true)]
@@ -103,4 +103,71 @@ async fn what_is_unread_comes_in_one_answer() {
     let forged = GetUnread { page: "?".into() };
     let (code, _) = error(bob.call(Request::GetUnread(forged)).await);
     assert_eq!(code, Code::Invalid);
+}
+
+/// Unread, to all and to the user by name: as the counts and as the list say.
+async fn counts(client: &mut Client) -> (u64, u64, u64) {
+    let counted = match client.call(Request::GetUnread(GetUnread::default())).await {
+        Body::Unread(unread) => unread.groups.into_iter().next().unwrap_or_default(),
+        other => panic!("no counts: {other:?}"),
+    };
+    let listed = match client
+        .call(Request::ListGroups(ListGroups::default()))
+        .await
+    {
+        Body::Groups(mut groups) => groups.groups.remove(0),
+        other => panic!("no groups: {other:?}"),
+    };
+    let counts = (counted.unread, counted.at_all, counted.mentions);
+    assert_eq!((listed.unread, listed.at_all, listed.mentions), counts);
+    counts
+}
+
+#[tokio::test(start_paused = true)]
+async fn mentions_are_counted_apart() {
+    let world = World::new();
+    let mut ann = Client::connect(&world, "ann").await;
+    let mut bob = Client::connect(&world, "bob").await;
+    let group = ann.create("tea", |_| {}).await;
+    bob.join(group, "bob").await;
+    let both = vec![
+        bob.user.unwrap().to_bytes(),
+        ann.user.unwrap().to_bytes(),
+        bob.user.unwrap().to_bytes(),
+    ];
+    let mut seqs = Vec::new();
+    for (kind, named, all) in [
+        (Kind::Message, true, false),
+        (Kind::Message, false, true),
+        (Kind::Action, true, true),
+        (Kind::Notice, true, false),
+        (Kind::Message, false, false),
+    ] {
+        let send = Send {
+            mentions: if named { both.clone() } else { Vec::new() },
+            mentions_all: all,
+            ..ann.entry(group, kind, text("bob: look"))
+        };
+        seqs.push(ann.send(send).await.seq);
+    }
+    // What does not count as unread mentions nobody, but all.
+    assert_eq!(counts(&mut bob).await, (4, 2, 2));
+    // Saying something is reading it.
+    assert_eq!(counts(&mut ann).await, (0, 0, 0));
+    let recall = Send {
+        target: seqs[0],
+        ..ann.entry(group, Kind::Recall, Bytes::new())
+    };
+    ann.send(recall).await;
+    assert_eq!(counts(&mut bob).await, (4, 2, 1));
+    let read = |seq| {
+        Request::MarkRead(MarkRead {
+            group: group.to_bytes(),
+            seq,
+        })
+    };
+    assert!(matches!(bob.call(read(seqs[1])).await, Body::Ok(_)));
+    assert_eq!(counts(&mut bob).await, (2, 1, 1));
+    assert!(matches!(bob.call(read(seqs[2])).await, Body::Ok(_)));
+    assert_eq!(counts(&mut bob).await, (1, 0, 0));
 }

@@ -9,7 +9,8 @@ use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_replication::presence::{Answer, News};
 use folkmoot_storage::{
-    Direction, Place, Table, find_readers, keys, log, member_counts, members, readers, value,
+    Direction, Place, Table, find_readers, keys, log, member_counts, members, mentions, readers,
+    value,
 };
 use folkmoot_wire::proto::{
     Command, Covers, CursorBatch, CursorChange, Head, LogSlice, Outcome, ResolveUser, Row,
@@ -138,7 +139,14 @@ impl Backend for World {
                 Some(row::Value::Cursor(cursor)) => Some(cursor),
                 _ => None,
             };
-            standings.push(Some(Standing { head, cursor }));
+            let read = cursor.as_ref().map_or(0, |cursor| cursor.seq);
+            let place = Place::of_birth(*group);
+            let mentions = mentions(&*self.store, &place, &user, read).unwrap();
+            standings.push(Some(Standing {
+                head,
+                cursor,
+                mentions,
+            }));
         }
         self.wait().await;
         standings
