@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::crowd::{FloorOptions, serve_floor};
 use crate::{
     all, compare, counts, cursors, failover, fanout, floor, herd, idle, members, parts, path,
-    process, scale, split,
+    process, scale, split, storm,
 };
 
 /// Measures Folkmoot, beside its peers where there are any.
@@ -52,6 +52,9 @@ enum What {
     /// A group that a million people come into: joins a second, pages of its
     /// members, and what they take on disk
     Members(members::Options),
+    /// Days of a real channel, a thousand times as fast, in one group that
+    /// thousands follow over three regions: all must see one order
+    Storm(storm::Options),
     /// The memory of connections that do nothing; beside the same
     Connections(idle::Options),
     /// One part alone: records per second that the store's group commit makes
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         What::Counts(options) => counts::run(&options),
         What::Cursors(options) => cursors::run(&options),
         What::Members(options) => members::run(&options),
+        What::Storm(options) => storm::run(&options),
         What::Connections(options) => idle::run(&options),
         What::AsFloor(options) => serve_floor(&options),
         What::Commit(options) => parts::commit::run(&options),

@@ -18,7 +18,9 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 pub(crate) use floor::{Floor, ServeOptions as FloorOptions, serve as serve_floor};
-pub(crate) use folkmoot::{Adder, Answers, Folkmoot, Joins, Marker, Marks, Over, Said};
+pub(crate) use folkmoot::{
+    Adder, Answers, Dialer, Folkmoot, Joins, Known, Marker, Marks, Over, Said, Session,
+};
 pub(crate) use hosts::{Hosts, Which};
 
 use crate::peer::Tag;
@@ -173,6 +175,6 @@ pub(crate) const OVER_TLS: &str = ", tls";
 
 /// QUIC connections of one socket: with all on one, its buffer would lose what
 /// the sockets of as many devices take.
-const ON_ONE_SOCKET: usize = 8;
+pub(crate) const ON_ONE_SOCKET: usize = 8;
 /// Connections made at once.
-const AT_ONCE: usize = 32;
+pub(crate) const AT_ONCE: usize = 32;

@@ -11,7 +11,8 @@
 //! ports for what many are connected to,
 //! [`idle`] what its connections cost that do nothing, and [`counts`] what it
 //! takes to tell one person what is unread everywhere, [`cursors`] to hear from
-//! many what they have read, [`members`] to let many into one group and find them there. [`peer`] is
+//! many what they have read, [`members`] to let many into one group and find them there. [`storm`] is a
+//! real channel in a hurry, over several regions. [`peer`] is
 //! the port behind which Folkmoot, JetStream and Redis are alike, [`load`]
 //! makes the load, [`machine`] says what it cost. [`parts`] measures what
 //! single parts of a node can do, [`scale`] simulates clusters that no machine
@@ -43,4 +44,5 @@ mod run;
 mod scale;
 mod split;
 mod stats;
+mod storm;
 mod table;

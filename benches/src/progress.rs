@@ -19,6 +19,11 @@ impl Progress {
         self.0.tick();
     }
 
+    /// So many steps are done.
+    pub(crate) fn at(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
     /// The next measurement begins. Nothing is drawn while it lasts: the
     /// display would take from the generator's core.
     pub(crate) fn step(&self, what: &str) {

@@ -11,7 +11,7 @@ mod crowd;
 mod folder;
 pub mod irc;
 mod options;
-mod orchestra;
+pub mod orchestra;
 mod page;
 pub mod ports;
 mod progress;
@@ -37,7 +37,7 @@ use folder::DemoFolder;
 use options::Options;
 use orchestra::{Orchestra, Plan};
 use progress::Progress;
-use replay::{Observers, Replay};
+use replay::{Observers, Pace, Replay};
 use report::{Bytes, Clients, Report, round_trips};
 use verify::Witness;
 use wan::{Sample, Wan};
@@ -73,10 +73,12 @@ pub async fn run(args: &ArgMatches, json: bool) -> anyhow::Result<()> {
     let folder = DemoFolder::make(options.data.as_deref())?;
     let wan = Wan::new(options.regions, options.wan);
     let plan = Plan {
+        program: std::env::current_exe().context("the path of this program")?,
         regions: options.regions,
         per_region: options.per_region,
         shards: options.shards,
         folder: folder.path().to_owned(),
+        flags: Vec::new(),
     };
     say(
         json,
@@ -149,7 +151,11 @@ async fn play(
     let start = tokio::time::Instant::now();
     let mut gathering = crowd.as_ref().map(|crowd| crowd.begin(Options::lines()));
     let progress = Progress::show(&replay, crowd.as_ref());
-    let replay_time = replay.run(&observers, options.pipelined).await?;
+    let pace = match options.pipelined {
+        true => Pace::Pipelined,
+        false => Pace::LineByLine,
+    };
+    let replay_time = replay.run(&observers, pace).await?;
     if let Some(gathering) = &mut gathering {
         gathering.all().await?;
     }
@@ -235,8 +241,8 @@ fn conclude(options: &Options, played: Played) -> anyhow::Result<Report> {
         replay_seconds: replay_time.as_secs_f64(),
         wall_seconds: wall_time.as_secs_f64(),
         bytes: Bytes::of(&before, &after, entry_bytes, verified.other_entry_bytes),
-        send_to_commit: replay.delays.commit(names),
-        send_to_deliver: replay.delays.deliver(names),
+        send_to_commit: replay.send_to_commit(),
+        send_to_deliver: replay.send_to_deliver(),
         groups: verified.groups,
     })
 }

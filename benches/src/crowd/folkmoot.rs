@@ -21,8 +21,10 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::{AT_ONCE, Floor, Host, Kind, Listener, ON_ONE_SOCKET, Product, Room, Setup, Speaker};
 use crate::peer::{self, Cluster, Peer};
-use client::{Ear, Mouth, Session};
+pub(crate) use client::Session;
+use client::{Ear, Mouth};
 pub(crate) use joins::{Adder, Joins};
+pub(crate) use known::Known;
 pub(crate) use marks::{Answers, Marker, Marks, Said};
 
 /// What carries the clients' connections.
@@ -144,9 +146,9 @@ async fn make(founder: &Client) -> anyhow::Result<GroupId> {
 }
 
 /// How clients connect.
-struct Dialer {
-    over: Over,
-    trust: Trust,
+pub(crate) struct Dialer {
+    pub(crate) over: Over,
+    pub(crate) trust: Trust,
 }
 
 impl Dialer {
@@ -161,7 +163,8 @@ impl Dialer {
         })
     }
 
-    fn sockets(&self, connections: usize) -> anyhow::Result<Vec<Arc<dyn Dial>>> {
+    /// For so many, of which [`ON_ONE_SOCKET`] come one after the other.
+    pub(crate) fn sockets(&self, connections: usize) -> anyhow::Result<Vec<Arc<dyn Dial>>> {
         let count = connections.div_ceil(ON_ONE_SOCKET);
         (0..count).map(|_| self.socket()).collect()
     }

@@ -86,11 +86,7 @@ pub(super) fn differences(
         }
     };
     if in_order {
-        let expected = script
-            .steps
-            .iter()
-            .map(|step| cast.expected(step))
-            .collect();
+        let expected = script.entries().map(|step| cast.expected(step)).collect();
         let found = said.iter().map(|line| (line.seq, Said::of(line))).collect();
         lanes(String::new(), expected, found, &mut wrong);
     } else {
@@ -108,7 +104,7 @@ type Lane = (Vec<Said>, Vec<(u64, Said)>);
 
 fn by_sender(script: &Script, cast: &Cast<'_>, log: &[EntryLine], wrong: &mut Vec<String>) {
     let mut senders: BTreeMap<String, Lane> = BTreeMap::new();
-    for step in &script.steps {
+    for step in script.entries() {
         let said = cast.expected(step);
         senders.entry(said.sender.clone()).or_default().0.push(said);
     }

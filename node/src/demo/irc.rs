@@ -9,6 +9,17 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
+/// The day that is replayed when no log is named.
+pub const BUILT_IN: &[u8] = include_bytes!("../../../demo/irc/2010-03-08.txt");
+/// What it is called.
+pub const BUILT_IN_NAME: &str = "2010-03-08";
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// In minutes.
+const DAY: u64 = 24 * 60;
+
 /// One event of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -47,6 +58,50 @@ pub fn event(line: &[u8]) -> Option<Event> {
     }
     let said = after_time(line).and_then(|rest| message(rest).or_else(|| action(rest)));
     Some(said.unwrap_or_else(|| Event::Notice { text: text(line) }))
+}
+
+/// When each of the [`events`] was, from midnight before the first. Logs tell
+/// minutes: what was in the same one is spread over it evenly. A line that tells
+/// none, like one that comes before any, is of the minute before it; where the
+/// clock falls back by half a day or more it is the next day.
+#[must_use]
+pub fn times(log: &[u8]) -> Vec<Duration> {
+    let log = log.strip_prefix(b"\xef\xbb\xbf").unwrap_or(log);
+    let lines = log
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    let lines: Vec<Option<u64>> = lines.map(minute).collect();
+    let mut now = lines.iter().flatten().next().copied().unwrap_or(0);
+    let mut minutes = Vec::with_capacity(lines.len());
+    for told in lines {
+        if let Some(told) = told {
+            let today = now - now % DAY + told;
+            now = match today + DAY / 2 <= now {
+                true => today + DAY,
+                false => today.max(now),
+            };
+        }
+        minutes.push(now);
+    }
+    let mut times = Vec::with_capacity(minutes.len());
+    for same in minutes.chunk_by(|a, b| a == b) {
+        let spread = |at: usize| MINUTE * at as u32 / same.len() as u32;
+        let begin = MINUTE * same[0] as u32;
+        times.extend((0..same.len()).map(|at| begin + spread(at)));
+    }
+    times
+}
+
+/// The minute of the day that a line tells.
+fn minute(line: &[u8]) -> Option<u64> {
+    let rest = after_time(line)?;
+    let time = std::str::from_utf8(&line[1..line.len() - rest.len() - 1]).ok()?;
+    let mut parts = time.split(':');
+    let mut part = |below: u64| {
+        let part: u64 = parts.next()?.parse().ok()?;
+        (part < below).then_some(part)
+    };
+    Some(part(24)? * 60 + part(60)?)
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -10,9 +10,6 @@ use folkmoot_wire::limits;
 use super::replay::Log;
 use super::{crowd, irc, orchestra, regions};
 
-/// Replayed when no log is named.
-const DEFAULT_NAME: &str = "2010-03-08";
-const DEFAULT_LOG: &[u8] = include_bytes!("../../../demo/irc/2010-03-08.txt");
 /// Nodes of one region at most.
 const PER_REGION_MAX: u64 = 8;
 
@@ -146,7 +143,7 @@ impl Options {
     /// What people say in the large group: what they said in the log that is
     /// built in.
     pub(super) fn lines() -> Vec<String> {
-        let said = irc::events(DEFAULT_LOG).filter_map(|event| match event {
+        let said = irc::events(irc::BUILT_IN).filter_map(|event| match event {
             irc::Event::Message { text, .. } if !text.is_empty() => Some(text),
             _ => None,
         });
@@ -156,7 +153,7 @@ impl Options {
     /// The logs to replay, as scripts.
     pub(super) fn logs(&self) -> anyhow::Result<Vec<Log>> {
         if self.files.is_empty() {
-            return Ok(vec![Log::of(DEFAULT_NAME.to_owned(), DEFAULT_LOG)]);
+            return Ok(vec![Log::of(irc::BUILT_IN_NAME.to_owned(), irc::BUILT_IN)]);
         }
         let mut names = HashSet::new();
         let mut logs = Vec::new();

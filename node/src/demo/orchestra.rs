@@ -29,11 +29,19 @@ const STARTS_MAX: u32 = 20;
 
 /// What the orchestra is to be.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub(super) regions: usize,
-    pub(super) per_region: usize,
-    pub(super) shards: u32,
-    pub(super) folder: PathBuf,
+pub struct Plan {
+    /// The command that nodes are.
+    pub program: PathBuf,
+    /// Regions of [`regions::NAMES`].
+    pub regions: usize,
+    /// Nodes of each.
+    pub per_region: usize,
+    /// Shards of each region.
+    pub shards: u32,
+    /// Where nodes keep their data and logs.
+    pub folder: PathBuf,
+    /// What nodes are told besides.
+    pub flags: Vec<String>,
 }
 
 /// A node's place, and the wide area in front of it.
@@ -43,8 +51,8 @@ struct Site {
     gossip: Proxy,
 }
 
-/// The processes.
-pub(super) struct Orchestra {
+/// The processes. Dropping it kills them.
+pub struct Orchestra {
     children: Vec<Child>,
     /// In front of the nodes, as long as these run.
     proxies: Vec<Proxy>,
@@ -52,7 +60,10 @@ pub(super) struct Orchestra {
 
 impl Orchestra {
     /// Starts all nodes and waits until each of them knows all of them.
-    pub(super) async fn start(plan: &Plan, wan: &Arc<Wan>) -> anyhow::Result<(Self, Cluster)> {
+    ///
+    /// # Errors
+    /// When they do not come up, with the ends of their logs.
+    pub async fn start(plan: &Plan, wan: &Arc<Wan>) -> anyhow::Result<(Self, Cluster)> {
         let sites = sites(plan, wan).await?;
         let mut orchestra = Self {
             children: Vec::new(),
@@ -79,7 +90,7 @@ impl Orchestra {
         let Some((first, _)) = places.split_first() else {
             bail!("a demo has at least one node");
         };
-        child::run("init", &flags[0]).await?;
+        child::run(&plan.program, "init", &flags[0]).await?;
         for (at, place) in places.iter().enumerate() {
             let mut extra = Vec::new();
             if at > 0 {
@@ -92,8 +103,9 @@ impl Orchestra {
                 extra.push(format!("--token={token}"));
             }
             let log = plan.folder.join(format!("{}.log", place.name));
-            self.children
-                .push(Child::start(&place.name, &flags[at], &extra, log)?);
+            let all = (&flags[at][..], &extra[..]);
+            let child = Child::start(&plan.program, &place.name, all, log)?;
+            self.children.push(child);
             ready::up(place, &mut self.children).await?;
         }
         let mut members = Vec::with_capacity(places.len());
@@ -106,7 +118,7 @@ impl Orchestra {
 
     /// Starts a node again that was killed. Ends when one stopped by itself,
     /// with the reason.
-    pub(super) async fn look_after(&mut self) -> anyhow::Error {
+    pub async fn look_after(&mut self) -> anyhow::Error {
         loop {
             sleep(LOOK).await;
             for child in &mut self.children {
@@ -122,8 +134,17 @@ impl Orchestra {
         }
     }
 
+    /// Their numbers in the operating system.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        self.children.iter().filter_map(Child::pid).collect()
+    }
+
     /// Stops all nodes, and those that do not stop in time the hard way.
-    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// When some had to be killed, with the ends of their logs.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
         for child in &self.children {
             child.terminate();
         }
@@ -182,7 +203,7 @@ async fn sites(plan: &Plan, wan: &Arc<Wan>) -> anyhow::Result<Vec<Site>> {
 fn flags(plan: &Plan, site: &Site) -> Vec<String> {
     let place = &site.place;
     let path = |path: &Path| path.display().to_string();
-    vec![
+    let mut flags = vec![
         format!("--data={}", path(&place.folder)),
         format!("--name={}", place.name),
         format!("--region={}", regions::NAMES[place.region]),
@@ -195,5 +216,7 @@ fn flags(plan: &Plan, site: &Site) -> Vec<String> {
         "--follow=full".to_owned(),
         // Each node stands for a region of several: commits stay in it.
         "--survival-goal=node".to_owned(),
-    ]
+    ];
+    flags.extend(plan.flags.iter().cloned());
+    flags
 }

@@ -5,17 +5,19 @@ mod clients;
 mod measure;
 mod observe;
 mod speaker;
+mod stage;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use folkmoot_client::{Entry, GroupId, UserId};
+use folkmoot_wire::limits;
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -23,20 +25,35 @@ use super::cluster::Cluster;
 use super::script::{BRIDGE, Script};
 use super::{irc, regions};
 pub use clients::Dialers;
-pub(super) use measure::{Delays, Quantiles};
+use measure::Delays;
+pub use measure::Quantiles;
 pub use observe::Observers;
-use speaker::Speaker;
+use stage::Stage;
+pub use stage::TIME_AHEAD;
 
 /// Subject of the bridge, which owns the groups.
 pub const BRIDGE_SUBJECT: &str = "bridge";
 /// Clients that connect at once.
 const CONNECTING: usize = 48;
-/// With `--pipelined`: speakers that speak at once.
+/// With [`Pace::Pipelined`]: speakers that speak at once.
 const SPEAKING: usize = 600;
-/// A speaker's client is connected so many steps before it is needed.
-const AHEAD: usize = 48;
 /// Room in a group for those who join from the page.
 const VISITORS: usize = 100;
+/// Between the last line of a day and the first of the next one.
+const NIGHT: Duration = Duration::from_secs(60);
+
+/// When a line is said.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// When the one before it is committed.
+    LineByLine,
+    /// When the speaker's own before it is.
+    Pipelined,
+    /// At its time in the log, so many times as fast, whatever became of those
+    /// before it; but no speaker's before his own. That time begins
+    /// [`TIME_AHEAD`] after the replay does.
+    Timed(f64),
+}
 
 /// A log to replay.
 pub struct Log {
@@ -45,16 +62,39 @@ pub struct Log {
     /// Lines read.
     pub lines: usize,
     pub script: Script,
+    /// When each step is due at the log's own speed, from the first on.
+    pub due: Vec<Duration>,
+    /// Room in the group for others than the speakers.
+    pub room: usize,
 }
 
 impl Log {
     /// From the bytes of a file.
     #[must_use]
     pub fn of(name: String, bytes: &[u8]) -> Self {
+        Self::of_days(name, &[bytes])
+    }
+
+    /// From several files, one after the other.
+    #[must_use]
+    pub fn of_days(name: String, days: &[&[u8]]) -> Self {
+        let mut timed = Vec::new();
+        let mut begin = Duration::ZERO;
+        for day in days {
+            let times = irc::times(day);
+            let first = times.first().copied().unwrap_or_default();
+            let times = times.into_iter().map(|time| begin + (time - first));
+            timed.extend(times.zip(irc::events(day)));
+            begin = timed.last().map_or(begin, |(last, _)| *last + NIGHT);
+        }
+        let lines = timed.len();
+        let (script, due) = Script::timed(timed);
         Self {
             name,
-            lines: irc::events(bytes).count(),
-            script: Script::of(irc::events(bytes)),
+            lines,
+            script,
+            due,
+            room: VISITORS,
         }
     }
 }
@@ -68,6 +108,8 @@ pub struct Performance {
     pub name: String,
     pub lines: usize,
     pub script: Script,
+    /// When each step is due at the log's own speed.
+    pub due: Vec<Duration>,
     pub id: GroupId,
     /// Region.
     pub home: usize,
@@ -80,7 +122,7 @@ pub struct Performance {
 impl Performance {
     /// Entries when all is said: the group's creation comes first.
     pub fn entries(&self) -> u64 {
-        self.script.steps.len() as u64 + 1
+        self.script.entries().count() as u64 + 1
     }
 }
 
@@ -90,7 +132,7 @@ pub struct Replay {
     pub dialers: Arc<Dialers>,
     pub groups: Vec<Arc<Performance>>,
     pub bridge: UserId,
-    pub(super) delays: Delays,
+    delays: Delays,
     /// Those who came in by the page: what they say is in no script.
     pub guests: Mutex<BTreeSet<UserId>>,
     /// What was refused for good.
@@ -111,15 +153,17 @@ impl Replay {
         let first = cluster.members.first().context("a demo has nodes")?;
         let mut groups = Vec::with_capacity(logs.len());
         let mut bridge = None;
-        for (number, log) in logs.into_iter().enumerate() {
+        for (number, mut log) in logs.into_iter().enumerate() {
             let home = number % cluster.regions;
+            let cap = log.script.users.len() + 1 + log.room;
+            log.script.quiet_joins = cap > limits::LARGE_GROUP as usize;
             let request = json!({
                 "name": log.name,
                 "region": regions::NAMES[home],
                 "owner": BRIDGE_SUBJECT,
                 "nick": BRIDGE,
                 "open": true,
-                "member_cap": log.script.users.len() + 1 + VISITORS,
+                "member_cap": cap,
             });
             let made = first.place.api.post("/v1/groups", &request).await;
             let made = made.with_context(|| format!("making the group {}", log.name))?;
@@ -133,6 +177,7 @@ impl Replay {
                 name: log.name,
                 lines: log.lines,
                 script: log.script,
+                due: log.due,
             }));
         }
         let regions = cluster.regions;
@@ -156,17 +201,17 @@ impl Replay {
     pub async fn run(
         self: &Arc<Self>,
         observers: &Observers,
-        pipelined: bool,
+        pace: Pace,
     ) -> anyhow::Result<Duration> {
         let start = Instant::now();
         let mut running = JoinSet::new();
         for number in 0..self.groups.len() {
             let stage = Arc::new(Stage::new(self, observers, number));
-            if pipelined {
-                running.spawn(stage.all_at_once());
-            } else {
-                running.spawn(stage.one_by_one());
-            }
+            match pace {
+                Pace::LineByLine => running.spawn(stage.one_by_one()),
+                Pace::Pipelined => running.spawn(stage.each_in_turn(None)),
+                Pace::Timed(speed) => running.spawn(stage.each_in_turn(Some(speed))),
+            };
         }
         while let Some(ended) = running.join_next().await {
             ended.context("a group's replay ended early")??;
@@ -188,160 +233,20 @@ impl Replay {
             .sum();
         (done, total)
     }
-}
 
-/// One group's replay as it runs.
-struct Stage {
-    replay: Arc<Replay>,
-    group: Arc<Performance>,
-    number: usize,
-    speakers: Vec<Arc<Speaker>>,
-    /// Says the notices.
-    bridge: folkmoot_client::Client,
-    /// With order: the step that is next.
-    at: watch::Sender<usize>,
-}
-
-impl Stage {
-    fn new(replay: &Arc<Replay>, observers: &Observers, number: usize) -> Self {
-        let group = Arc::clone(&replay.groups[number]);
-        // A running number, so that transports alternate over all groups.
-        let before: usize = replay.groups[..number]
-            .iter()
-            .map(|g| g.script.users.len())
-            .sum();
-        let speakers = (0..group.script.users.len())
-            .map(|user| Arc::new(Speaker::new(replay, &group, user, before + user)))
-            .collect();
-        Self {
-            replay: Arc::clone(replay),
-            bridge: observers.client(group.home),
-            number,
-            group,
-            speakers,
-            at: watch::Sender::new(0),
-        }
+    /// From sending, or when it was due, to the answer: by the sender's region
+    /// and the home.
+    pub fn send_to_commit(&self) -> Vec<Quantiles> {
+        self.delays.commit(self.region_names())
     }
 
-    /// A line is said only when the one before it is committed.
-    async fn one_by_one(self: Arc<Self>) -> anyhow::Result<()> {
-        let spans = self.group.script.spans();
-        let ahead = tokio::spawn(Arc::clone(&self).connect_ahead(spans.clone()));
-        for at in 0..self.group.script.steps.len() {
-            self.at.send_replace(at);
-            self.perform(at).await?;
-            if let Some(user) = self.group.script.steps[at].user
-                && spans[user].1 == at
-            {
-                let speaker = Arc::clone(&self.speakers[user]);
-                tokio::spawn(async move { speaker.close().await });
-            }
-        }
-        ahead.abort();
-        Ok(())
+    /// From sending, or when it was due, to delivery: by the sender's region
+    /// and the reader's.
+    pub fn send_to_deliver(&self) -> Vec<Quantiles> {
+        self.delays.deliver(self.region_names())
     }
 
-    /// Connects the clients of those who are soon to speak.
-    async fn connect_ahead(self: Arc<Self>, spans: Vec<(usize, usize)>) {
-        let mut first: Vec<(usize, usize)> = spans
-            .iter()
-            .enumerate()
-            .map(|(user, span)| (span.0, user))
-            .collect();
-        first.sort_unstable();
-        let mut at = self.at.subscribe();
-        for (step, user) in first {
-            if at.wait_for(|at| at + AHEAD >= step).await.is_err() {
-                return;
-            }
-            let speaker = Arc::clone(&self.speakers[user]);
-            // Whoever needs it meets the error again.
-            tokio::spawn(async move { drop(speaker.client().await) });
-        }
-    }
-
-    /// Each speaker says his lines in order, and waits for others only to
-    /// take over a nick.
-    async fn all_at_once(self: Arc<Self>) -> anyhow::Result<()> {
-        let mut lines: Vec<Vec<usize>> = vec![Vec::new(); self.speakers.len()];
-        let mut notices = Vec::new();
-        for (at, step) in self.group.script.steps.iter().enumerate() {
-            match step.user {
-                Some(user) => lines[user].push(at),
-                None => notices.push(at),
-            }
-        }
-        let nicks = Arc::new(Nicks::new(self.group.script.nick_from()));
-        let mut speaking = JoinSet::new();
-        let stage = Arc::clone(&self);
-        speaking.spawn(async move {
-            for at in notices {
-                stage.perform(at).await?;
-            }
-            anyhow::Ok(())
-        });
-        for (user, lines) in lines.into_iter().enumerate() {
-            let stage = Arc::clone(&self);
-            let nicks = Arc::clone(&nicks);
-            speaking.spawn(async move {
-                let mut turn = stage.replay.speaking.acquire().await?;
-                for at in lines {
-                    if let Some(before) = nicks.waits_for(at) {
-                        // The other may need this turn.
-                        drop(turn);
-                        before.wait().await;
-                        turn = stage.replay.speaking.acquire().await?;
-                    }
-                    stage.perform(at).await?;
-                    nicks.done(at);
-                }
-                stage.speakers[user].close().await;
-                drop(turn);
-                Ok(())
-            });
-        }
-        while let Some(ended) = speaking.join_next().await {
-            ended.context("a speaker ended early")??;
-        }
-        Ok(())
-    }
-}
-
-/// Steps that must not come before another user's.
-struct Nicks {
-    from: Vec<Option<usize>>,
-    /// Steps that others wait for.
-    awaited: HashMap<usize, Done>,
-}
-
-/// Whether a step is done.
-struct Done(watch::Sender<bool>);
-
-impl Done {
-    async fn wait(&self) {
-        // The sender lives as long as this.
-        let _ = self.0.subscribe().wait_for(|done| *done).await;
-    }
-}
-
-impl Nicks {
-    fn new(from: Vec<Option<usize>>) -> Self {
-        let awaited = from.iter().flatten();
-        Self {
-            awaited: awaited
-                .map(|at| (*at, Done(watch::Sender::new(false))))
-                .collect(),
-            from,
-        }
-    }
-
-    fn waits_for(&self, at: usize) -> Option<&Done> {
-        self.awaited.get(&self.from[at]?)
-    }
-
-    fn done(&self, at: usize) {
-        if let Some(done) = self.awaited.get(&at) {
-            done.0.send_replace(true);
-        }
+    fn region_names(&self) -> &'static [&'static str] {
+        &regions::NAMES[..self.cluster.regions]
     }
 }

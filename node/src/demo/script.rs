@@ -5,6 +5,7 @@
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use folkmoot_wire::limits;
 use folkmoot_wire::proto::Kind;
@@ -27,6 +28,8 @@ pub struct Script {
     pub steps: Vec<Step>,
     /// Events of the log that make no entry.
     pub unchanged: usize,
+    /// In a large group: joins make no entries.
+    pub quiet_joins: bool,
 }
 
 /// One entry, to be made.
@@ -84,14 +87,27 @@ impl Step {
 }
 
 impl Script {
-    /// The script of a log.
+    /// The script of a log, and when each of its steps is due.
     #[must_use]
-    pub fn of(events: impl IntoIterator<Item = Event>) -> Self {
+    pub fn timed(events: impl IntoIterator<Item = (Duration, Event)>) -> (Self, Vec<Duration>) {
         let mut writer = Writer::default();
-        for event in events {
+        let mut due = Vec::new();
+        for (at, event) in events {
             writer.event(event);
+            due.resize(writer.script.steps.len(), at);
         }
-        writer.script
+        (writer.script, due)
+    }
+
+    /// Whether a step makes an entry.
+    #[must_use]
+    pub fn is_entry(&self, step: &Step) -> bool {
+        !(self.quiet_joins && step.act == Act::Join)
+    }
+
+    /// The steps that do.
+    pub fn entries(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| self.is_entry(step))
     }
 
     /// For each step the one before it that somebody else did under the nick

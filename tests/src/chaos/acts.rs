@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use folkmoot_node::demo::regions;
-use folkmoot_node::demo::replay::{Log, Observers, Replay};
+use folkmoot_node::demo::replay::{Log, Observers, Pace, Replay};
 
 use super::field::Field;
 use super::lab::REGIONS;
@@ -104,7 +104,7 @@ impl Act {
     /// # Errors
     /// When it does not come to its end.
     pub async fn play(&self) -> anyhow::Result<Vec<String>> {
-        self.replay.run(&self.observers, true).await?;
+        self.replay.run(&self.observers, Pace::Pipelined).await?;
         let mut wrong = self.replay.refused.lock().clone();
         if wrong.is_empty()
             && let Err(error) = self.observers.all_seen(&self.replay, SEEN).await

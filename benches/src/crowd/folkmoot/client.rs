@@ -7,15 +7,15 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use bytes::Bytes;
-use folkmoot_client::GroupId;
+use folkmoot_client::{GroupId, UserId};
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_transport::{Connection, Dial, FrameRecv, FrameSend, FramedStream};
 use folkmoot_wire::ClientMsgId;
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
 use folkmoot_wire::proto::{
-    Activate, ClientFrame, Content, Hello, JoinBody, Kind, Ping, Resume, SealedEntry, Send,
-    ServerFrame,
+    Activate, Activated, ClientFrame, Content, Hello, JoinBody, Kind, Ping, Resume, SealedEntry,
+    Send, ServerFrame,
 };
 use prost::Message;
 use tokio::sync::{Semaphore, oneshot};
@@ -74,30 +74,26 @@ impl Numbers {
 }
 
 /// A session.
-pub(super) struct Session {
+pub(crate) struct Session {
+    /// Whose it is.
+    pub(crate) user: UserId,
     /// Keeps it.
     pub(super) connection: Arc<dyn Connection>,
     pub(super) tx: Box<dyn FrameSend>,
-    pub(super) rx: Box<dyn FrameRecv>,
+    pub(crate) rx: Box<dyn FrameRecv>,
     pub(super) numbers: Numbers,
 }
 
 impl Session {
-    pub(super) async fn hello(
+    pub(crate) async fn hello(
         dial: &dyn Dial,
         addr: SocketAddr,
         token: String,
         device: u64,
     ) -> anyhow::Result<Self> {
         let connection = dial.dial_client(addr, "127.0.0.1").await?;
-        let FramedStream { tx, rx } = connection.open().await?;
-        let numbers = Numbers { stamp: 0, next: 1 };
-        let mut session = Self {
-            connection,
-            tx,
-            rx,
-            numbers,
-        };
+        let FramedStream { mut tx, mut rx } = connection.open().await?;
+        let mut numbers = Numbers { stamp: 0, next: 1 };
         let hello = Hello {
             version_min: 1,
             version_max: 1,
@@ -106,16 +102,25 @@ impl Session {
             client: "folkmoot-bench".into(),
             ..Hello::default()
         };
-        let hello = session.numbers.frame(Request::Hello(hello));
-        match session.ask(hello).await? {
-            Body::Welcome(welcome) => session.numbers.stamp = welcome.stamp,
+        tx.send(numbers.frame(Request::Hello(hello))).await?;
+        let frame = rx.recv().await?.context("the edge has ended")?;
+        let welcome = match ServerFrame::decode(frame)?.body {
+            Some(Body::Welcome(welcome)) => welcome,
+            Some(Body::Error(error)) => bail!("refused: {} ({})", error.name, error.message),
             other => bail!("to a Hello: {other:?}"),
-        }
-        Ok(session)
+        };
+        numbers.stamp = welcome.stamp;
+        Ok(Self {
+            user: UserId::from_slice(&welcome.user)?,
+            connection,
+            tx,
+            rx,
+            numbers,
+        })
     }
 
     /// Asks; gives the question's number.
-    pub(super) async fn begin(&mut self, request: Request) -> anyhow::Result<u64> {
+    pub(crate) async fn begin(&mut self, request: Request) -> anyhow::Result<u64> {
         let frame = self.numbers.frame(request);
         self.tx.send(frame).await?;
         Ok(self.numbers.next - 1)
@@ -142,19 +147,29 @@ impl Session {
         }
     }
 
-    pub(super) async fn join(&mut self, group: GroupId, nick: &str) -> anyhow::Result<()> {
+    /// Gives the seq of the entry; 0: it made none.
+    pub(crate) async fn join(&mut self, group: GroupId, nick: &str) -> anyhow::Result<u64> {
         let body = JoinBody {
             nick: nick.to_owned(),
             role: 0,
         };
         let join = self.numbers.send(group, Kind::Join, body.encode_to_vec());
         match self.ask(join).await? {
-            Body::Sent(_) => Ok(()),
+            Body::Sent(sent) => Ok(sent.seq),
             other => bail!("to a join: {other:?}"),
         }
     }
 
-    pub(super) async fn activate(&mut self, group: GroupId) -> anyhow::Result<()> {
+    pub(crate) async fn leave(&mut self, group: GroupId) -> anyhow::Result<()> {
+        let leave = self.numbers.send(group, Kind::Leave, Vec::new());
+        match self.ask(leave).await? {
+            Body::Sent(_) => Ok(()),
+            other => bail!("to a leave: {other:?}"),
+        }
+    }
+
+    /// Gives what the edge says of the group.
+    pub(crate) async fn activate(&mut self, group: GroupId) -> anyhow::Result<Activated> {
         let resume = Resume {
             group: group.to_bytes(),
             ..Resume::default()
@@ -162,7 +177,7 @@ impl Session {
         let groups = vec![resume];
         let activate = self.numbers.frame(Request::Activate(Activate { groups }));
         match self.ask(activate).await? {
-            Body::Activated(told) if told.error.is_none() => Ok(()),
+            Body::Activated(told) if told.error.is_none() => Ok(told),
             other => bail!("to an activation: {other:?}"),
         }
     }
@@ -184,8 +199,8 @@ impl Ear {
 
     async fn beat(&mut self) -> anyhow::Result<()> {
         self.heartbeat = Instant::now() + folkmoot_wire::limits::HEARTBEAT;
-        let ping = self.session.numbers.frame(Request::Ping(Ping {}));
-        Ok(self.session.tx.send(ping).await?)
+        self.session.begin(Request::Ping(Ping {})).await?;
+        Ok(())
     }
 }
 

@@ -9,15 +9,15 @@ use bytes::Bytes;
 const KEPT: usize = 16;
 
 /// The last frames, and what is in them.
-pub(super) struct Known<T>(VecDeque<(Bytes, T)>);
+pub(crate) struct Known<T>(VecDeque<(Bytes, T)>);
 
 impl<T: Clone> Known<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(VecDeque::new())
     }
 
     /// What is in a frame; reads it unless somebody had it before.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         frame: Bytes,
         read: impl FnOnce(Bytes) -> anyhow::Result<T>,

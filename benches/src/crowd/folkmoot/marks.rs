@@ -116,6 +116,7 @@ pub(super) fn split(session: Session) -> (Asker, Answers) {
         tx,
         rx,
         numbers,
+        ..
     } = session;
     let due = Due::default();
     let answers = Answers {

@@ -1,7 +1,7 @@
 use folkmoot_wire::{RegionId, Slot, UserId};
 
 use super::{Cast, differences};
-use crate::demo::irc;
+use crate::demo::replay::Log;
 use crate::demo::script::Script;
 use crate::entry_json::{EntryLine, kind_name};
 
@@ -52,7 +52,7 @@ fn perfect(script: &Script) -> Vec<EntryLine> {
 }
 
 fn check(change: impl FnOnce(&mut Vec<EntryLine>)) -> (Vec<String>, Vec<String>) {
-    let script = Script::of(irc::events(LOG.as_bytes()));
+    let script = Log::of(String::new(), LOG.as_bytes()).script;
     let mut log = perfect(&script);
     change(&mut log);
     let users = cast();

@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
-use super::{Event, event, events};
+use super::{Event, event, events, times};
 
 fn one(line: &str) -> Event {
     event(line.as_bytes()).expect("a line with something in it is an event")
@@ -134,12 +136,50 @@ fn lines_end_with_line_feeds_only() {
     assert_eq!(found, [message("a", "x\u{b}y\u{85}z\r"), join]);
 }
 
+/// In seconds.
+fn seconds(log: &str) -> Vec<u64> {
+    times(log.as_bytes())
+        .iter()
+        .map(Duration::as_secs)
+        .collect()
+}
+
+#[test]
+fn lines_of_a_minute_are_spread_over_it() {
+    let log =
+        "=== a has joined #c\n[00:01] <a> 1\n[00:01] <a> 2\n=== a has left #c\n\n[00:03:07] <b> 3";
+    assert_eq!(seconds(log), [60, 75, 90, 105, 180]);
+    assert_eq!(
+        seconds("no time\n[24:00] <a> none\n[x] <a> none"),
+        [0, 20, 40]
+    );
+}
+
+#[test]
+fn a_clock_that_falls_back_is_the_next_day_or_wrong() {
+    let day = 24 * 60 * 60;
+    let log = "[23:59] <a> 1\n[00:00] <a> 2\n[12:00] <a> 3\n[11:58] <a> 4\n[00:00] <a> 5";
+    let half = day / 2;
+    assert_eq!(
+        seconds(log),
+        [day - 60, day, day + half, day + half + 30, 2 * day]
+    );
+}
+
 proptest! {
+    #[test]
+    fn every_event_has_a_time_and_none_falls_back(log in "(\\[[0-2][0-9]:[0-5][0-9]\\] <a> x\n|===\n|\n|x\n){0,40}") {
+        let times = times(log.as_bytes());
+        prop_assert_eq!(times.len(), events(log.as_bytes()).count());
+        prop_assert!(times.is_sorted());
+    }
+
     #[test]
     fn any_bytes_are_read(log in proptest::collection::vec(any::<u8>(), 0..300)) {
         let lines = log.split(|b| *b == b'\n').filter(|line| !line.is_empty()).count();
         // A byte order mark alone on a line is the one thing that vanishes.
         prop_assert!(lines - events(&log).count() <= 1);
+        prop_assert_eq!(times(&log).len(), events(&log).count());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, anyhow, bail};
@@ -16,6 +16,7 @@ const LAST_WORDS: u64 = 4_000;
 
 /// A node's process.
 pub(super) struct Child {
+    program: PathBuf,
     name: String,
     /// Of `start`, without how to join.
     flags: Vec<String>,
@@ -25,17 +26,19 @@ pub(super) struct Child {
 }
 
 impl Child {
+    /// With its flags, and those that only its first start has.
     pub(super) fn start(
+        program: &Path,
         name: &str,
-        flags: &[String],
-        extra: &[String],
+        (flags, extra): (&[String], &[String]),
         log: PathBuf,
     ) -> anyhow::Result<Self> {
         let all: Vec<String> = flags.iter().chain(extra).cloned().collect();
         Ok(Self {
+            program: program.to_owned(),
             name: name.to_owned(),
             flags: flags.to_vec(),
-            process: spawn("start", &all, &log)?,
+            process: spawn(program, "start", &all, &log)?,
             log,
             starts: 1,
         })
@@ -43,6 +46,10 @@ impl Child {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.process.id()
     }
 
     /// Fails when the process has ended, with the end of its log.
@@ -64,7 +71,7 @@ impl Child {
             return Err(self.ended(status));
         }
         self.starts += 1;
-        self.process = spawn("start", &self.flags, &self.log)?;
+        self.process = spawn(&self.program, "start", &self.flags, &self.log)?;
         Ok(Some(status))
     }
 
@@ -105,10 +112,9 @@ impl Child {
     }
 }
 
-/// A command of this program, on its own in every way: no setting of ours
+/// A command of the program, on its own in every way: no setting of ours
 /// leaks in, and Ctrl-C in the terminal is ours to pass on.
-fn command(what: &str, flags: &[String]) -> anyhow::Result<Command> {
-    let program = std::env::current_exe().context("the path of this program")?;
+fn command(program: &Path, what: &str, flags: &[String]) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("FOLKMOOT_") {
@@ -127,16 +133,21 @@ fn command(what: &str, flags: &[String]) -> anyhow::Result<Command> {
         .stdin(Stdio::null())
         .process_group(0)
         .kill_on_drop(true);
-    Ok(command)
+    command
 }
 
-fn spawn(what: &str, flags: &[String], log: &PathBuf) -> anyhow::Result<tokio::process::Child> {
+fn spawn(
+    program: &Path,
+    what: &str,
+    flags: &[String],
+    log: &PathBuf,
+) -> anyhow::Result<tokio::process::Child> {
     let file = OpenOptions::new()
         .create(true)
         .append(true)
         .open(log)
         .with_context(|| log.display().to_string())?;
-    let child = command(what, flags)?
+    let child = command(program, what, flags)
         .stdout(file.try_clone()?)
         .stderr(file)
         .spawn();
@@ -144,8 +155,8 @@ fn spawn(what: &str, flags: &[String], log: &PathBuf) -> anyhow::Result<tokio::p
 }
 
 /// Runs a command to its end.
-pub(super) async fn run(what: &str, flags: &[String]) -> anyhow::Result<()> {
-    let output = command(what, flags)?
+pub(super) async fn run(program: &Path, what: &str, flags: &[String]) -> anyhow::Result<()> {
+    let output = command(program, what, flags)
         .output()
         .await
         .context("starting a node")?;

@@ -16,17 +16,17 @@ const OPEN_MAX: usize = 200_000;
 
 /// Times of one pair of regions, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(in super::super) struct Quantiles {
-    pub(in super::super) from: String,
-    pub(in super::super) to: String,
-    pub(in super::super) count: u64,
-    pub(in super::super) p50_ms: f64,
-    pub(in super::super) p99_ms: f64,
+pub struct Quantiles {
+    pub from: String,
+    pub to: String,
+    pub count: u64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
 }
 
 /// Times of all pairs of regions.
 #[derive(Debug)]
-pub(in super::super) struct Delays {
+pub(super) struct Delays {
     regions: usize,
     commit: Vec<Mutex<Histogram<u64>>>,
     deliver: Vec<Mutex<Histogram<u64>>>,
@@ -45,7 +45,7 @@ struct Open {
 }
 
 impl Delays {
-    pub(in super::super) fn new(regions: usize) -> Self {
+    pub(super) fn new(regions: usize) -> Self {
         let empty = || {
             (0..regions * regions)
                 .map(|_| Mutex::new(histogram()))
@@ -103,12 +103,12 @@ impl Delays {
     }
 
     /// From sending to the answer, by the sender's region and the home.
-    pub(in super::super) fn commit(&self, names: &[&str]) -> Vec<Quantiles> {
+    pub(super) fn commit(&self, names: &[&str]) -> Vec<Quantiles> {
         table(&self.commit, names)
     }
 
     /// From sending to delivery, by the sender's region and the reader's.
-    pub(in super::super) fn deliver(&self, names: &[&str]) -> Vec<Quantiles> {
+    pub(super) fn deliver(&self, names: &[&str]) -> Vec<Quantiles> {
         table(&self.deliver, names)
     }
 }

@@ -11,7 +11,8 @@ use folkmoot_client::{
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use super::{Performance, Replay, Stage};
+use super::stage::Stage;
+use super::{Performance, Replay};
 use crate::demo::script::{Act, User};
 
 /// A first session is tried for this long: a node may be down, and then it
@@ -143,8 +144,9 @@ impl Speaker {
 }
 
 impl Stage {
-    /// Does one step and waits until it is committed.
-    pub(super) async fn perform(&self, at: usize) -> anyhow::Result<()> {
+    /// Does one step and waits until it is committed. How long that took counts
+    /// from when it was due, if it was.
+    pub(super) async fn perform(&self, at: usize, due: Option<Instant>) -> anyhow::Result<()> {
         let step = &self.group.script.steps[at];
         let speaker = step.user.map(|user| &self.speakers[user]);
         let client = match speaker {
@@ -169,7 +171,7 @@ impl Stage {
             Act::Action { text } => Some(message(Kind::Action, text)),
             Act::Notice { text } => Some(message(Kind::Notice, text)),
         };
-        let start = Instant::now();
+        let start = due.unwrap_or_else(Instant::now);
         let sent = match (&step.act, message) {
             (_, Some(message)) => group.send_with(message).await,
             (Act::Leave, None) => group.leave().await,
@@ -196,6 +198,7 @@ impl Stage {
                     .committed(self.number, sent.seq, from, home, start);
                 None
             }
+            Ok(_) if !self.group.script.is_entry(step) => None,
             Ok(_) => Some("it changed nothing".to_owned()),
             Err(ClientError::Closed) => {
                 return Err(ClientError::Closed).context(format!("{name}: step {at}"));

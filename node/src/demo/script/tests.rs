@@ -1,10 +1,17 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::{Act, Script, Step};
 use crate::demo::irc::{self, Event};
 
+fn of(events: impl IntoIterator<Item = Event>) -> Script {
+    let at_once = |event| (Duration::ZERO, event);
+    Script::timed(events.into_iter().map(at_once)).0
+}
+
 fn script(log: &str) -> Script {
-    Script::of(irc::events(log.as_bytes()))
+    of(irc::events(log.as_bytes()))
 }
 
 /// Each step as `user kind nick body`.
@@ -46,6 +53,16 @@ fn joining_when_present_and_leaving_when_absent_make_no_entry() {
         ["a|KIND_JOIN|a|a", "a|KIND_LEAVE|a|", "a|KIND_JOIN|a|a"]
     );
     assert_eq!(script.unchanged, 3);
+}
+
+#[test]
+fn a_step_is_due_when_its_line_was() {
+    let log = "[00:01] <a> hi\n=== a has joined #c\n[00:02] <b> yes";
+    let timed = irc::times(log.as_bytes()).into_iter();
+    let (script, due) = Script::timed(timed.zip(irc::events(log.as_bytes())));
+    let seconds: Vec<u64> = due.iter().map(Duration::as_secs).collect();
+    // Joins, says; joins, says.
+    assert_eq!((script.steps.len(), seconds), (4, vec![60, 60, 120, 120]));
 }
 
 #[test]
@@ -200,7 +217,7 @@ proptest! {
             Event::Message { nick, text } | Event::Action { nick, text } => Some((nick.clone(), text.clone())),
             _ => None,
         }).collect();
-        let script = Script::of(events);
+        let script = of(events);
         let mut nicks: Vec<Option<String>> = vec![None; script.users.len()];
         let mut heard = Vec::new();
         for step in &script.steps {
