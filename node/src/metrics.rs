@@ -26,6 +26,7 @@ const SHARD_LEADS: &str = "folkmoot_shard_leads";
 const SHARD_TERM: &str = "folkmoot_shard_term";
 const SHARD_LEADERS: &str = "folkmoot_shard_leader_changes_total";
 const STALE_APPENDS: &str = "folkmoot_shard_stale_appends_refused_total";
+const SEQUENCER_REFUSED: &str = "folkmoot_sequencer_refused_total";
 const VOTER_LAG: &str = "folkmoot_shard_voter_lag";
 const PUSHES_LOST: &str = "folkmoot_follow_pushes_lost_total";
 const COPIES_DIVERGED: &str = "folkmoot_copies_diverged_total";
@@ -136,6 +137,10 @@ pub fn describe() {
         "rows that such sessions brought, and rows here that were wrong, by kind"
     );
     describe_counter!(
+        SEQUENCER_REFUSED,
+        "commands that found no room in front of a shard's sequencer: answered busy"
+    );
+    describe_counter!(
         ROWS_GONE,
         "rows that only said that something is gone: collected by this node as a leader, and deleted here as a follower, by kind"
     );
@@ -224,6 +229,7 @@ fn observe_voter(node: &Node, shard: ShardId, label: &str) {
         counter!(GROUPS_MOVED, "shard" => label(), "kind" => kind).absolute(count);
     }
     counter!(STALE_APPENDS, "shard" => label()).absolute(voter.raft.stale_appends());
+    counter!(SEQUENCER_REFUSED, "shard" => label()).absolute(voter.refused());
     observe_snapshots(&voter.raft.snapshots(), label);
     for (node, behind) in voter.behind() {
         let voter = node.0.to_string();

@@ -124,8 +124,11 @@ pub const PAGE_ROWS: u32 = 500;
 pub const BATCH_COMMANDS: usize = 1_024;
 /// Bytes of commands in one Raft log entry.
 pub const BATCH_BYTES: usize = 1024 * 1024;
-/// Commands waiting at a sequencer. Full: `busy`.
+/// Commands waiting at a sequencer. Full: `busy`, to those first of whom most
+/// wait.
 pub const SEQUENCER_QUEUE: usize = 16_384;
+/// Bytes of commands waiting at a sequencer. Over: as for commands.
+pub const SEQUENCER_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// What `busy` asks a client to wait, in milliseconds.
 pub const BUSY_RETRY_MS: u64 = 200;
 /// How long an edge tries to reach the home before it answers `unavailable`.

@@ -20,6 +20,24 @@ pub struct Commands {
     count: usize,
     /// The latest wall time in the stamps of edges, in milliseconds.
     latest_ms: u64,
+    flow: Flow,
+}
+
+/// Whose commands have their turns together: those of one sender; of what has
+/// none, those of one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Flow([u8; 16]);
+
+impl Flow {
+    fn of(commands: &[Command]) -> Self {
+        let id = commands
+            .first()
+            .map_or(&[][..], |command| match &command.op {
+                Some(command::Op::Append(append)) => &append.sender[..],
+                _ => &command.group[..],
+            });
+        Self(id.try_into().unwrap_or_default())
+    }
 }
 
 impl Commands {
@@ -28,6 +46,7 @@ impl Commands {
     pub fn new(commands: Vec<Command>) -> Self {
         let count = commands.len();
         let latest_ms = commands.iter().filter_map(stamped_ms).max().unwrap_or(0);
+        let flow = Flow::of(&commands);
         let batch = CommandBatch {
             proposed_hlc: 0,
             commands,
@@ -36,6 +55,7 @@ impl Commands {
             encoded: batch.encode_to_vec().into(),
             count,
             latest_ms,
+            flow,
         }
     }
 
@@ -49,6 +69,12 @@ impl Commands {
     #[must_use]
     pub fn len_bytes(&self) -> usize {
         self.encoded.len()
+    }
+
+    /// Whose they are.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        self.flow
     }
 
     /// How far an edge's stamp is ahead of `wall_ms`, in milliseconds.

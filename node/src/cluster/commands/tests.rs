@@ -46,3 +46,23 @@ fn the_latest_stamp_tells_how_far_ahead_an_edge_is() {
     assert_eq!(commands.ahead_of(2_000), 0);
     assert_eq!(Commands::new(vec![ack(9)]).ahead_of(0), 0);
 }
+
+#[test]
+fn commands_of_one_sender_are_one_flow() {
+    let of = |sender: &'static [u8], group: &'static [u8]| {
+        let op = command::Op::Append(Append {
+            sender: Bytes::from_static(sender),
+            ..Append::default()
+        });
+        Commands::new(vec![Command {
+            group: Bytes::from_static(group),
+            op: Some(op),
+        }])
+        .flow()
+    };
+    let ann = of(&[7; 16], &[1; 16]);
+    assert_eq!(ann, of(&[7; 16], &[2; 16]));
+    assert_ne!(ann, of(&[8; 16], &[1; 16]));
+    // The system's own, and what is malformed: apply refuses that.
+    assert_eq!(of(&[], &[1; 16]), Commands::new(vec![ack(1)]).flow());
+}
