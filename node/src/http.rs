@@ -1,6 +1,8 @@
 //! HTTPS on the node's one port number (D16): the WebSocket, the list of
 //! edges, health.
 
+mod gate;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -11,12 +13,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use folkmoot_transport::{EdgeCertificate, PkiError, WsOptions, tls, ws};
-use folkmoot_wire::version;
+use folkmoot_wire::{limits, version};
+use hyper_util::rt::TokioTimer;
 use serde_json::json;
 
 use crate::cluster::start::Node;
+use gate::Gate;
 
 /// A running HTTPS server.
 pub struct Https {
@@ -36,13 +40,20 @@ pub fn serve(
     let tls = tls_config(certificate)?;
     ws::keep_alive(&listener)?;
     let handle = Handle::new();
+    let handshakes = node.edge.handshakes();
     let app = router(node).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum_server::from_tcp_rustls(listener, tls)?
-        .handle(handle.clone())
-        .serve(app);
+    let tls = RustlsAcceptor::new(tls).handshake_timeout(limits::HANDSHAKE_TIME);
+    let mut server = axum_server::from_tcp(listener)?
+        .acceptor(Gate::before(tls, handshakes))
+        .handle(handle.clone());
+    server
+        .http_builder()
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HANDSHAKE_WAIT);
     Ok(Https {
         handle,
-        task: tokio::spawn(server),
+        task: tokio::spawn(server.serve(app)),
     })
 }
 

@@ -17,6 +17,7 @@ const PAGE_BYTES: &str = "folkmoot_history_page_bytes";
 const PAGES_WAITING: &str = "folkmoot_history_pages_waiting";
 const ONLINE: &str = "folkmoot_online_users";
 const GREETINGS_WAITING: &str = "folkmoot_greetings_waiting";
+const HANDSHAKES_WAITING: &str = "folkmoot_handshakes_waiting";
 const REQUESTS: &str = "folkmoot_requests_total";
 const REFUSED: &str = "folkmoot_refused_total";
 const SHARD_APPLIED: &str = "folkmoot_shard_applied_index";
@@ -74,6 +75,10 @@ pub fn describe() {
     describe_gauge!(
         PAGES_WAITING,
         "requests for history that wait until there is room for their pages"
+    );
+    describe_gauge!(
+        HANDSHAKES_WAITING,
+        "connections over TCP that wait for their TLS handshake, since many come at once"
     );
     describe_gauge!(
         GREETINGS_WAITING,
@@ -283,11 +288,13 @@ fn observe_edge(stats: &EdgeStats) {
     gauge!(PAGE_BYTES).set(stats.page_bytes as f64);
     gauge!(PAGES_WAITING).set(stats.pages_waiting as f64);
     gauge!(GREETINGS_WAITING).set(stats.greetings_waiting as f64);
+    gauge!(HANDSHAKES_WAITING).set(stats.handshakes_waiting as f64);
     counter!(REQUESTS).absolute(stats.requests);
     for (what, count) in [
         ("token", stats.refused_tokens),
         ("session", stats.refused_sessions),
         ("greeting", stats.refused_greetings),
+        ("handshake", stats.refused_handshakes),
         ("request", stats.too_many_requests),
         ("history", stats.refused_pages),
         ("slow_consumer", stats.slow_consumers),

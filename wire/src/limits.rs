@@ -70,6 +70,16 @@ pub const PAGE_BYTES: usize = 240 * 1024;
 /// Bytes of entries that a node keeps in memory for those who ask for history.
 /// More: those that were asked for least go, and are read again.
 pub const RECENT_BYTES: u64 = 64 * 1024 * 1024;
+/// TLS handshakes over TCP at once, from the client's first byte on. Each is a
+/// signature, and then waits for a client that may be far away; more wait...
+pub const HANDSHAKES_AT_ONCE: usize = 1_024;
+/// ...and of so many that wait, more are hung up on...
+pub const HANDSHAKES_WAITING: usize = 8_192;
+/// ...as who has waited for this time. Who has connected has to begin within it,
+/// and again behind the handshake.
+pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+/// A handshake that has its place takes no longer than this.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 /// Sessions that an edge lets in at once, from Hello to Welcome. Many, for while a
 /// home is out of reach each takes seconds and costs nothing. More wait...
 pub const GREETINGS_AT_ONCE: usize = 1_024;

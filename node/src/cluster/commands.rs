@@ -24,16 +24,22 @@ pub struct Commands {
 }
 
 /// Whose commands have their turns together: those of one sender; of what has
-/// none, those of one group.
+/// none, those of one group; first logins; and what concerns a shard as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Flow([u8; 16]);
+
+/// No id: no class has this byte in its place.
+const LOGINS: [u8; 16] = [0xff; 16];
 
 impl Flow {
     fn of(commands: &[Command]) -> Self {
         let id = commands
             .first()
             .map_or(&[][..], |command| match &command.op {
-                Some(command::Op::Append(append)) => &append.sender[..],
+                Some(command::Op::Append(append)) if !append.sender.is_empty() => {
+                    &append.sender[..]
+                }
+                Some(command::Op::ResolveUser(_)) => &LOGINS,
                 _ => &command.group[..],
             });
         Self(id.try_into().unwrap_or_default())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use folkmoot_wire::{Code, Fault};
+use folkmoot_wire::{Code, Fault, limits};
 use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -35,6 +35,7 @@ pub(super) struct Core {
     pub(super) counters: Counters,
     pub(super) bulk: Bulk,
     pub(super) door: Door,
+    pub(super) handshakes: Arc<Door>,
     /// No new sessions; those there are end in an orderly way.
     pub(super) draining: CancellationToken,
     /// As while draining, until it is called off: the clock is not right.
@@ -67,7 +68,8 @@ impl Core {
             wants: Wants::new(Arc::clone(&backend)),
             backend,
             auth,
-            door: Door::new(options.greetings),
+            door: Door::new(options.greetings, limits::GREETING_WAIT),
+            handshakes: Arc::new(Door::new(options.handshakes, limits::HANDSHAKE_WAIT)),
             options,
             fanout,
             presence,
@@ -168,6 +170,8 @@ impl Core {
         stats.pages_waiting = self.bulk.waiting() as u64;
         stats.greetings_waiting = self.door.waiting() as u64;
         stats.refused_greetings = self.door.refused() as u64;
+        stats.handshakes_waiting = self.handshakes.waiting() as u64;
+        stats.refused_handshakes = self.handshakes.refused() as u64;
         (stats.active_groups, stats.delivered) = self.fanout.figures();
         stats
     }

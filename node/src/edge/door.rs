@@ -1,7 +1,8 @@
-//! Those who come in: sessions between Hello and Welcome. Each of these costs
-//! look-ups, at other nodes too; so many at once, and when a herd comes back the
-//! rest waits its turn (D14). Beyond what may wait, and for who waited for too
-//! long, the answer is `busy`, to come again at a time of its own.
+//! Those who come in: connections before their TLS handshake, and sessions
+//! between Hello and Welcome. Each of the latter costs look-ups, at other nodes
+//! too; so many at once, and when a herd comes back the rest waits its turn
+//! (D14). Beyond what may wait, and for who waited for too long, the answer is
+//! `busy`, to come again at a time of its own; a connection is hung up on.
 
 #[cfg(test)]
 mod tests;
@@ -10,14 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use folkmoot_wire::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::line::Line;
 
-/// The way in.
-pub(super) struct Door {
+/// A way in.
+pub(crate) struct Door {
     places: Arc<Semaphore>,
     line: Line,
     patience: Duration,
@@ -26,24 +26,24 @@ pub(super) struct Door {
 
 /// Held by one that comes in; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
 impl Door {
-    /// So many places, and so many who may wait for one.
-    pub(super) fn new((places, waiting): (usize, usize)) -> Self {
+    /// So many places, and so many who may wait for one, for so long.
+    pub(crate) fn new((places, waiting): (usize, usize), patience: Duration) -> Self {
         Self {
             places: Arc::new(Semaphore::new(places)),
             line: Line::new(waiting),
-            patience: limits::GREETING_WAIT,
+            patience,
             refused: AtomicUsize::new(0),
         }
     }
 
     /// Waits for a place, in the order of coming. `None`: too many wait, or it
     /// took too long.
-    pub(super) async fn enter(&self) -> Option<Place> {
+    pub(crate) async fn enter(&self) -> Option<Place> {
         let place = self.wait().await;
         if place.is_none() {
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -60,12 +60,12 @@ impl Door {
     }
 
     /// How many wait now.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.line.len()
     }
 
     /// How many were refused since the start.
-    pub(super) fn refused(&self) -> usize {
+    pub(crate) fn refused(&self) -> usize {
         self.refused.load(Ordering::Relaxed)
     }
 }

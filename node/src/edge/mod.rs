@@ -8,7 +8,7 @@
 //! - `tentative`: frames of what is in no log yet;
 //! - [`outbound`]: what waits to be written to one client;
 //! - `bulk`: pages of history on their way to all of them;
-//! - `door`: those between Hello and Welcome.
+//! - `door`: those before their handshake, and between Hello and Welcome.
 //!
 //! It stands on [`crate::backend::Backend`] and knows only its own clients
 //! (D12). Time is tokio's, the wall clock and randomness are the backend's.
@@ -44,6 +44,7 @@ use crate::backend::Backend;
 
 use self::core::Core;
 pub use auth::{Auth, Grant, Identity, SigningKey, issue};
+pub(crate) use door::Door;
 pub use fanout::WindowOptions;
 pub use stats::EdgeStats;
 
@@ -57,6 +58,9 @@ pub struct EdgeOptions {
     /// Sessions that are let in at once, and that wait for it. More: refused
     /// with `busy`, to come again.
     pub greetings: (usize, usize),
+    /// TLS handshakes over TCP at once, and connections that wait for theirs.
+    /// More: hung up on.
+    pub handshakes: (usize, usize),
     /// Sends per second and session, on average and at once.
     pub sends: (u32, u32),
     /// What may wait to be written to one client.
@@ -75,6 +79,7 @@ impl Default for EdgeOptions {
             window: WindowOptions::default(),
             sessions: limits::SESSIONS_MAX,
             greetings: (limits::GREETINGS_AT_ONCE, limits::GREETINGS_WAITING),
+            handshakes: (limits::HANDSHAKES_AT_ONCE, limits::HANDSHAKES_WAITING),
             sends: (
                 limits::SESSION_SENDS_PER_SECOND,
                 limits::SESSION_SENDS_BURST,
@@ -228,6 +233,11 @@ impl Edge {
     pub fn halt(&self) {
         self.core.draining.cancel();
         self.core.stopped.cancel();
+    }
+
+    /// Where connections over TCP wait for their handshake.
+    pub(crate) fn handshakes(&self) -> Arc<Door> {
+        Arc::clone(&self.core.handshakes)
     }
 
     /// Figures of now and since the start.

@@ -23,6 +23,8 @@ pub struct EdgeStats {
     pub pages_waiting: u64,
     /// Sessions that wait to be let in now.
     pub greetings_waiting: u64,
+    /// Connections over TCP that wait for their handshake now.
+    pub handshakes_waiting: u64,
     /// Requests taken.
     pub requests: u64,
     /// Frames of entries queued for clients.
@@ -35,6 +37,8 @@ pub struct EdgeStats {
     pub refused_sessions: u64,
     /// Sessions refused with `busy` because too many came in at once.
     pub refused_greetings: u64,
+    /// Connections over TCP hung up on because too many came at once.
+    pub refused_handshakes: u64,
     /// Requests refused with `too_many_requests`.
     pub too_many_requests: u64,
     /// Requests for history refused with `busy`.

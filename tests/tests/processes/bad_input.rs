@@ -1,5 +1,7 @@
 //! What goes wrong around a real node: its disk, its neighbours, its clients.
 
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use folkmoot_gossip::{
     Gossip, GossipConfig, Identity, Keyring, LinkError, Ports, StateKind, StateLink, SwimConfig,
     UdpDatagrams,
 };
-use folkmoot_transport::TransportError;
+use folkmoot_transport::{TransportError, Trust, tls};
 use folkmoot_wire::proto::client_frame::Request;
 use folkmoot_wire::proto::server_frame::Body;
 use folkmoot_wire::proto::{Activate, Resume};
@@ -310,4 +312,42 @@ fn a_client_that_reads_nothing_is_cut_off_and_others_are_not() {
         }
         bob.group(id).send("still here").await.expect("sent");
     });
+}
+
+/// Whether the other end hung up before long.
+fn hung_up(stream: &mut impl Read) -> bool {
+    match stream.read(&mut [0]) {
+        Ok(read) => read == 0,
+        Err(error) => matches!(
+            error.kind(),
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
+        ),
+    }
+}
+
+#[test]
+fn who_asks_for_nothing_is_hung_up_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut node = Node::start(&folder.path().join("node"), &[], &[]);
+    let open = || {
+        let socket = TcpStream::connect(&node.at.listen).expect("a connection");
+        let long = Some(Duration::from_secs(60));
+        socket.set_read_timeout(long).expect("a timeout");
+        socket
+    };
+    let status = node.at.get("/v1/status").expect("a status");
+    let pin = status["certificate"].as_str().expect("a certificate");
+    let trust = Trust::Pinned(pin.parse().expect("a fingerprint"));
+    let config = Arc::new(tls::web_client(&trust).expect("a configuration"));
+    let name = "localhost".try_into().expect("a name");
+    let mut session = rustls::ClientConnection::new(config, name).expect("a session");
+    let mut shaken = open();
+    while session.is_handshaking() {
+        session.complete_io(&mut shaken).expect("a handshake");
+    }
+    let mut silent = open();
+    assert!(hung_up(&mut silent), "it said nothing at all");
+    let mut asks_nothing = rustls::StreamOwned::new(session, shaken);
+    assert!(hung_up(&mut asks_nothing), "it shook hands");
+    assert!(node.stop().success(), "{}", node.log());
 }

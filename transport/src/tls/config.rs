@@ -81,7 +81,8 @@ pub fn https_server(edge: &EdgeCertificate) -> Result<ServerConfig, PkiError> {
         .map_err(make)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(edge.clone()));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // A connection of HTTP/2 has no bound on how long it may ask for nothing.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 

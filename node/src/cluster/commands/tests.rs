@@ -63,6 +63,7 @@ fn commands_of_one_sender_are_one_flow() {
     let ann = of(&[7; 16], &[1; 16]);
     assert_eq!(ann, of(&[7; 16], &[2; 16]));
     assert_ne!(ann, of(&[8; 16], &[1; 16]));
-    // The system's own, and what is malformed: apply refuses that.
-    assert_eq!(of(&[], &[1; 16]), Commands::new(vec![ack(1)]).flow());
+    // What the system says in a group; and what is of none.
+    assert_ne!(of(&[], &[1; 16]), of(&[], &[2; 16]));
+    assert_eq!(of(&[], &[]), Commands::new(vec![ack(1)]).flow());
 }

@@ -16,9 +16,9 @@ use std::hash::Hash;
 /// The bounds of a queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// Of all that waits, by what it costs.
-    pub(super) cost: usize,
-    /// And by its bytes.
+    /// Commands that may wait.
+    pub(super) count: usize,
+    /// And their bytes.
     pub(super) bytes: usize,
     /// What a flow may take in one turn, by cost. What costs more waits for as
     /// many turns as it takes.
@@ -28,14 +28,16 @@ pub(super) struct Bounds {
 /// What something takes of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
-    pub(super) cost: usize,
+    pub(super) count: usize,
     pub(super) bytes: usize,
+    /// Of its flow's turn.
+    pub(super) cost: usize,
 }
 
 /// The queue.
 pub(super) struct FairQueue<K, T> {
     bounds: Bounds,
-    cost: usize,
+    count: usize,
     bytes: usize,
     flows: HashMap<K, Flow<T>>,
     /// Whose turn it is, then whose it is next.
@@ -55,7 +57,7 @@ impl<K: Copy + Eq + Hash + Ord, T> FairQueue<K, T> {
     pub(super) fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
-            cost: 0,
+            count: 0,
             bytes: 0,
             flows: HashMap::new(),
             turns: VecDeque::new(),
@@ -66,19 +68,29 @@ impl<K: Copy + Eq + Hash + Ord, T> FairQueue<K, T> {
     /// Puts something behind what waits of its flow. Gives back what has no room
     /// now: this, or the last of longer flows.
     pub(super) fn push(&mut self, key: K, size: Size, what: T) -> Vec<T> {
-        let mut refused = Vec::new();
         let mine = self.flows.get(&key).map_or(0, |flow| flow.cost);
+        let mut gave_way = Vec::new();
         while !self.has_room(size) {
-            match self.longest.last().copied() {
-                Some((cost, longest)) if longest != key && cost > mine + size.cost => {
-                    refused.extend(self.drop_last(longest));
+            let longer = self.longest.last().copied();
+            let longer = longer.filter(|(cost, other)| *other != key && *cost > mine + size.cost);
+            let dropped = longer.and_then(|(_, longest)| {
+                let (size, what) = self.drop_last(longest)?;
+                Some((longest, size, what))
+            });
+            let Some(dropped) = dropped else {
+                // Nobody gives way for what has no room all the same.
+                for (key, size, what) in gave_way.into_iter().rev() {
+                    self.put(key, size, what);
                 }
-                _ => {
-                    refused.push(what);
-                    return refused;
-                }
-            }
+                return vec![what];
+            };
+            gave_way.push(dropped);
         }
+        self.put(key, size, what);
+        gave_way.into_iter().map(|(_, _, what)| what).collect()
+    }
+
+    fn put(&mut self, key: K, size: Size, what: T) {
         let flow = self.flows.entry(key).or_insert_with(|| {
             self.turns.push_back(key);
             Flow {
@@ -89,9 +101,8 @@ impl<K: Copy + Eq + Hash + Ord, T> FairQueue<K, T> {
         });
         flow.waiting.push_back((size, what));
         self.resize(key, |cost| cost + size.cost);
-        self.cost += size.cost;
+        self.count += size.count;
         self.bytes += size.bytes;
-        refused
     }
 
     /// Takes what is next.
@@ -116,19 +127,19 @@ impl<K: Copy + Eq + Hash + Ord, T> FairQueue<K, T> {
     fn has_room(&self, size: Size) -> bool {
         // Something larger than all there may be passes when nothing waits.
         self.turns.is_empty()
-            || (self.cost + size.cost <= self.bounds.cost
+            || (self.count + size.count <= self.bounds.count
                 && self.bytes + size.bytes <= self.bounds.bytes)
     }
 
-    fn drop_last(&mut self, key: K) -> Option<T> {
+    fn drop_last(&mut self, key: K) -> Option<(Size, T)> {
         let (size, what) = self.flows.get_mut(&key)?.waiting.pop_back()?;
         self.took(key, size);
-        Some(what)
+        Some((size, what))
     }
 
     /// Something of a flow waits no more.
     fn took(&mut self, key: K, size: Size) {
-        self.cost -= size.cost;
+        self.count -= size.count;
         self.bytes -= size.bytes;
         self.resize(key, |cost| cost - size.cost);
         if self.flows.get(&key).is_some_and(|f| f.waiting.is_empty()) {

@@ -25,18 +25,20 @@ const LARGE: usize = 64;
 
 /// What may wait.
 pub(super) const QUEUE: Bounds = Bounds {
-    cost: limits::SEQUENCER_QUEUE,
+    count: limits::SEQUENCER_QUEUE,
     bytes: limits::SEQUENCER_QUEUE_BYTES,
     quantum: LARGE,
 };
 
-/// What commands take of it: one each, and what is large takes more of a turn.
+/// What commands take of it: what is large takes more of a turn.
 pub(super) fn size_of(commands: &Commands) -> Size {
     let bytes = commands.len_bytes();
     let by_bytes = bytes / (limits::BATCH_BYTES / limits::BATCH_COMMANDS);
+    let count = commands.count();
     Size {
-        cost: commands.count().max(by_bytes),
+        count,
         bytes,
+        cost: count.max(by_bytes),
     }
 }
 

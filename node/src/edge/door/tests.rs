@@ -7,7 +7,7 @@ use super::Door;
 
 #[tokio::test(start_paused = true)]
 async fn who_comes_first_is_let_in_first() {
-    let door = Arc::new(Door::new((1, 10)));
+    let door = Arc::new(Door::new((1, 10), limits::GREETING_WAIT));
     let first = door.enter().await.expect("there is a place");
     let come = |door: &Arc<Door>| {
         let door = Arc::clone(door);
@@ -29,7 +29,7 @@ async fn who_comes_first_is_let_in_first() {
 
 #[tokio::test(start_paused = true)]
 async fn of_those_who_wait_there_is_a_bound() {
-    let door = Arc::new(Door::new((1, 2)));
+    let door = Arc::new(Door::new((1, 2), limits::GREETING_WAIT));
     let place = door.enter().await.expect("there is a place");
     let waiting: Vec<_> = (0..2)
         .map(|_| {
@@ -48,7 +48,7 @@ async fn of_those_who_wait_there_is_a_bound() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_ever() {
-    let door = Door::new((1, 2));
+    let door = Door::new((1, 2), limits::GREETING_WAIT);
     let _place = door.enter().await.expect("there is a place");
     let began = Instant::now();
     assert!(door.enter().await.is_none());

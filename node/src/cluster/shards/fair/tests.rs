@@ -5,13 +5,17 @@ use proptest::prelude::*;
 use super::*;
 
 const BOUNDS: Bounds = Bounds {
-    cost: 60,
+    count: 60,
     bytes: 600,
     quantum: 4,
 };
 
 fn size(cost: usize) -> Size {
-    Size { cost, bytes: cost }
+    Size {
+        count: cost,
+        bytes: cost,
+        cost,
+    }
 }
 
 #[test]
@@ -85,9 +89,12 @@ proptest! {
         for (n, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Push(key, cost, bytes) => {
-                    let size = Size { cost, bytes };
+                    let size = Size { count: cost, bytes, cost };
                     waiting.entry(key).or_default().push((n, size));
-                    for (key, n) in queue.push(key, size, (key, n)) {
+                    let refused = queue.push(key, size, (key, n));
+                    // Whoever is refused displaces nobody.
+                    prop_assert!(refused.len() == 1 || !refused.contains(&(key, n)));
+                    for (key, n) in refused {
                         let last = waiting.get_mut(&key).and_then(Vec::pop);
                         prop_assert_eq!(last.map(|(last, _)| last), Some(n));
                     }
@@ -104,8 +111,8 @@ proptest! {
             let all = || waiting.values().flatten().map(|(_, size)| size);
             let count = all().count();
             let (cost, bytes) = (all().map(|s| s.cost).sum::<usize>(), all().map(|s| s.bytes).sum::<usize>());
-            prop_assert!(count <= 1 || (cost <= BOUNDS.cost && bytes <= BOUNDS.bytes));
-            prop_assert_eq!((queue.cost, queue.bytes), (cost, bytes));
+            prop_assert!(count <= 1 || (cost <= BOUNDS.count && bytes <= BOUNDS.bytes));
+            prop_assert_eq!((queue.count, queue.bytes), (cost, bytes));
         }
     }
 
@@ -113,7 +120,7 @@ proptest! {
     /// its largest piece ahead of another.
     #[test]
     fn shares_are_equal(costs in prop::collection::vec(1..9usize, 3), pops in 1..200usize) {
-        let bounds = Bounds { cost: usize::MAX / 2, bytes: usize::MAX / 2, ..BOUNDS };
+        let bounds = Bounds { count: usize::MAX / 2, bytes: usize::MAX / 2, ..BOUNDS };
         let mut queue = FairQueue::new(bounds);
         for (key, cost) in costs.iter().enumerate() {
             for _ in 0..pops {

@@ -1,11 +1,15 @@
 use super::*;
 
 const BOUNDS: Bounds = Bounds {
-    cost: 4,
+    count: 4,
     bytes: 100,
     quantum: 1,
 };
-const ONE: Size = Size { cost: 1, bytes: 1 };
+const ONE: Size = Size {
+    count: 1,
+    bytes: 1,
+    cost: 1,
+};
 
 #[tokio::test]
 async fn what_comes_wakes_who_waits() {

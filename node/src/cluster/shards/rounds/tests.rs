@@ -147,7 +147,9 @@ async fn one_who_sends_without_end_keeps_nobody_waiting() {
     drop(refused);
     let mut done = 0;
     for answered in greedy {
-        done += answered.await.map_or(0, |answer| answer.expect("done").len());
+        done += answered
+            .await
+            .map_or(0, |answer| answer.expect("done").len());
     }
     let payloads = shard.log.payloads.lock();
     assert_eq!(done, payloads.iter().flatten().filter(|s| **s == 1).count());
