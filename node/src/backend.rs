@@ -10,9 +10,9 @@ use folkmoot_replication::apply::departure;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_replication::presence::{Answer, News};
 use folkmoot_storage::{ReadersOf, Sorted};
+use folkmoot_wire::page::LogPage;
 use folkmoot_wire::proto::{
-    CursorValue, EntryHeader, Head, LogSlice, MemberPage, MemberStatus, Outcome, Row, SealedEntry,
-    command,
+    CursorValue, EntryHeader, Head, MemberPage, MemberStatus, Outcome, Row, SealedEntry, command,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, UserId};
@@ -261,7 +261,7 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// # Errors
     /// When nobody who holds them can be reached.
-    async fn log(&self, group: GroupId, range: LogRange) -> Result<LogSlice, Fault>;
+    async fn log(&self, group: GroupId, range: LogRange) -> Result<LogPage, Fault>;
 
     /// A first session here has the group active: entries are wanted. Returns
     /// when the node follows the group and is as far as its upstream was.

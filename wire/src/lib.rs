@@ -13,6 +13,7 @@ pub mod hostile;
 pub mod id;
 mod id_text;
 pub mod limits;
+pub mod page;
 pub mod row;
 pub mod version;
 

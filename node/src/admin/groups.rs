@@ -237,17 +237,16 @@ async fn read_log(admin: &Admin, group: GroupId, query: &LogQuery) -> Result<Log
     let node = &admin.running.node;
     let at = find_node(admin, &query.node)?;
     if at == NodeId(admin.running.identity.node) {
-        return node.reads.log(
-            &node.view.place_of(&group),
-            LogRange {
-                after: query.after,
-                before: 0,
-                limit: query.limit.max(1),
-                max_bytes: limits::PAGE_BYTES,
-                backward: false,
-                reader: None,
-            },
-        );
+        let range = LogRange {
+            after: query.after,
+            before: 0,
+            limit: query.limit.max(1),
+            max_bytes: limits::PAGE_BYTES,
+            backward: false,
+            reader: None,
+        };
+        let page = node.reads.log(&node.view.place_of(&group), range);
+        return page.map(LogSlice::from);
     }
     let request = node_request::Request::FetchLog(FetchLog {
         group: group.to_bytes(),

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_replication::presence::{Answer, News};
+use folkmoot_wire::page::LogPage;
 use folkmoot_wire::proto::{
-    Command, FetchHead, FetchRows, Head, LogSlice, Outcome, ResolveUser, Row, SealedEntry, command,
+    Command, FetchHead, FetchRows, Head, Outcome, ResolveUser, Row, SealedEntry, command,
     node_reply, node_request, outcome,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
@@ -309,7 +310,7 @@ impl Backend for NodeBackend {
         .await
     }
 
-    async fn log(&self, group: GroupId, range: LogRange) -> Result<LogSlice, Fault> {
+    async fn log(&self, group: GroupId, range: LogRange) -> Result<LogPage, Fault> {
         self.at_home(&group, |shard| async move {
             self.log_of(&shard, &group, range).await
         })

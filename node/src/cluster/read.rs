@@ -7,6 +7,7 @@ use folkmoot_replication::apply::{self, ApplyError};
 use folkmoot_replication::placement::{Shard, has_slot};
 use folkmoot_replication::reconcile::{self, RowSums, SHAPE};
 use folkmoot_storage::{Direction, Place, Read, Store, StoreError, Table, keys, log, value};
+use folkmoot_wire::page::LogPage;
 use folkmoot_wire::proto::{
     Covers, FetchLog, FetchRows, Head, HomeState, LogSlice, MemberAuthority, MemberStatus, Moved,
     ReconcileRows, Row, RowDiff, RowPage, row,
@@ -24,8 +25,8 @@ pub(super) mod proof;
 pub(super) mod readers;
 mod recent;
 
-use proof::{Page, Proven, Unproven};
-use recent::{Recent, Source};
+use proof::{Page, Unproven};
+use recent::{Found, Recent, Source};
 
 /// Reads what this node's store holds.
 pub struct LocalReads {
@@ -181,7 +182,7 @@ impl LocalReads {
     /// # Errors
     /// `not_here` when there is no copy, when that ends before the range, or
     /// when the store fails. When the reader is no member by this copy, what such a one is told.
-    pub fn log(&self, place: &Place, range: LogRange) -> Result<LogSlice, Fault> {
+    pub fn log(&self, place: &Place, range: LogRange) -> Result<LogPage, Fault> {
         let authority = match &range.reader {
             Some(reader) => self.authority(place, reader)?,
             None => MemberAuthority::default(),
@@ -210,22 +211,20 @@ impl LocalReads {
             let detail = format!("this node's copy ends at {}", head.seq);
             return Err(Fault::new(Code::NotHere, detail));
         }
-        let Proven {
-            from,
-            chain_before,
-            entries,
-        } = self.proven(place, &head, &page)?;
-        Ok(LogSlice {
+        let found = self.proven(place, &head, &page)?;
+        let slice = LogSlice {
             group: place.group.to_bytes(),
             covers: Some(Covers {
-                from,
-                to: from - 1 + entries.len() as u64,
+                from: found.from,
+                to: found.end() - 1,
             }),
-            chain_before,
-            entries,
+            chain_before: found.chain_before,
+            entries: Vec::new(),
             head: Some(head),
             gone,
-        })
+        };
+        let runs = found.runs;
+        Ok(LogPage { slice, runs })
     }
 
     /// What a member may, by the copy here.
@@ -243,7 +242,7 @@ impl LocalReads {
 
     /// Entries that follow from what comes before them. What does not is never
     /// given away.
-    fn proven(&self, place: &Place, head: &Head, page: &Page) -> Result<Proven, Fault> {
+    fn proven(&self, place: &Place, head: &Head, page: &Page) -> Result<Found, Fault> {
         let source = Source {
             store: &place.seat(&*self.store),
             cluster: &self.cluster,
@@ -272,17 +271,15 @@ impl LocalReads {
                     .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?,
             ),
         };
-        self.log(
-            place,
-            LogRange {
-                after: fetch.after,
-                before: fetch.before,
-                limit: fetch.limit,
-                max_bytes: fetch.max_bytes as usize,
-                backward: fetch.backward,
-                reader,
-            },
-        )
+        let range = LogRange {
+            after: fetch.after,
+            before: fetch.before,
+            limit: fetch.limit,
+            max_bytes: fetch.max_bytes as usize,
+            backward: fetch.backward,
+            reader,
+        };
+        self.log(place, range).map(LogSlice::from)
     }
 
     /// Answers another node's fetch of rows.

@@ -13,9 +13,10 @@ use folkmoot_node::backend::{
 };
 use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_replication::presence::{Answer, News};
+use folkmoot_wire::page::LogPage;
 use folkmoot_wire::proto::{
-    GroupValue, Head, ListedValue, LogSlice, MemberAuthority, MemberStatus, MemberValue, Outcome,
-    Row, SealedEntry, command, row,
+    GroupValue, Head, ListedValue, MemberAuthority, MemberStatus, MemberValue, Outcome, Row,
+    SealedEntry, command, row,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, UserId, limits};
@@ -179,7 +180,7 @@ impl Backend for OneGroup {
         Ok((all.then_some(listed).into_iter().collect(), Bytes::new()))
     }
 
-    async fn log(&self, _: GroupId, _: LogRange) -> Result<LogSlice, Fault> {
+    async fn log(&self, _: GroupId, _: LogRange) -> Result<LogPage, Fault> {
         Err(Code::NotFound.into())
     }
 

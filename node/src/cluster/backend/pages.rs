@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use folkmoot_replication::placement::Shard;
-use folkmoot_wire::proto::{FetchLog, FetchRows, LogSlice, Row, node_reply, node_request};
+use folkmoot_wire::page::LogPage;
+use folkmoot_wire::proto::{FetchLog, FetchRows, Row, node_reply, node_request};
 use folkmoot_wire::row::RowKind;
 use folkmoot_wire::{Code, Fault, GroupId};
 
@@ -84,7 +85,7 @@ impl NodeBackend {
         shard: &Shard,
         group: &GroupId,
         range: LogRange,
-    ) -> Result<LogSlice, Fault> {
+    ) -> Result<LogPage, Fault> {
         let request = node_request::Request::FetchLog(FetchLog {
             group: group.to_bytes(),
             after: range.after,
@@ -115,7 +116,7 @@ impl NodeBackend {
             Some(answer) => answer,
         };
         match answer {
-            node_reply::Reply::Log(slice) => Ok(slice),
+            node_reply::Reply::Log(slice) => Ok(slice.into()),
             _ => Err(Code::Internal.into()),
         }
     }

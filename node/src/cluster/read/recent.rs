@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_storage::Read;
+use folkmoot_wire::page::Run;
 use folkmoot_wire::proto::{Head, SealedEntry};
 use folkmoot_wire::{GroupId, limits};
 use moka::sync::Cache;
-use prost::Message;
 
 use super::proof::{self, Page, Proven, Unproven};
 
@@ -25,7 +25,7 @@ const BLOCK: u64 = 64;
 /// Most bytes of a block. Where entries are larger they are not kept.
 const BLOCK_BYTES: usize = 512 * 1024;
 /// What an entry takes beside its bytes.
-const BESIDE: usize = size_of::<Kept>();
+const BESIDE: usize = size_of::<SealedEntry>() + size_of::<usize>();
 
 /// The entries in memory.
 pub(super) struct Recent {
@@ -35,15 +35,37 @@ pub(super) struct Recent {
 
 /// Entries in a row.
 struct Block {
-    first: u64,
     /// Behind the entry before.
     chain_before: Bytes,
-    entries: Vec<Kept>,
+    entries: Run,
 }
 
-struct Kept {
-    sealed: SealedEntry,
-    bytes: usize,
+/// Entries that follow from each other, as they are sent to many.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The seq of the first, or of the one that would be.
+    pub(super) from: u64,
+    /// The chain before it.
+    pub(super) chain_before: Bytes,
+    /// In order of seq, without a hole.
+    pub(super) runs: Vec<Run>,
+}
+
+impl From<Proven> for Found {
+    fn from(proven: Proven) -> Self {
+        Self {
+            from: proven.from,
+            chain_before: proven.chain_before,
+            runs: vec![Run::new(proven.from, &proven.entries)],
+        }
+    }
+}
+
+impl Found {
+    /// The seq behind the last.
+    pub(super) fn end(&self) -> u64 {
+        self.runs.last().map_or(self.from, Run::end)
+    }
 }
 
 /// Whose entries are read, and from where.
@@ -61,29 +83,20 @@ impl Source<'_> {
 }
 
 impl Block {
-    fn last(&self) -> u64 {
-        self.first + self.entries.len() as u64 - 1
-    }
-
     fn holds(&self, seq: u64) -> bool {
-        (self.first..=self.last()).contains(&seq)
+        self.entries.get(seq).is_some()
     }
 
-    /// An entry that is in it.
-    fn get(&self, seq: u64) -> &Kept {
-        &self.entries[(seq - self.first) as usize]
-    }
-
-    /// The chain before an entry that is in it.
+    /// The chain before an entry that is in it, if the one before that is too.
     fn chain_before(&self, seq: u64) -> Bytes {
-        match seq == self.first {
-            true => self.chain_before.clone(),
-            false => self.get(seq - 1).sealed.chain.clone(),
-        }
+        let before = self.entries.get(seq - 1);
+        before
+            .map_or(&self.chain_before, |sealed| &sealed.chain)
+            .clone()
     }
 
     fn weight(&self) -> u32 {
-        let bytes: usize = self.entries.iter().map(|kept| kept.bytes + BESIDE).sum();
+        let bytes = self.entries.bytes().len() + self.entries.entries().len() * BESIDE;
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 }
@@ -101,15 +114,14 @@ impl Default for Recent {
 
 impl Recent {
     /// As [`proof::read`]. The page ends at the head or before.
-    pub(super) fn read(&self, source: &Source<'_>, page: &Page) -> Result<Proven, Unproven> {
+    pub(super) fn read(&self, source: &Source<'_>, page: &Page) -> Result<Found, Unproven> {
         let (first, last) = page.wanted();
-        if first > last {
-            return source.read(page);
+        if first <= last
+            && let Some(found) = self.of_blocks(source, page, first, last)?
+        {
+            return Ok(found);
         }
-        match self.of_blocks(source, page, first, last)? {
-            Some(proven) => Ok(proven),
-            None => source.read(page),
-        }
+        source.read(page).map(Found::from)
     }
 
     /// `None`: some of it is too large to be kept, or lies beside damage.
@@ -119,43 +131,47 @@ impl Recent {
         page: &Page,
         first: u64,
         last: u64,
-    ) -> Result<Option<Proven>, Unproven> {
-        let count = (last - first + 1) as usize;
-        let mut taken = Taken {
-            entries: Vec::with_capacity(count),
-            left: page.max_bytes,
-        };
-        let mut block: Option<Arc<Block>> = None;
+    ) -> Result<Option<Found>, Unproven> {
+        let mut left = page.max_bytes;
+        let mut runs = Vec::new();
+        // What is wanted yet: from its front, or from its back.
+        let (mut from, mut end) = (first, last + 1);
         let mut chain_before = Bytes::new();
-        for at in 0..count as u64 {
-            let seq = if page.backward { last - at } else { first + at };
-            let here = match block.take() {
-                Some(block) if block.holds(seq) => block,
-                _ => match self.block(source, seq)? {
-                    Some(block) => block,
-                    None => return Ok(None),
-                },
+        while from < end {
+            let seq = if page.backward { end - 1 } else { from };
+            let Some(block) = self.block(source, seq)? else {
+                return Ok(None);
             };
-            if !taken.takes(here.get(seq)) {
+            let wanted = block.entries.part(from, end);
+            let mut run = wanted.fitting(left, page.backward);
+            if run.is_empty() && runs.is_empty() {
+                // The first is given in any case.
+                run = wanted.part(seq, seq + 1);
+            }
+            if run.is_empty() {
                 break;
             }
-            if page.backward || at == 0 {
-                chain_before = here.chain_before(seq);
+            if page.backward || runs.is_empty() {
+                chain_before = block.chain_before(run.first());
             }
-            block = Some(here);
+            left = left.saturating_sub(run.bytes().len());
+            let all_fit = run.entries().len() == wanted.entries().len();
+            match page.backward {
+                true => end = run.first(),
+                false => from = run.end(),
+            }
+            runs.push(run);
+            if !all_fit {
+                break;
+            }
         }
-        let mut entries = taken.entries;
-        let from = match page.backward {
-            true => last + 1 - entries.len() as u64,
-            false => first,
-        };
         if page.backward {
-            entries.reverse();
+            runs.reverse();
         }
-        Ok(Some(Proven {
-            from,
+        Ok(Some(Found {
+            from: runs.first().map_or(first, Run::first),
             chain_before,
-            entries,
+            runs,
         }))
     }
 
@@ -177,49 +193,19 @@ impl Recent {
             max_bytes: BLOCK_BYTES,
             backward: false,
         };
-        let Proven {
-            from,
-            chain_before,
-            entries,
-        } = match source.read(&page) {
+        let proven = match source.read(&page) {
             // Perhaps not of what is asked for.
             Err(Unproven::Damaged { .. }) => return Ok(None),
             read => read?,
         };
         let block = Arc::new(Block {
-            first: from,
-            chain_before,
-            entries: entries.into_iter().map(Kept::new).collect(),
+            chain_before: proven.chain_before,
+            entries: Run::new(proven.from, &proven.entries),
         });
-        if block.entries.is_empty() || block.last() + 1 < page.before {
+        if block.entries.is_empty() || block.entries.end() < page.before {
             return Ok(None);
         }
         self.blocks.insert(key, Arc::clone(&block));
         Ok(Some(block))
-    }
-}
-
-impl Kept {
-    fn new(sealed: SealedEntry) -> Self {
-        let bytes = sealed.encoded_len();
-        Self { sealed, bytes }
-    }
-}
-
-/// Entries of a page.
-struct Taken {
-    entries: Vec<SealedEntry>,
-    left: usize,
-}
-
-impl Taken {
-    /// Takes an entry if there is room; the first in any case.
-    fn takes(&mut self, kept: &Kept) -> bool {
-        if kept.bytes > self.left && !self.entries.is_empty() {
-            return false;
-        }
-        self.left = self.left.saturating_sub(kept.bytes);
-        self.entries.push(kept.sealed.clone());
-        true
     }
 }

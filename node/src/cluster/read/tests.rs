@@ -179,13 +179,13 @@ fn a_backward_page_ends_where_it_was_asked_to_however_large_its_entries() {
         reader: None,
     };
     let place = Place::of_birth(group);
-    let slice = reads.log(&place, range).unwrap();
-    assert_eq!(slice.covers, Some(Covers { from: 2, to: 2 }));
+    let back = reads.log(&place, range).unwrap().slice;
+    assert_eq!(back.covers, Some(Covers { from: 2, to: 2 }));
     let forward = LogRange {
         backward: false,
         ..range
     };
     let first = reads.log(&place, forward).unwrap();
-    assert_eq!(first.covers, Some(Covers { from: 1, to: 1 }));
-    assert_eq!(slice.chain_before, first.entries[0].chain);
+    assert_eq!(first.slice.covers, Some(Covers { from: 1, to: 1 }));
+    assert_eq!(back.chain_before, first.entries().next().unwrap().chain);
 }

@@ -243,11 +243,11 @@ async fn is_ours(
         backward: false,
         reader: None,
     };
-    let slice = session.core.backend.log(group, range).await?;
-    if slice.gone {
+    let page = session.core.backend.log(group, range).await?;
+    if page.slice.gone {
         return Ok(false);
     }
-    match slice.entries.first() {
+    match page.entries().next() {
         Some(entry) => Ok(entry.chain == resume.chain),
         None => Err(Code::NotHere.into()),
     }

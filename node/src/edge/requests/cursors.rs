@@ -59,8 +59,8 @@ async fn count_at(session: &Session, group: GroupId, seq: u64) -> Option<u64> {
         backward: false,
         reader: None,
     };
-    let slice = session.core.backend.log(group, range).await.ok()?;
-    Some(slice.entries.first()?.decode_header().ok()?.count)
+    let page = session.core.backend.log(group, range).await.ok()?;
+    Some(page.entries().next()?.decode_header().ok()?.count)
 }
 
 pub(super) async fn get_cursors(

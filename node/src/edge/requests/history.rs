@@ -1,6 +1,7 @@
 //! Pages of a group's log.
 
-use folkmoot_wire::proto::{History, LogSlice, server_frame};
+use folkmoot_wire::page::LogPage;
+use folkmoot_wire::proto::{History, LogSlice};
 use folkmoot_wire::{Code, Fault, limits};
 
 use super::group_id;
@@ -10,18 +11,18 @@ use crate::edge::session::Session;
 pub(in crate::edge) async fn history(
     session: &Session,
     request: &History,
-) -> Result<server_frame::Body, Fault> {
+) -> Result<LogPage, Fault> {
     let group = group_id(&request.group)?;
     let visible_from = session.visible_from(group).await?;
     let range = range(request, visible_from);
-    let slice = match range {
+    let page = match range {
         Some(range) => {
             let range = LogRange {
                 reader: Some(session.user),
                 ..range
             };
-            let slice = session.core.backend.log(group, range).await;
-            if let Err(fault) = &slice
+            let page = session.core.backend.log(group, range).await;
+            if let Err(fault) = &page
                 && matches!(fault.code, Code::NotFound | Code::Banned)
                 && session.core.fanout.is_active(&session.link, &group)
             {
@@ -30,18 +31,16 @@ pub(in crate::edge) async fn history(
                 session.core.fanout.leave(&session.link, &group);
                 session.link.outbound.lose(group, fault.code);
             }
-            slice?
+            page?
         }
-        None => LogSlice {
+        None => LogPage::from(LogSlice {
             head: Some(session.head(group).await?),
             ..LogSlice::default()
-        },
+        }),
     };
-    let slice = LogSlice {
-        group: group.to_bytes(),
-        ..visible(slice, visible_from)
-    };
-    Ok(server_frame::Body::Log(slice))
+    let mut page = visible(page, visible_from);
+    page.slice.group = group.to_bytes();
+    Ok(page)
 }
 
 /// The part of what is asked for that the member may see; `None`: nothing.
@@ -65,24 +64,19 @@ fn range(request: &History, visible_from: u64) -> Option<LogRange> {
     })
 }
 
-/// A slice from a node that answered more than it was asked is cut here:
+/// A page from a node that answered more than it was asked is cut here:
 /// nothing before `visible_from` passes, whatever stands behind the port.
-fn visible(mut slice: LogSlice, visible_from: u64) -> LogSlice {
-    let Some(covers) = &mut slice.covers else {
-        slice.entries.clear();
-        return slice;
+fn visible(mut page: LogPage, visible_from: u64) -> LogPage {
+    let Some(covers) = &mut page.slice.covers else {
+        page.begin_at(u64::MAX);
+        return page;
     };
     if covers.from < visible_from {
-        let before = visible_from;
-        slice.entries.retain(|entry| {
-            entry
-                .decode_header()
-                .is_ok_and(|header| header.seq >= before)
-        });
         covers.from = visible_from.min(covers.to + 1);
-        slice.chain_before.clear();
+        page.slice.chain_before.clear();
+        page.begin_at(visible_from);
     }
-    slice
+    page
 }
 
 #[cfg(test)]

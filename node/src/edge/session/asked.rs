@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use folkmoot_wire::page::LogPage;
 use folkmoot_wire::proto::{ServerFrame, server_frame};
 use folkmoot_wire::{Code, Fault, limits};
 use parking_lot::Mutex;
@@ -103,17 +104,23 @@ impl Asked {
     }
 
     /// The same with a page, for which there is room.
-    pub(super) async fn reply_page(self, result: Result<server_frame::Body, Fault>, share: Share) {
-        let frame = share.carry(self.frame(result));
-        self.session.link.outbound.reply(frame).await;
+    pub(super) async fn reply_page(self, result: Result<LogPage, Fault>, share: Share) {
+        let frame = match result {
+            Ok(page) => self.bounded(page.frame(self.id)),
+            Err(fault) => self.frame(Err(fault)),
+        };
+        self.session.link.outbound.reply(share.carry(frame)).await;
     }
 
     /// The answer's frame, for those who queue it themselves. The id is free
     /// again from here on; the request counts until it is dropped.
     pub(in crate::edge) fn frame(&self, result: Result<server_frame::Body, Fault>) -> Bytes {
-        self.free();
         let body = result.unwrap_or_else(|fault| server_frame::Body::Error(fault.into()));
-        let frame = encode(self.id, body);
+        self.bounded(encode(self.id, body))
+    }
+
+    fn bounded(&self, frame: Bytes) -> Bytes {
+        self.free();
         if frame.len() <= limits::CLIENT_FRAME_MAX {
             return frame;
         }

@@ -12,6 +12,7 @@ use folkmoot_storage::{
     Direction, Place, Table, find_readers, keys, log, member_counts, members, mentions, readers,
     value,
 };
+use folkmoot_wire::page::LogPage;
 use folkmoot_wire::proto::{
     Command, Covers, CursorBatch, CursorChange, Head, LogSlice, Outcome, ResolveUser, Row,
     SealedEntry, command, outcome, row,
@@ -220,7 +221,7 @@ impl Backend for World {
         })
     }
 
-    async fn log(&self, group: GroupId, range: LogRange) -> Result<LogSlice, Fault> {
+    async fn log(&self, group: GroupId, range: LogRange) -> Result<LogPage, Fault> {
         let head = self.head_of(&group).ok_or(Code::NotFound)?;
         let LogRange {
             after,
@@ -245,14 +246,14 @@ impl Backend for World {
                 before.map(|entry| entry.chain).unwrap_or_default()
             }
         };
-        Ok(LogSlice {
+        Ok(LogPage::from(LogSlice {
             group: group.to_bytes(),
             covers: Some(Covers { from, to }),
             chain_before,
             entries: entries.into_iter().map(|(_, entry)| entry).collect(),
             head: Some(head),
             gone: false,
-        })
+        }))
     }
 
     async fn want(&self, group: GroupId) -> Result<(), Fault> {
