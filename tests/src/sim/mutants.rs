@@ -78,7 +78,9 @@ fn hunt() -> anyhow::Result<Option<(u64, Finding)>> {
 /// One line of the table.
 #[must_use]
 pub fn line(tried: &Tried) -> String {
-    let mut line = format!("{:<42}", tried.mutant.text());
+    let all = Mutant::ALL.iter().map(|mutant| mutant.text().len());
+    let width = all.max().unwrap_or_default() + 2;
+    let mut line = format!("{:<width$}", tried.mutant.text());
     let _ = match &tried.caught {
         Some((seed, finding)) => {
             let what: String = finding.what.chars().take(100).collect();
