@@ -220,6 +220,13 @@ pub trait Backend: Send + Sync + 'static {
     /// When nobody who knows can be reached.
     async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault>;
 
+    /// The same by the home's own word: a copy that is followed lies a moment
+    /// behind it. An old answer where the home is out of reach.
+    ///
+    /// # Errors
+    /// When nobody who knows can be reached.
+    async fn row_at_home(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault>;
+
     /// Rows of a kind (or, without one, of every kind) behind `after` (a row
     /// key, empty: from the first), and the key to go on from, empty at the
     /// end.

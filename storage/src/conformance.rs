@@ -13,8 +13,8 @@ use bytes::Bytes;
 use crate::{Batch, Direction, Read, Store, Table};
 
 pub use basics::{
-    changes_of_a_batch_are_ordered, large_values, ranges_are_deleted, reads_of_an_empty_store,
-    scans_keep_their_bounds, size_is_told, tables_are_separate,
+    changes_of_a_batch_are_ordered, large_values, many_are_read_at_once, ranges_are_deleted,
+    reads_of_an_empty_store, scans_keep_their_bounds, size_is_told, tables_are_separate,
 };
 pub use durability::{
     acknowledged_commits_survive_a_crash, closed_is_closed, data_survives_closing,
@@ -40,6 +40,7 @@ macro_rules! conformance_tests {
         $crate::conformance_tests!(@each $harness;
             reads_of_an_empty_store
             tables_are_separate
+            many_are_read_at_once
             changes_of_a_batch_are_ordered
             scans_keep_their_bounds
             ranges_are_deleted

@@ -16,6 +16,10 @@ impl<L: Layer> Read for L {
         self.below().get(table, key)
     }
 
+    fn get_many(&self, table: Table, keys: &[Bytes]) -> Vec<Result<Option<Bytes>, StoreError>> {
+        self.below().get_many(table, keys)
+    }
+
     fn scan(
         &self,
         table: Table,

@@ -62,6 +62,11 @@ impl<R: Deref<Target: Read> + Send + Sync> Read for Seat<R> {
         self.store.get(table, &self.key(table, key))
     }
 
+    fn get_many(&self, table: Table, keys: &[Bytes]) -> Vec<Result<Option<Bytes>, StoreError>> {
+        let seated = keys.iter().map(|key| self.owned(table, key.clone()));
+        self.store.get_many(table, &seated.collect::<Vec<_>>())
+    }
+
     fn scan(
         &self,
         table: Table,

@@ -26,6 +26,11 @@ pub trait Read: Send + Sync {
     /// When the store is closed or failed, or its bytes are damaged.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
+    /// The values of many keys, each as [`get`](Self::get) would tell it.
+    fn get_many(&self, table: Table, keys: &[Bytes]) -> Vec<Result<Option<Bytes>, StoreError>> {
+        keys.iter().map(|key| self.get(table, key)).collect()
+    }
+
     /// At most `limit` pairs with keys in `[from, to)`, in `direction`. A
     /// range that ends before it begins is empty.
     ///

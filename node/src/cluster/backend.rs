@@ -10,8 +10,8 @@ use folkmoot_replication::placement::{Placement, Shard};
 use folkmoot_replication::presence::{Answer, News};
 use folkmoot_wire::page::LogPage;
 use folkmoot_wire::proto::{
-    Command, FetchHead, FetchRows, Head, Outcome, ResolveUser, Row, SealedEntry, command,
-    node_reply, node_request, outcome,
+    Command, FetchHead, Head, Outcome, ResolveUser, Row, SealedEntry, command, node_reply,
+    node_request, outcome,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, Slot, UserId, limits};
@@ -253,19 +253,14 @@ impl Backend for NodeBackend {
 
     async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {
         self.at_home(&group, |shard| async move {
-            let request = node_request::Request::FetchRows(FetchRows {
-                group: group.to_bytes(),
-                key: key.to_bytes(),
-                shard: shard.id.0,
-                as_voter: true,
-                ..FetchRows::default()
-            });
-            let copies = &self.copies;
-            match copies.from_home(&shard, &group, request).await? {
-                None => copies.here(&shard, &group, |place| copies.reads.row(place, &key)),
-                Some(node_reply::Reply::Rows(page)) => Ok(page.rows.into_iter().next()),
-                Some(_) => Err(Code::Internal.into()),
-            }
+            self.row_of(&shard, &group, key, false).await
+        })
+        .await
+    }
+
+    async fn row_at_home(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {
+        self.at_home(&group, |shard| async move {
+            self.row_of(&shard, &group, key, true).await
         })
         .await
     }

@@ -46,6 +46,32 @@ impl Copies {
         if self.good_here(shard, group)? {
             return Ok(None);
         }
+        self.asked_or_held(shard, group, request).await
+    }
+
+    /// The same where a copy that lies a moment behind will not do.
+    ///
+    /// # Errors
+    /// As [`Copies::from_home`].
+    pub async fn from_leader(
+        &self,
+        shard: &Shard,
+        group: &GroupId,
+        request: node_request::Request,
+    ) -> Result<Option<node_reply::Reply>, Fault> {
+        let leads = self.voters.leader(shard.id) == Some(self.peers.me());
+        if leads && self.leases.check(shard.id).is_ok() {
+            return Ok(None);
+        }
+        self.asked_or_held(shard, group, request).await
+    }
+
+    async fn asked_or_held(
+        &self,
+        shard: &Shard,
+        group: &GroupId,
+        request: node_request::Request,
+    ) -> Result<Option<node_reply::Reply>, Fault> {
         let (here, lease) = (self.head_here(shard, group)?, self.leases.check(shard.id));
         let held = is_whole(here.as_ref());
         match self.ask(shard, group, request).await {

@@ -17,13 +17,14 @@ use folkmoot_wire::{Code, Fault, GroupId, UserId, limits};
 
 use super::extent::Kept;
 use super::mender::Suspects;
-use crate::backend::{LogRange, Standing, refusal};
+use crate::backend::{LogRange, refusal};
 
 mod list;
 pub(super) mod members;
 pub(super) mod proof;
 pub(super) mod readers;
 mod recent;
+mod standings;
 
 use proof::{Page, Unproven};
 use recent::{Found, Recent, Source};
@@ -115,33 +116,6 @@ impl LocalReads {
         found
             .map(|bytes| value::decode_value(bytes).map_err(storage))
             .transpose()
-    }
-
-    /// How far a group is, and a user in it.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn standing(&self, place: &Place, user: &UserId) -> Result<Standing, Fault> {
-        // Read first: who reads on meanwhile may be ahead of it, never behind.
-        let head = self.head(place)?;
-        let row = self.row(place, &RowKey::Cursor(*user))?;
-        let cursor = match row.and_then(|row| row.value) {
-            Some(row::Value::Cursor(cursor)) => Some(cursor),
-            _ => None,
-        };
-        let mut standing = Standing {
-            head,
-            cursor,
-            mentions: 0,
-        };
-        // Nobody is mentioned where there is nothing to read.
-        if standing.unread() > 0 {
-            let read = standing.cursor.as_ref().map_or(0, |cursor| cursor.seq);
-            let found = folkmoot_storage::mentions(&*self.store, place, user, read);
-            // What came between these looks is not unread yet.
-            standing.mentions = found.map_err(storage)?.min(standing.unread());
-        }
-        Ok(standing)
     }
 
     /// Rows whose key begins with `prefix`, behind `after`.

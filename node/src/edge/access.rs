@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use folkmoot_wire::proto::{Head, MemberStatus, MemberValue, row};
+use folkmoot_wire::proto::{Head, MemberStatus, MemberValue, Row, row};
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, Fault, GroupId, UserId};
 use futures_util::stream::{self, StreamExt};
@@ -15,19 +15,39 @@ use crate::backend::refusal;
 /// Groups looked at at once, and members of each.
 const AT_ONCE: usize = 16;
 
+/// The member that a row says, or what one is told who is none.
+fn member_of(row: Option<Row>) -> Result<MemberValue, Code> {
+    let Some(row::Value::Member(value)) = row.and_then(|row| row.value) else {
+        return Err(Code::NotFound);
+    };
+    let authority = value.authority.as_ref();
+    match authority.map_or(MemberStatus::None, |a| a.status()) {
+        MemberStatus::Member => Ok(value),
+        status => Err(refusal(status)),
+    }
+}
+
 impl Core {
     /// A user's member row, if it is a member. To an outsider a group that
     /// does not exist and one that exists are the same.
     pub(super) async fn member(&self, group: GroupId, user: UserId) -> Result<MemberValue, Fault> {
-        let row = self.backend.row(group, RowKey::Member(user)).await?;
-        let Some(row::Value::Member(value)) = row.and_then(|row| row.value) else {
-            return Err(Code::NotFound.into());
-        };
-        let authority = value.authority.as_ref();
-        match authority.map_or(MemberStatus::None, |a| a.status()) {
-            MemberStatus::Member => Ok(value),
-            status => Err(refusal(status).into()),
+        let here = self.backend.row(group, RowKey::Member(user)).await?;
+        // Who has just joined is not told that there is no such group: the
+        // copy here may be a moment behind the home that took the join.
+        match member_of(here) {
+            Ok(member) => Ok(member),
+            Err(_) => {
+                let sure = self.backend.row_at_home(group, RowKey::Member(user));
+                Ok(member_of(sure.await?)?)
+            }
         }
+    }
+
+    /// Whether another one is a member, by the copy that speaks for the group:
+    /// a question about many of them is not to become many to the home.
+    pub(super) async fn is_member(&self, group: GroupId, user: UserId) -> Result<bool, Fault> {
+        let row = self.backend.row(group, RowKey::Member(user)).await?;
+        Ok(member_of(row).is_ok())
     }
 
     /// Looks up the access of all sessions in doubt. Of whom it cannot be

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Harness, get, put, scan};
-use crate::{Batch, Direction, Table};
+use crate::{Batch, Direction, StoreError, Table};
 
 /// A new store holds nothing.
 pub fn reads_of_an_empty_store(harness: &mut dyn Harness) {
@@ -46,6 +46,38 @@ pub fn tables_are_separate(harness: &mut dyn Harness) {
         get(&*store, Table::Log, "key").as_deref(),
         Some(&b"log"[..])
     );
+}
+
+/// Many keys at once are what each by itself is, in the order of the question,
+/// in memory and on disk, from above and from below.
+pub fn many_are_read_at_once(harness: &mut dyn Harness) {
+    let store = harness.open();
+    let key = |i: u32| Bytes::from(format!("key {i:04}"));
+    for round in 0..3 {
+        let mut batch = Batch::new();
+        for i in (round..400).step_by(3) {
+            batch.put(Table::Rows, key(i), format!("{round} of {i}"));
+        }
+        batch.delete(Table::Rows, key(7 * round));
+        store.write(batch).expect("write");
+    }
+    let mut batch = Batch::new();
+    batch.delete_range(Table::Rows, key(100), key(120));
+    store.write(batch).expect("write");
+    let store = harness.reopen(store);
+    store
+        .write(put(Table::Rows, "key 0005", "new"))
+        .expect("write");
+    let asked: Vec<Bytes> = (0..500).rev().chain([5, 5, 900]).map(key).collect();
+    for table in [Table::Rows, Table::Heads] {
+        let found = store.get_many(table, &asked);
+        let alone: Vec<_> = asked.iter().map(|key| store.get(table, key)).collect();
+        assert_eq!(found, alone);
+    }
+    assert_eq!(store.get_many(Table::Rows, &[]), []);
+    store.close().expect("close");
+    let closed = store.get_many(Table::Rows, &asked[..2]);
+    assert_eq!(closed, vec![Err(StoreError::Closed); 2]);
 }
 
 /// Of two changes of one key in a batch the later stands.

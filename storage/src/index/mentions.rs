@@ -23,20 +23,22 @@ use crate::{Batch, Direction, Op, Place, Read, StoreError, Table, keys, value};
 /// Records or entries read at once.
 const PAGE: usize = 256;
 
-/// How many entries behind a seq mention a user by name, of those that were not
-/// recalled: the last [`MENTIONS_KEPT`](folkmoot_wire::limits::MENTIONS_KEPT) at
-/// most.
-///
-/// # Errors
-/// When the store fails.
+/// How many entries of each group, behind a seq, mention a user by name, of
+/// those that were not recalled: the last
+/// [`MENTIONS_KEPT`](folkmoot_wire::limits::MENTIONS_KEPT) at most.
 pub fn mentions(
     read: &dyn Read,
-    place: &Place,
     user: &UserId,
-    after: u64,
-) -> Result<u64, StoreError> {
-    let record = Record::read(read, &keys::mentions::key(&place.key(), user))?;
-    Ok(record.behind(after))
+    behind: &[(Place, u64)],
+) -> Vec<Result<u64, StoreError>> {
+    let key = |(place, _): &(Place, u64)| keys::mentions::key(&place.key(), user);
+    let keys: Vec<Bytes> = behind.iter().map(key).collect();
+    let records = read.get_many(Table::Mentions, &keys);
+    let count = |(stored, (_, seq)): (Result<Option<Bytes>, StoreError>, &(Place, u64))| {
+        let record = stored?.map_or(Ok(Record::default()), |stored| Record::stored(&stored));
+        Ok(record?.behind(*seq))
+    };
+    records.into_iter().zip(behind).map(count).collect()
 }
 
 /// What there is to read here of an entry as it is stored: bodies and names

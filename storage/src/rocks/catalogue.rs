@@ -16,6 +16,10 @@ use crate::Table;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
+/// Part of a memtable that its Bloom filter takes: some ten bits for each of the
+/// keys that find room beside their values.
+const MEMTABLE_BLOOM: f64 = 0.02;
+
 /// What a node may choose. The defaults suit a small machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RocksOptions {
@@ -55,7 +59,7 @@ struct Spec {
     /// of single keys.
     block: usize,
     /// Bits per key of a Bloom filter, for tables that are asked for keys
-    /// which are often not there.
+    /// which are often not there. Their memtables have one as well.
     bloom_bits: Option<f64>,
     /// How blocks are compressed: the same on every level, so that files whose
     /// keys rise, as a log's do, move down as they are.
@@ -167,6 +171,10 @@ fn family(spec: &Spec, cache: &Cache) -> Options {
     family.set_max_write_buffer_number(3);
     family.set_level_compaction_dynamic_level_bytes(true);
     family.set_compression_type(spec.compression);
+    if spec.bloom_bits.is_some() {
+        family.set_memtable_whole_key_filtering(true);
+        family.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM);
+    }
     if let Some([begin, slow, wait]) = spec.first_level {
         family.set_level_zero_file_num_compaction_trigger(begin);
         family.set_level_zero_slowdown_writes_trigger(slow);

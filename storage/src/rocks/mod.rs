@@ -222,6 +222,11 @@ impl Read for RocksStore {
         self.with(|db| read::get(db, None, table, key))
     }
 
+    fn get_many(&self, table: Table, keys: &[Bytes]) -> Vec<Result<Option<Bytes>, StoreError>> {
+        self.with(|db| read::get_many(db, table, keys))
+            .unwrap_or_else(|error| keys.iter().map(|_| Err(error.clone())).collect())
+    }
+
     fn scan(
         &self,
         table: Table,

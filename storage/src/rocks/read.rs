@@ -34,6 +34,24 @@ pub(super) fn get(
         .map_err(|error| from_rocks("read the store", &error))
 }
 
+pub(super) fn get_many(
+    db: &Db,
+    table: Table,
+    keys: &[Bytes],
+) -> Result<Vec<Result<Option<Bytes>, StoreError>>, StoreError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let options = catalogue::reads();
+    let values = db.batched_multi_get_cf_opt(family(db, table)?, keys, false, &options);
+    let values = values.into_iter().map(|value| {
+        value
+            .map(|value| value.map(|value| Bytes::copy_from_slice(&value)))
+            .map_err(|error| from_rocks("read the store", &error))
+    });
+    Ok(values.collect())
+}
+
 pub(super) fn scan(
     db: &Db,
     snapshot: Option<&Snapshot<'_>>,

@@ -160,6 +160,10 @@ impl Backend for OneGroup {
     }
 
     /// Everybody has the group in the list.
+    async fn row_at_home(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {
+        self.row(group, key).await
+    }
+
     async fn rows(
         &self,
         _: GroupId,

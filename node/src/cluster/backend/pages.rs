@@ -4,7 +4,7 @@ use bytes::Bytes;
 use folkmoot_replication::placement::Shard;
 use folkmoot_wire::page::LogPage;
 use folkmoot_wire::proto::{FetchLog, FetchRows, Row, node_reply, node_request};
-use folkmoot_wire::row::RowKind;
+use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId};
 
 use super::super::read::members::question;
@@ -20,7 +20,40 @@ pub(super) struct RowsWanted {
     pub limit: u32,
 }
 
+/// What this node's disk lost, others have; and who has just joined, by its
+/// home, may not have by this copy.
+fn others_may_know(code: Code) -> bool {
+    matches!(code, Code::NotHere | Code::NotFound | Code::Banned)
+}
+
 impl NodeBackend {
+    /// One row; `sure`: as the leader has it.
+    pub(super) async fn row_of(
+        &self,
+        shard: &Shard,
+        group: &GroupId,
+        key: RowKey,
+        sure: bool,
+    ) -> Result<Option<Row>, Fault> {
+        let request = node_request::Request::FetchRows(FetchRows {
+            group: group.to_bytes(),
+            key: key.to_bytes(),
+            shard: shard.id.0,
+            as_voter: true,
+            ..FetchRows::default()
+        });
+        let copies = &self.copies;
+        let answer = match sure {
+            false => copies.from_home(shard, group, request).await?,
+            true => copies.from_leader(shard, group, request).await?,
+        };
+        match answer {
+            None => copies.here(shard, group, |place| copies.reads.row(place, &key)),
+            Some(node_reply::Reply::Rows(page)) => Ok(page.rows.into_iter().next()),
+            Some(_) => Err(Code::Internal.into()),
+        }
+    }
+
     pub(super) async fn rows_of(
         &self,
         shard: &Shard,
@@ -100,16 +133,14 @@ impl NodeBackend {
         let copies = &self.copies;
         let answer = match copies.from_home(shard, group, request.clone()).await? {
             None => match copies.here(shard, group, |place| copies.reads.log(place, range)) {
-                // What this node's disk lost, others have.
-                Err(fault) if fault.code == Code::NotHere => {
-                    copies.ask(shard, group, request).await.map_err(|other| {
-                        // Where it went is news; that nobody answers is not.
-                        if other.code == Code::Moved {
-                            other
-                        } else {
-                            fault
+                Err(fault) if others_may_know(fault.code) => {
+                    match copies.ask(shard, group, request).await {
+                        // That nobody answers is no news.
+                        Err(other) if other.code.temporary() && other.code != Code::Moved => {
+                            return Err(fault);
                         }
-                    })?
+                        answer => answer?,
+                    }
                 }
                 here => return here,
             },

@@ -62,15 +62,10 @@ impl NodeBackend {
         asked: &[(usize, GroupId)],
     ) -> (Known, Asked) {
         let (mut known, mut moved) = (Known::new(), Asked::new());
-        let mut elsewhere = Asked::new();
-        for (at, group) in asked {
-            match self.here(shard, user, group) {
-                Ok(Some(standing)) => known.push((*at, standing)),
-                Ok(None) => elsewhere.push((*at, *group)),
-                Err(fault) if fault.code == Code::Moved => moved.push((*at, *group)),
-                Err(_) => {}
-            }
-        }
+        let (here, elsewhere) = Self::parted(asked, &mut moved, |group| {
+            self.copies.good_here(shard, group)
+        });
+        self.read(shard, user, here, (&mut known, &mut moved));
         if elsewhere.is_empty() {
             return (known, moved);
         }
@@ -91,39 +86,52 @@ impl NodeBackend {
                 }
             }
             Err(_) => {
-                for (at, group) in elsewhere {
-                    match self.old(shard, user, &group) {
-                        Ok(standing) => known.push((at, standing)),
-                        Err(fault) if fault.code == Code::Moved => moved.push((at, group)),
-                        Err(_) => {}
-                    }
-                }
+                // While the home is out of reach an old copy is better than none.
+                let (held, _) = Self::parted(&elsewhere, &mut moved, |group| {
+                    self.copies.held_here(shard, group)
+                });
+                self.read(shard, user, held, (&mut known, &mut moved));
             }
         }
         (known, moved)
     }
 
-    fn here(
+    /// Those that are so, and those that are not.
+    fn parted(
+        asked: &[(usize, GroupId)],
+        moved: &mut Asked,
+        is: impl Fn(&GroupId) -> Result<bool, Fault>,
+    ) -> (Asked, Asked) {
+        let (mut those, mut others) = (Asked::new(), Asked::new());
+        for (at, group) in asked {
+            match is(group) {
+                Ok(true) => those.push((*at, *group)),
+                Ok(false) => others.push((*at, *group)),
+                Err(fault) if fault.code == Code::Moved => moved.push((*at, *group)),
+                Err(_) => {}
+            }
+        }
+        (those, others)
+    }
+
+    /// Reads the copies here.
+    fn read(
         &self,
         shard: &Shard,
         user: UserId,
-        group: &GroupId,
-    ) -> Result<Option<Standing>, Fault> {
+        asked: Asked,
+        (known, moved): (&mut Known, &mut Asked),
+    ) {
         let copies = &self.copies;
-        if !copies.good_here(shard, group)? {
-            return Ok(None);
+        let groups: Vec<GroupId> = asked.iter().map(|(_, group)| *group).collect();
+        let standings = copies.reads.standings(shard, &user, &groups);
+        for ((at, group), standing) in asked.into_iter().zip(standings) {
+            match copies.here(shard, &group, |_| standing) {
+                Ok(standing) => known.push((at, standing)),
+                Err(fault) if fault.code == Code::Moved => moved.push((at, group)),
+                Err(_) => {}
+            }
         }
-        let read = copies.here(shard, group, |place| copies.reads.standing(place, &user));
-        read.map(Some)
-    }
-
-    /// While the home is out of reach an old copy is better than none.
-    fn old(&self, shard: &Shard, user: UserId, group: &GroupId) -> Result<Standing, Fault> {
-        let copies = &self.copies;
-        if !copies.held_here(shard, group)? {
-            return Err(Code::Unavailable.into());
-        }
-        copies.here(shard, group, |place| copies.reads.standing(place, &user))
     }
 
     async fn there(

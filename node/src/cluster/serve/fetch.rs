@@ -73,12 +73,15 @@ impl Serve {
         self.may_answer(&shard, fetch.as_voter)?;
         let user = UserId::from_slice(&fetch.user)
             .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
-        let mut standings = Vec::with_capacity(fetch.groups.len());
-        for group in &fetch.groups {
-            let group = GroupId::from_slice(group)
-                .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
-            let read = self.reads.standing(&shard.place(group), &user)?;
-            standings.push(match self.moved(&shard, &group)? {
+        let groups = fetch.groups.iter().map(|group| GroupId::from_slice(group));
+        let groups: Vec<GroupId> = groups
+            .collect::<Result<_, _>>()
+            .map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
+        let mut standings = Vec::with_capacity(groups.len());
+        let read = self.reads.standings(&shard, &user, &groups);
+        for (group, read) in groups.iter().zip(read) {
+            let read = read?;
+            standings.push(match self.moved(&shard, group)? {
                 Some(_) => Standing {
                     moved: true,
                     ..Standing::default()

@@ -37,7 +37,7 @@ pub(super) async fn watch(
     // Nobody is told of people whom they share no group with.
     let members: Vec<Option<UserId>> = stream::iter(users)
         .map(|user| async move {
-            let is_member = is_member(session, group, user).await?;
+            let is_member = session.core.is_member(group, user).await?;
             Ok::<_, Fault>(is_member.then_some(user))
         })
         .buffer_unordered(AT_ONCE)
@@ -49,14 +49,6 @@ pub(super) async fn watch(
         group: group.to_bytes(),
         users: known.map_err(|_| too_many())?,
     }))
-}
-
-async fn is_member(session: &Session, group: GroupId, user: UserId) -> Result<bool, Fault> {
-    match session.core.member(group, user).await {
-        Ok(_) => Ok(true),
-        Err(fault) if matches!(fault.code, Code::NotFound | Code::Banned) => Ok(false),
-        Err(fault) => Err(fault),
-    }
 }
 
 pub(super) async fn typing(

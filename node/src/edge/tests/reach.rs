@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use folkmoot_wire::proto::Resume;
-use folkmoot_wire::{Code, GroupId, limits};
+use folkmoot_wire::row::RowKey;
+use folkmoot_wire::{Code, GroupId, UserId, limits};
 use tokio::time::Instant;
 
-use super::client::{Client, hello};
+use super::client::{Client, hello, said};
 use super::world::World;
 use crate::edge::EdgeOptions;
 
@@ -98,4 +99,25 @@ async fn a_herd_is_let_in_by_and_by() {
     assert!(times.len() > 10, "{times:?}");
     let stats = world.edge().stats();
     assert_eq!((stats.refused_greetings, stats.greetings_waiting), (16, 0));
+}
+
+/// The home took the join, and the copy here is a moment behind it.
+#[tokio::test(start_paused = true)]
+async fn who_has_just_joined_is_a_member_though_the_copy_here_does_not_say_so() {
+    let world = World::new();
+    let mut ann = Client::connect(&world, "ann").await;
+    let mut bob = Client::connect(&world, "bob").await;
+    let group = ann.create("tea", |_| {}).await;
+    bob.join(group, "bob").await;
+    let bobs = UserId::from_slice(&bob.user()).unwrap();
+    world.not_here.lock().insert(RowKey::Member(bobs));
+    let told = bob.activate(group, 0, Bytes::new()).await;
+    assert_eq!(told.error, None);
+    ann.activate(group, 0, Bytes::new()).await;
+    ann.say(group, "welcome").await;
+    assert_eq!(said(&bob.delivered(3, 3).await[0]), "welcome");
+    // Who is none by the home either still is none.
+    let mut eve = Client::connect(&world, "eve").await;
+    let told = eve.activate(group, 0, Bytes::new()).await;
+    assert_eq!(told.error.unwrap().code, Code::NotFound as u32);
 }

@@ -2,7 +2,7 @@
 
 mod port;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use folkmoot_storage::{Batch, Indexed, MemStore, Read, Store, Table, keys, value
 use folkmoot_wire::proto::{
     Command, CommandBatch, GroupPush, Head, OutboxAck, Outcome, SealedEntry, command,
 };
+use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Fault, GroupId, NodeId, RegionId, ShardId, Slot};
 use parking_lot::Mutex;
 use prost::Message;
@@ -48,6 +49,8 @@ pub(super) struct World {
     pub(super) latency: Mutex<Duration>,
     /// `want`s minus `unwant`s.
     pub(super) wanted: Mutex<BTreeMap<GroupId, i64>>,
+    /// Rows that the home has, and the copy here does not have yet.
+    pub(super) not_here: Mutex<BTreeSet<RowKey>>,
     pub(super) tentative: Mutex<BTreeMap<GroupId, Vec<SealedEntry>>>,
     /// The disk has failed: no more stamps.
     pub(super) no_stamp: AtomicBool,
@@ -88,6 +91,7 @@ impl World {
             fail: Mutex::default(),
             latency: Mutex::default(),
             wanted: Mutex::default(),
+            not_here: Mutex::default(),
             tentative: Mutex::default(),
             no_stamp: AtomicBool::new(false),
             home: Mutex::new(Home::new(ShardId(1), 1, BOUNDS)),

@@ -142,11 +142,11 @@ impl Backend for World {
             };
             let read = cursor.as_ref().map_or(0, |cursor| cursor.seq);
             let place = Place::of_birth(*group);
-            let mentions = mentions(&*self.store, &place, &user, read).unwrap();
+            let counted = mentions(&*self.store, &user, &[(place, read)]);
             standings.push(Some(Standing {
                 head,
                 cursor,
-                mentions,
+                mentions: *counted[0].as_ref().unwrap(),
             }));
         }
         self.wait().await;
@@ -154,6 +154,14 @@ impl Backend for World {
     }
 
     async fn row(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {
+        let is_not_here = self.not_here.lock().contains(&key);
+        match is_not_here {
+            true => Ok(None),
+            false => self.row_at_home(group, key).await,
+        }
+    }
+
+    async fn row_at_home(&self, group: GroupId, key: RowKey) -> Result<Option<Row>, Fault> {
         let key = keys::rows::key(&group, &key);
         let bytes = self.store.get(Table::Rows, &key).unwrap();
         Ok(bytes.map(|bytes| value::decode_value(bytes).unwrap()))
