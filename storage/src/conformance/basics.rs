@@ -64,6 +64,7 @@ pub fn many_are_read_at_once(harness: &mut dyn Harness) {
     let mut batch = Batch::new();
     batch.delete_range(Table::Rows, key(100), key(120));
     store.write(batch).expect("write");
+    store.close().expect("close");
     let store = harness.reopen(store);
     store
         .write(put(Table::Rows, "key 0005", "new"))

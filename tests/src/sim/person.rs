@@ -205,7 +205,8 @@ impl Person {
     }
 
     /// Whom a message mentions: every third two people, now and then the speaker.
-    /// Nothing is drawn for it, so that plans stay what they were.
+    /// Nothing is drawn for it, so that plans stay what they were; 64 bounds how
+    /// far it walks round them.
     fn whom(&self, message: MessageNo) -> Vec<UserId> {
         if !message.is_multiple_of(3) {
             return Vec::new();
