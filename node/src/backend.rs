@@ -12,7 +12,8 @@ use folkmoot_replication::presence::{Answer, News};
 use folkmoot_storage::{ReadersOf, Sorted};
 use folkmoot_wire::page::LogPage;
 use folkmoot_wire::proto::{
-    CursorValue, EntryHeader, Head, MemberPage, MemberStatus, Outcome, Row, SealedEntry, command,
+    CursorValue, EntryHeader, Head, MemberPage, MemberStatus, MemberValue, Outcome, Row,
+    SealedEntry, command,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Code, Fault, GroupId, NodeId, ShardId, UserId};
@@ -24,6 +25,13 @@ pub fn refusal(status: MemberStatus) -> Code {
         MemberStatus::Banned => Code::Banned,
         MemberStatus::None | MemberStatus::Left | MemberStatus::Member => Code::NotFound,
     }
+}
+
+/// Whether that is a member's.
+#[must_use]
+pub fn is_member(value: &MemberValue) -> bool {
+    let authority = value.authority.as_ref();
+    authority.is_some_and(|a| a.status() == MemberStatus::Member)
 }
 
 /// Whom an entry puts out of its group, and what such a one is told.

@@ -3,13 +3,16 @@
 use bytes::Bytes;
 use folkmoot_replication::placement::Shard;
 use folkmoot_wire::page::LogPage;
-use folkmoot_wire::proto::{FetchLog, FetchRows, Row, node_reply, node_request};
-use folkmoot_wire::row::{RowKey, RowKind};
+use folkmoot_wire::proto::{FetchLog, FetchRows, Row, node_reply, node_request, row};
+use folkmoot_wire::row::{RowKey, RowKind, merge};
 use folkmoot_wire::{Code, Fault, GroupId};
 
 use super::super::read::members::question;
 use super::NodeBackend;
-use crate::backend::{FoundMembers, LogRange, MembersWanted};
+use crate::backend::{FoundMembers, LogRange, MembersWanted, is_member};
+
+#[cfg(test)]
+mod tests;
 
 /// Which rows of a group.
 pub(super) struct RowsWanted {
@@ -20,14 +23,25 @@ pub(super) struct RowsWanted {
     pub limit: u32,
 }
 
-/// What this node's disk lost, others have; and who has just joined, by its
-/// home, may not have by this copy.
-fn others_may_know(code: Code) -> bool {
-    matches!(code, Code::NotHere | Code::NotFound | Code::Banned)
+/// The later of what was answered and what is here. Who answers may be a voter
+/// that lies behind this copy: a departure that was seen here is never undone
+/// by a row from before it.
+fn later(here: Option<Row>, there: Option<Row>) -> Result<Option<Row>, Fault> {
+    match (here, there) {
+        (Some(here), Some(there)) => merge(&here, &there)
+            .map(Some)
+            .map_err(|error| Fault::new(Code::Internal, error.to_string())),
+        (here, there) => Ok(there.or(here)),
+    }
+}
+
+/// That nobody answers is no news; where a group went is.
+fn is_no_news(fault: &Fault) -> bool {
+    fault.code.temporary() && fault.code != Code::Moved
 }
 
 impl NodeBackend {
-    /// One row; `sure`: as the leader has it.
+    /// One row; `sure`: as the leader has it. Never an older one than is here.
     pub(super) async fn row_of(
         &self,
         shard: &Shard,
@@ -49,7 +63,11 @@ impl NodeBackend {
         };
         match answer {
             None => copies.here(shard, group, |place| copies.reads.row(place, &key)),
-            Some(node_reply::Reply::Rows(page)) => Ok(page.rows.into_iter().next()),
+            // Read after the answer came: what was applied meanwhile counts.
+            Some(node_reply::Reply::Rows(page)) => copies.here(shard, group, |place| {
+                let here = copies.reads.row(place, &key)?;
+                later(here, page.rows.into_iter().next())
+            }),
             Some(_) => Err(Code::Internal.into()),
         }
     }
@@ -133,12 +151,9 @@ impl NodeBackend {
         let copies = &self.copies;
         let answer = match copies.from_home(shard, group, request.clone()).await? {
             None => match copies.here(shard, group, |place| copies.reads.log(place, range)) {
-                Err(fault) if others_may_know(fault.code) => {
+                Err(fault) if self.may_others_know(shard, group, &range, &fault).await? => {
                     match copies.ask(shard, group, request).await {
-                        // That nobody answers is no news.
-                        Err(other) if other.code.temporary() && other.code != Code::Moved => {
-                            return Err(fault);
-                        }
+                        Err(other) if is_no_news(&other) => return Err(fault),
                         answer => answer?,
                     }
                 }
@@ -149,6 +164,33 @@ impl NodeBackend {
         match answer {
             node_reply::Reply::Log(slice) => Ok(slice.into()),
             _ => Err(Code::Internal.into()),
+        }
+    }
+
+    /// What this node's disk lost, others have; and who has just joined, by its
+    /// home, may not have by this copy.
+    async fn may_others_know(
+        &self,
+        shard: &Shard,
+        group: &GroupId,
+        range: &LogRange,
+        fault: &Fault,
+    ) -> Result<bool, Fault> {
+        match (fault.code, range.reader) {
+            (Code::NotHere, _) => Ok(true),
+            (Code::NotFound | Code::Banned, Some(reader)) => {
+                let key = RowKey::Member(reader);
+                match self.row_of(shard, group, key, true).await {
+                    Ok(Some(Row {
+                        value: Some(row::Value::Member(member)),
+                        ..
+                    })) => Ok(is_member(&member)),
+                    Ok(_) => Ok(false),
+                    Err(other) if is_no_news(&other) => Ok(false),
+                    Err(other) => Err(other),
+                }
+            }
+            _ => Ok(false),
         }
     }
 }

@@ -3,14 +3,13 @@
 use bytes::Bytes;
 use folkmoot_storage::Sorted;
 use folkmoot_wire::proto::{
-    GetMembers, Member, MemberOrder, MemberStatus, MemberValue, Members, Role, RoleCount, Row, row,
-    server_frame,
+    GetMembers, Member, MemberOrder, MemberValue, Members, Role, RoleCount, Row, row, server_frame,
 };
 use folkmoot_wire::row::{RowKey, RowKind};
 use folkmoot_wire::{Fault, GroupId, UserId, limits};
 
 use super::{group_id, invalid};
-use crate::backend::MembersWanted;
+use crate::backend::{MembersWanted, is_member};
 use crate::edge::fanout::seen_by_others;
 use crate::edge::session::Session;
 
@@ -144,11 +143,6 @@ pub(super) fn seen(session: &Session, rows: Vec<Row>) -> Vec<Member> {
         })
     };
     rows.into_iter().filter_map(member).collect()
-}
-
-fn is_member(value: &MemberValue) -> bool {
-    let authority = value.authority.as_ref();
-    authority.is_some_and(|a| a.status() == MemberStatus::Member)
 }
 
 fn as_seen_by(viewer: &UserId, user: &UserId, mut value: MemberValue) -> MemberValue {
