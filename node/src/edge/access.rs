@@ -91,9 +91,15 @@ impl Core {
     async fn judge(&self, group: GroupId, link: Arc<Link>, head: &Head, members: u32) -> bool {
         match self.member(group, link.user).await {
             Ok(member) => {
+                let authority = member.authority.unwrap_or_default();
+                if authority.seq > head.seq {
+                    // What made it a member is to come here yet.
+                    return false;
+                }
                 let info = GroupInfo {
                     head: head.clone(),
-                    visible_from: member.authority.map_or(1, |a| a.visible_from).max(1),
+                    visible_from: authority.visible_from.max(1),
+                    member_at: authority.seq,
                     members,
                 };
                 self.fanout.is_sure(&link, group, &info);

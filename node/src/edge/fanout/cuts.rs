@@ -13,8 +13,8 @@ use crate::backend::{puts_out, refusal};
 /// What one push says about who may see the group.
 #[derive(Debug, Default)]
 pub(super) struct Cuts {
-    /// Users who see nothing after this seq.
-    pub(super) lost: BTreeMap<UserId, (u64, Code)>,
+    /// Departures of users, who see nothing after these seqs, in order.
+    pub(super) lost: BTreeMap<UserId, Vec<(u64, Code)>>,
     /// Members' first visible seq.
     pub(super) visible_from: BTreeMap<UserId, u64>,
 }
@@ -69,9 +69,20 @@ impl Cuts {
 
     fn lose(&mut self, user: UserId, seq: u64, code: Code) {
         without!(CutAtEdge => { return; });
-        let held = self.lost.entry(user).or_insert((seq, code));
-        if seq < held.0 {
-            *held = (seq, code);
-        }
+        let held = self.lost.entry(user).or_default();
+        // The first word on a departure counts: an entry's is before its row's.
+        let at = held.partition_point(|(other, _)| *other <= seq);
+        held.insert(at, (seq, code));
+    }
+
+    /// The first departure of a user behind `seq`.
+    pub(super) fn departure(&self, user: &UserId, seq: u64) -> Option<(u64, Code)> {
+        let departures = self.lost.get(user)?;
+        departures.iter().find(|(at, _)| *at > seq).copied()
+    }
+
+    /// A user's last departure.
+    pub(super) fn last_departure(&self, user: &UserId) -> Option<(u64, Code)> {
+        self.lost.get(user)?.last().copied()
     }
 }

@@ -219,8 +219,8 @@ impl GroupState {
         let mut gone = Vec::new();
         for (id, subscriber) in &mut self.active {
             result.delivered += subscriber.entries(&group, &news, cuts, &mut shared);
-            if let Some((_, code)) = cuts.lost.get(&subscriber.link.user) {
-                if subscriber.lose(group, *code) {
+            if let Some(first) = subscriber.departure(cuts) {
+                if subscriber.lose(group, first, cuts) {
                     gone.push(*id);
                 }
                 continue;

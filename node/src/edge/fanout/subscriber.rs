@@ -3,7 +3,9 @@
 //!
 //! Who loses access is told by an entry or a row. A session that was passed by
 //! the one may be passed by the other: from then on it gets nothing, until its
-//! access was looked up ([`super::super::doubts`]).
+//! access was looked up ([`super::super::doubts`]). A departure from before the
+//! user came back is of the past: what comes by here may be older than what was
+//! read of the user, here or at the home.
 
 use std::sync::Arc;
 
@@ -25,6 +27,8 @@ pub(in crate::edge) struct GroupInfo {
     pub(in crate::edge) head: Head,
     /// The caller's first visible seq.
     pub(in crate::edge) visible_from: u64,
+    /// The caller is a member as of this seq.
+    pub(in crate::edge) member_at: u64,
     /// Members.
     pub(in crate::edge) members: u32,
 }
@@ -35,14 +39,16 @@ pub(super) struct Subscriber {
     /// The node follows the group while this is held.
     pub(super) wanted: Wanted,
     visible_from: u64,
+    member_at: u64,
     state: State,
 }
 
 enum State {
-    /// Registered, and not live yet; and whether its access was lost meanwhile.
+    /// Registered, and not live yet; and where its access was lost last, of what
+    /// came by meanwhile.
     Joining {
         skipped: Skipped,
-        lost: Option<Code>,
+        lost: Option<(u64, Code)>,
     },
     /// Gets everything from this seq on.
     Live { next: u64 },
@@ -108,6 +114,7 @@ impl Subscriber {
             link,
             wanted,
             visible_from: 0,
+            member_at: 0,
             state: State::Joining {
                 skipped: Skipped::default(),
                 lost: None,
@@ -130,8 +137,9 @@ impl Subscriber {
     pub(super) fn go_live(&mut self, info: &GroupInfo) -> Result<u64, Code> {
         let skipped = match self.state {
             State::Joining {
-                lost: Some(code), ..
-            } => return Err(code),
+                lost: Some((seq, code)),
+                ..
+            } if seq > info.member_at => return Err(code),
             State::Joining { skipped, .. } | State::Doubted { skipped, .. } => skipped,
             State::Live { next } => return Ok(next - 1),
         };
@@ -141,6 +149,7 @@ impl Subscriber {
             return Ok(info.head.seq);
         });
         self.visible_from = self.visible_from.max(info.visible_from);
+        self.member_at = self.member_at.max(info.member_at);
         self.state = match skipped.continues(info.head.seq) {
             true => State::Live {
                 next: live_from + 1,
@@ -202,14 +211,20 @@ impl Subscriber {
         }
     }
 
-    /// Its access is lost. Whether it is to go: who is joining is told so when
-    /// it would become live.
-    pub(super) fn lose(&mut self, group: GroupId, code: Code) -> bool {
+    /// Where it loses its access, if it does.
+    pub(super) fn departure(&self, cuts: &Cuts) -> Option<(u64, Code)> {
+        cuts.departure(&self.link.user, self.member_at)
+    }
+
+    /// Its access is lost, by the `first` of these departures. Whether it is to
+    /// go: who is joining is told so when it would become live.
+    pub(super) fn lose(&mut self, group: GroupId, first: (u64, Code), cuts: &Cuts) -> bool {
         if let State::Joining { lost, .. } = &mut self.state {
-            *lost = Some(code);
+            let both = [*lost, cuts.last_departure(&self.link.user)];
+            *lost = both.into_iter().flatten().max_by_key(|(seq, _)| *seq);
             return false;
         }
-        self.link.outbound.lose(group, code);
+        self.link.outbound.lose(group, first.1);
         true
     }
 
@@ -241,10 +256,9 @@ impl Subscriber {
             return 0;
         }
         // Up to the entry that puts the user out, that one included.
-        let end = match cuts.lost.get(&self.link.user) {
-            Some((seq, _)) => news.to.min(*seq),
-            None => news.to,
-        };
+        let end = cuts
+            .departure(&self.link.user, self.member_at)
+            .map_or(news.to, |(seq, _)| news.to.min(seq));
         if *next > end {
             return 0;
         }

@@ -122,9 +122,10 @@ fn cursors_are_for_small_groups() {
 fn entries_and_rows_cut_each_by_itself() {
     let ban = entry(5, Kind::Ban, user(1).to_bytes(), 0);
     let by_entry = Cuts::of(&[ban], &[], &[]);
-    assert_eq!(by_entry.lost[&user(1)], (5, Code::Banned));
+    assert_eq!(by_entry.departure(&user(1), 0), Some((5, Code::Banned)));
     let by_row = Cuts::of(&[], &[member(2, 7, MemberStatus::Left, 1)], &[]);
-    assert_eq!(by_row.lost[&user(2)], (7, Code::NotFound));
+    assert_eq!(by_row.departure(&user(2), 6), Some((7, Code::NotFound)));
+    assert_eq!(by_row.departure(&user(2), 7), None, "came back since");
     // Of whom nothing is left.
     let gone = Tombstone {
         key: RowKey::Member(user(4)).to_bytes(),
@@ -132,7 +133,7 @@ fn entries_and_rows_cut_each_by_itself() {
         quiet: 0,
     };
     let by_absence = Cuts::of(&[], &[], &[gone]);
-    assert_eq!(by_absence.lost[&user(4)], (6, Code::NotFound));
+    assert_eq!(by_absence.departure(&user(4), 0), Some((6, Code::NotFound)));
     let stays = Cuts::of(
         &messages(1, 3, 0),
         &[member(3, 2, MemberStatus::Member, 2)],

@@ -174,8 +174,10 @@ async fn look(
     group: GroupId,
     resume: &Resume,
 ) -> Result<(Activated, GroupInfo), Fault> {
-    let head = catch_up(session, group, resume.seq).await?;
-    let visible_from = session.visible_from(group).await?;
+    let member = session.member(group).await?.authority.unwrap_or_default();
+    // Live only where the entry has come by which one is a member.
+    let head = catch_up(session, group, resume.seq.max(member.seq)).await?;
+    let visible_from = member.visible_from.max(1);
     let value = session.group_value(group).await?;
     let cursor = session.own_cursor(group).await?;
     let resumed = is_ours(session, group, resume, &head, visible_from).await?;
@@ -191,12 +193,13 @@ async fn look(
     let info = GroupInfo {
         head,
         visible_from,
+        member_at: member.seq,
         members: value.member_count,
     };
     Ok((answer, info))
 }
 
-/// The head, once it is not behind what the client holds.
+/// The head, once it is not behind what the client holds or the home knows.
 async fn catch_up(session: &Session, group: GroupId, seq: u64) -> Result<Head, Fault> {
     let deadline = Instant::now() + CATCH_UP;
     loop {
@@ -205,7 +208,7 @@ async fn catch_up(session: &Session, group: GroupId, seq: u64) -> Result<Head, F
             return Ok(head);
         }
         if Instant::now() >= deadline {
-            let detail = format!("the client holds {seq}, this node {}", head.seq);
+            let detail = format!("this node waits for entry {seq} and has {}", head.seq);
             return Err(Fault::new(Code::NotHere, detail));
         }
         sleep(LOOK).await;

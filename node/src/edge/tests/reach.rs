@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use folkmoot_wire::proto::Resume;
+use folkmoot_wire::proto::server_frame::Body;
+use folkmoot_wire::proto::{Kind, Resume};
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{Code, GroupId, UserId, limits};
 use tokio::time::Instant;
 
 use super::client::{Client, hello, said};
 use super::world::World;
+use crate::backend::Backend;
 use crate::edge::EdgeOptions;
 
 /// Nothing of the group is held.
@@ -120,4 +123,66 @@ async fn who_has_just_joined_is_a_member_though_the_copy_here_does_not_say_so() 
     let mut eve = Client::connect(&world, "eve").await;
     let told = eve.activate(group, 0, Bytes::new()).await;
     assert_eq!(told.error.unwrap().code, Code::NotFound as u32);
+}
+
+/// The simulator found it: by the home one is a member as of an entry that has
+/// not come to the copy here, and was live before it.
+#[tokio::test(start_paused = true)]
+async fn who_has_just_joined_is_live_once_the_join_is_here() {
+    let world = World::new();
+    let mut ann = Client::connect(&world, "ann").await;
+    let mut bob = Client::connect(&world, "bob").await;
+    let group = ann.create("tea", |_| {}).await;
+    let before = world.head(group).await.unwrap();
+    assert_eq!(bob.join(group, "bob").await, 2);
+    *world.head_here.lock() = before;
+    let never = bob.activate(group, 0, Bytes::new()).await.error.unwrap();
+    assert_eq!((never.code, never.temporary), (Code::NotHere as u32, true));
+    let (asked, ms) = (Instant::now(), Duration::from_millis);
+    let id = bob.ask_to_activate(group, 0, Bytes::new()).await;
+    tokio::time::sleep(ms(100)).await;
+    *world.head_here.lock() = None;
+    let told = bob.activated(id).await;
+    assert_eq!((told.error, told.live_from), (None, 2));
+    assert!(asked.elapsed() >= ms(100));
+}
+
+/// An edge whose copy lies behind hears of a departure after it has read that
+/// the user is back.
+#[tokio::test(start_paused = true)]
+async fn who_came_back_is_not_put_out_by_the_departure_before_it() {
+    let world = World::new();
+    let mut ann = Client::connect(&world, "ann").await;
+    let mut bob = Client::connect(&world, "bob").await;
+    let mut bobs_phone = Client::connect(&world, "bob").await;
+    let group = ann.create("tea", |_| {}).await;
+    bob.join(group, "bob").await;
+    world.hold_news.store(true, Ordering::SeqCst);
+    let leave = bob.entry(group, Kind::Leave, Bytes::new());
+    assert_eq!(bob.send(leave).await.seq, 3);
+    assert_eq!(bob.join(group, "bob").await, 4);
+    let told = bob.activate(group, 0, Bytes::new()).await;
+    assert_eq!((told.error, told.live_from), (None, 4));
+    // One is live by then, and one is not yet.
+    *world.latency.lock() = Duration::from_millis(100);
+    let id = bobs_phone.ask_to_activate(group, 0, Bytes::new()).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    *world.latency.lock() = Duration::ZERO;
+    world.release_news();
+    let told = bobs_phone.activated(id).await;
+    assert_eq!((told.error, told.live_from), (None, 4));
+    assert_eq!(ann.say(group, "welcome back").await, 5);
+    for client in [&mut bob, &mut bobs_phone] {
+        assert_eq!(said(&client.delivered(5, 5).await[0]), "welcome back");
+    }
+    // What comes behind it does put him out.
+    let user = bob.user();
+    assert_eq!(ann.ban(group, user).await, 6);
+    for client in [&mut bob, &mut bobs_phone] {
+        let lost = client.push_of(|push| match push {
+            Body::AccessLost(lost) => Some(lost.code),
+            _ => None,
+        });
+        assert_eq!(lost.await, Code::Banned as u32);
+    }
 }

@@ -51,6 +51,8 @@ pub(super) struct World {
     pub(super) wanted: Mutex<BTreeMap<GroupId, i64>>,
     /// Rows that the home has, and the copy here does not have yet.
     pub(super) not_here: Mutex<BTreeSet<RowKey>>,
+    /// The copy here ends there.
+    pub(super) head_here: Mutex<Option<Head>>,
     pub(super) tentative: Mutex<BTreeMap<GroupId, Vec<SealedEntry>>>,
     /// The disk has failed: no more stamps.
     pub(super) no_stamp: AtomicBool,
@@ -92,6 +94,7 @@ impl World {
             latency: Mutex::default(),
             wanted: Mutex::default(),
             not_here: Mutex::default(),
+            head_here: Mutex::default(),
             tentative: Mutex::default(),
             no_stamp: AtomicBool::new(false),
             home: Mutex::new(Home::new(ShardId(1), 1, BOUNDS)),

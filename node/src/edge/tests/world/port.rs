@@ -122,7 +122,8 @@ impl Backend for World {
     }
 
     async fn head(&self, group: GroupId) -> Result<Option<Head>, Fault> {
-        let head = self.head_of(&group);
+        let old = self.head_here.lock().clone();
+        let head = old.or_else(|| self.head_of(&group));
         self.wait().await;
         Ok(head)
     }
