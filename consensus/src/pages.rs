@@ -38,6 +38,7 @@ fn table_code(table: Table) -> u8 {
         Table::Node => 10,
         Table::Index => 11,
         Table::Mentions => 12,
+        Table::Gone => 13,
     }
 }
 

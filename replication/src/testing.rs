@@ -263,11 +263,12 @@ impl Home {
 
     /// Collects what may be now.
     pub(crate) fn collectable(&self, group: GroupId) -> Command {
-        let head = self.head(group);
-        let page = tombstones(&*self.store, &group, &head, &[], 1_000).expect("reads");
+        let rows = log::read_rows(&*self.store, &group, &[], &[], 1_000).expect("reads");
+        let keys: Vec<RowKey> = rows.iter().map(|(key, _)| *key).collect();
+        let found = tombstones(&*self.store, &group, &keys).expect("reads");
         Command {
             group: group.to_bytes(),
-            op: Some(command::Op::Collect(CollectRows { rows: page.rows })),
+            op: Some(command::Op::Collect(CollectRows { rows: found.rows })),
         }
     }
 

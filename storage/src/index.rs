@@ -1,12 +1,13 @@
 //! Members by role and by nick, how many there are of each role, in large groups
-//! how many people have read how far, and who is mentioned: kept up to date by
-//! every write of a row or an entry. A group may have a million of either, so
-//! nobody looks for them by reading all.
+//! how many people have read how far, who is mentioned, and which rows only say
+//! that something is gone: kept up to date by every write of a row or an entry. A
+//! group may have a million of either, so nobody looks for them by reading all.
 
 mod build;
 mod check;
 mod cut;
 mod find;
+mod gone;
 mod mentions;
 mod pass;
 mod readers;
@@ -27,14 +28,15 @@ use crate::{Batch, Layer, Op, Place, Read, Store, StoreError, Table, keys, value
 
 pub use check::check_index;
 pub use find::{Sorted, member_counts, members};
+pub use gone::gone;
 pub use mentions::mentions;
 pub use readers::{ReadersOf, find_readers, readers};
 
 /// Roles, by their numbers.
 pub const ROLES: usize = 5;
 
-/// A store that writes the table Index with the table Rows, and Mentions with
-/// Log. All rows and entries have to be written through it.
+/// A store that writes the tables Index and Gone with the table Rows, and
+/// Mentions with Log. All rows and entries have to be written through it.
 pub struct Indexed {
     store: Arc<dyn Store>,
     /// What a row was is read before the next write, and counts are too. Who
@@ -86,7 +88,7 @@ impl Indexed {
                 continue;
             }
             let concerned = match place_of(key) {
-                Some((_, RowKey::Member(_))) => true,
+                Some((_, RowKey::Member(_) | RowKey::Listed(_))) => true,
                 Some((place, RowKey::Cursor(_))) => self.sizes.is_counted(&*self.store, place)?,
                 _ => false,
             };

@@ -29,8 +29,8 @@ pub use batch::{Batch, Op};
 pub use commit::{Commit, CommitOptions, Done, TaskCommit, ThreadCommit};
 pub use error::StoreError;
 pub use index::{
-    Indexed, ROLES, ReadersOf, Sorted, check_index, find_readers, member_counts, members, mentions,
-    readers,
+    Indexed, ROLES, ReadersOf, Sorted, check_index, find_readers, gone, member_counts, members,
+    mentions, readers,
 };
 pub use layer::Layer;
 pub use mem::{Crash, MemStore};

@@ -26,13 +26,15 @@ pub enum Table {
     Index,
     /// Who is mentioned in which entries, worked out from table Log.
     Mentions,
+    /// Which rows only say that something is gone, worked out from table Rows.
+    Gone,
     /// What concerns this node alone.
     Node,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Raft,
         Self::Log,
         Self::Heads,
@@ -44,6 +46,7 @@ impl Table {
         Self::Inbox,
         Self::Index,
         Self::Mentions,
+        Self::Gone,
         Self::Node,
     ];
 
@@ -51,7 +54,7 @@ impl Table {
     /// made anew where it is missing.
     #[must_use]
     pub const fn is_derived(self) -> bool {
-        matches!(self, Self::Index | Self::Mentions)
+        matches!(self, Self::Index | Self::Mentions | Self::Gone)
     }
 
     /// The stored name.
@@ -69,6 +72,7 @@ impl Table {
             Self::Inbox => "inbox",
             Self::Index => "index",
             Self::Mentions => "mentions",
+            Self::Gone => "gone",
             Self::Node => "node",
         }
     }

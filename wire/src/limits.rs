@@ -269,10 +269,8 @@ pub const ROW_SUM_READS: usize = 4_096;
 /// A shard's leader looks this often for rows that only say that something is
 /// gone...
 pub const COLLECT_EVERY: Duration = Duration::from_secs(2);
-/// ...at so many rows and heads of groups at once...
-pub const COLLECT_READS: usize = 4_096;
-/// ...and proposes at most so many of them in one command. More: the rest
-/// stays, and is found again.
+/// ...at so many at once, and a command names at most so many. More: the rest
+/// stays, and is found later.
 pub const COLLECT_ROWS: usize = 512;
 /// Groups with damaged entries that a node knows of at once. More are found
 /// again when somebody reads them.

@@ -9,7 +9,7 @@ use crate::{GroupId, UserId};
 mod tombstone;
 mod value;
 
-pub use tombstone::{is_gone, tombstone, tombstone_of};
+pub use tombstone::{is_gone, says_gone, tombstone, tombstone_of};
 pub use value::{RowError, fingerprint, fingerprint_input, merge};
 
 /// The key of one row of a group.

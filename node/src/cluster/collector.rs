@@ -1,18 +1,21 @@
 //! Collects, at a shard's leader, the rows that only say that something is
-//! gone: found page by page, proposed once every voter has them on disk.
+//! gone: found by the store's table of them, proposed once every voter has them
+//! on disk.
 //!
 //! A voter that is away keeps all of them where they are, however long: it is
 //! that, and no clock, that says when nobody needs them any more.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_consensus::Sequencer;
 use folkmoot_replication::apply::{applied, tombstones};
 use folkmoot_replication::placement::Shard;
-use folkmoot_storage::{Read, Seat, Store, StoreError, keys, log};
-use folkmoot_wire::proto::{CollectRows, Command, StoredApplied, Tombstone, command};
-use folkmoot_wire::{Fault, GroupId, NodeId, limits, version};
+use folkmoot_storage::{Place, Store, StoreError, gone, keys};
+use folkmoot_wire::proto::{CollectRows, Command, StoredApplied, command};
+use folkmoot_wire::row::RowKey;
+use folkmoot_wire::{Fault, NodeId, limits, version};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -21,9 +24,6 @@ use super::router::Router;
 use super::shards::VoterShard;
 use super::versions::Versions;
 use super::view::ClusterView;
-
-/// Heads read at once, at most.
-const HEADS: usize = 512;
 
 /// One shard's collector.
 pub struct Collector {
@@ -34,28 +34,16 @@ pub struct Collector {
     pub view: Arc<ClusterView>,
 }
 
-/// Rows of one group that are to go.
-struct Found {
-    group: GroupId,
-    rows: Vec<Tombstone>,
-}
-
-/// How far one walk through all groups of the shard is.
+/// How far one walk through what is gone in the shard is.
 #[derive(Default)]
 struct Walk {
-    /// The group that is looked at, and the last row key; before that, the
-    /// last group that was.
-    group: Option<GroupId>,
-    rows_after: Bytes,
-    /// What waits until every voter has it, and the version at which it does.
-    found: Vec<Found>,
+    /// The last row that was looked at; empty: it begins anew.
+    after: Bytes,
+    /// What waits until every voter has it, how many rows that are, and the
+    /// version at which all are there.
+    found: Vec<Command>,
+    rows: usize,
     seen_at: u64,
-    /// Something was found.
-    found_any: bool,
-    /// Version of the shard when this walk began, and when the last one began
-    /// that found nothing: groups that did not change since have nothing.
-    began: u64,
-    clean: u64,
 }
 
 impl Collector {
@@ -94,22 +82,11 @@ impl Collector {
         if walk.found.is_empty() || !self.all_have(shard, walk.seen_at) {
             return Ok(());
         }
-        let found = std::mem::take(&mut walk.found);
-        let rows: usize = found.iter().map(|found| found.rows.len()).sum();
-        for Found { group, rows } in found {
-            let collect = command::Op::Collect(CollectRows { rows });
-            self.propose(shard, group.to_bytes(), collect).await?;
-        }
+        // What is not committed is found again by the next walk.
+        let (found, rows) = (std::mem::take(&mut walk.found), walk.rows);
+        self.router.propose(shard, found).await?;
         self.voter.count_collected(rows as u64);
         Ok(())
-    }
-
-    async fn propose(&self, shard: &Shard, group: Bytes, op: command::Op) -> Result<(), Fault> {
-        let command = Command {
-            group,
-            op: Some(op),
-        };
-        self.router.propose(shard, vec![command]).await.map(|_| ())
     }
 
     /// Whether all voters have the log up to this version on disk. They apply
@@ -151,83 +128,39 @@ impl Collector {
         Ok(applied(&*self.store, self.voter.id)?.unwrap_or_default())
     }
 
-    /// Goes on with the walk for a bounded number of reads, or until a
-    /// command's worth was found.
+    /// Goes on with the walk, by no more rows than a command may name. What has
+    /// to wait is met again on the next one.
     fn look(&self, shard: &Shard, walk: &mut Walk) -> Result<(), StoreError> {
-        let (mut reads, mut found) = (0, 0);
-        let seat = Seat::new(&*self.store, shard.region);
-        while reads < limits::COLLECT_READS && found < limits::COLLECT_ROWS {
-            reads += 1;
-            if walk.rows_after.is_empty() && !self.next_group(shard, &seat, walk)? {
-                return Ok(());
-            }
-            let Some(group) = walk.group else {
-                return Ok(());
-            };
-            let Some(head) = log::read_head(&seat, &group)? else {
-                walk.rows_after = Bytes::new();
-                continue;
-            };
-            let limit = limits::COLLECT_ROWS - found;
-            let page = tombstones(&seat, &group, &head, &walk.rows_after, limit)?;
-            walk.rows_after = page.next;
-            reads += page.read;
-            if page.rows.is_empty() {
+        let (first, to) = keys::slots::range(shard.region, shard.slots.0, shard.slots.1);
+        let from = match &walk.after[..] {
+            [] => first,
+            after => keys::successor(after),
+        };
+        let keys = gone(&*self.store, &from, &to, limits::COLLECT_ROWS)?;
+        let mut groups: BTreeMap<Place, Vec<RowKey>> = BTreeMap::new();
+        for key in &keys {
+            let (place, row) = keys::rows::placed(key)?;
+            groups.entry(place).or_default().push(row);
+        }
+        walk.rows = 0;
+        for (place, rows) in groups {
+            let found = tombstones(&place.seat(&*self.store), &place.group, &rows)?;
+            if found.rows.is_empty() {
                 continue;
             }
-            // Read behind the rows: nothing of them is newer.
-            let head = log::read_head(&seat, &group)?.unwrap_or(head);
-            walk.seen_at = walk.seen_at.max(head.version);
-            walk.found_any = true;
-            found += page.rows.len();
-            walk.found.push(Found {
-                group,
-                rows: page.rows,
+            walk.seen_at = walk.seen_at.max(found.version);
+            walk.rows += found.rows.len();
+            walk.found.push(Command {
+                group: place.group.to_bytes(),
+                op: Some(command::Op::Collect(CollectRows { rows: found.rows })),
             });
         }
+        let is_last = keys.len() < limits::COLLECT_ROWS;
+        walk.after = keys
+            .into_iter()
+            .next_back()
+            .filter(|_| !is_last)
+            .unwrap_or_default();
         Ok(())
-    }
-
-    /// To the next group that has changed. False: the walk is at its end.
-    fn next_group(
-        &self,
-        shard: &Shard,
-        seat: &dyn Read,
-        walk: &mut Walk,
-    ) -> Result<bool, StoreError> {
-        let (from, to) = keys::slots::range(shard.region, shard.slots.0, shard.slots.1);
-        if walk.group.is_none() {
-            walk.began = self.applied()?.index;
-            walk.found_any = false;
-            if walk.began == walk.clean {
-                return Ok(false);
-            }
-        }
-        let mut from = match &walk.group {
-            Some(group) => keys::successor(&shard.place(*group).key()),
-            None => from,
-        };
-        let (mut heads, mut page) = (0, 1);
-        while heads < limits::COLLECT_READS {
-            let next = log::heads_in(seat, &from, &to, page)?;
-            let Some((last, _)) = next.last() else {
-                if !walk.found_any {
-                    walk.clean = walk.began;
-                }
-                walk.group = None;
-                return Ok(false);
-            };
-            let changed = next.iter().find(|(_, head)| head.version > walk.clean);
-            if let Some((group, _)) = changed {
-                walk.group = Some(*group);
-                return Ok(true);
-            }
-            walk.group = Some(*last);
-            from = keys::successor(&shard.place(*last).key());
-            heads += next.len();
-            // The next that changed may be far.
-            page = (2 * page).min(HEADS);
-        }
-        Ok(false)
     }
 }

@@ -49,7 +49,7 @@ pub use outbox::{Pending, pending};
 pub use records::{HomeRecord, away, away_groups, home_record, home_records, moved_groups};
 pub use sequence::{implied_cursor, unplaced};
 pub use split::{applied, slots_held};
-pub use tombstones::{Page as TombstonePage, tombstones};
+pub use tombstones::{Collectable, tombstones};
 
 /// What every replica of a shard knows from its making.
 #[derive(Debug, Clone)]

@@ -1,52 +1,45 @@
 //! Rows that only say that something is gone go, once all voters have them
 //! (D5). The leader says which; apply judges whether they still say no more.
 
-use bytes::Bytes;
 use folkmoot_crdt::hlc::Hlc;
 use folkmoot_storage::{Read, StoreError, log};
-use folkmoot_wire::proto::{CollectRows, Head, Tombstone};
-use folkmoot_wire::row::{self, RowKey, RowKind};
+use folkmoot_wire::proto::{CollectRows, Tombstone};
+use folkmoot_wire::row::{self, RowKey};
 use folkmoot_wire::{Code, GroupId, limits, version};
 
 use super::{Answer, ApplyError, ShardApply, done, refuse};
 
-/// Rows of one page that may be collected, and where the next begins.
+/// Rows of a group that may be collected.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Page {
+pub struct Collectable {
     /// What is to be proposed.
     pub rows: Vec<Tombstone>,
-    /// Rows looked at.
-    pub read: usize,
-    /// The last key looked at; empty: there are no more.
-    pub next: Bytes,
+    /// None of them is newer than this version of the shard.
+    pub version: u64,
 }
 
-/// Looks at `limit` rows behind the key `after` (empty: from the first).
+/// Which of these rows may be collected.
 ///
 /// # Errors
 /// When the store fails or a row does not read back.
 pub fn tombstones(
     read: &dyn Read,
     group: &GroupId,
-    head: &Head,
-    after: &[u8],
-    limit: usize,
-) -> Result<Page, StoreError> {
-    let kind = match group.self_user() {
-        Some(_) => RowKind::Listed,
-        None => RowKind::Member,
+    keys: &[RowKey],
+) -> Result<Collectable, StoreError> {
+    let mut rows = Vec::with_capacity(keys.len());
+    for key in keys {
+        rows.extend(log::read_row(read, group, key)?);
+    }
+    // Read behind the rows: nothing of them is newer.
+    let Some(head) = log::read_head(read, group)? else {
+        return Ok(Collectable::default());
     };
-    let rows = log::read_rows_of(read, group, kind, after, limit)?;
-    let next = match rows.last() {
-        Some((key, _)) if rows.len() == limit => key.to_bytes(),
-        _ => Bytes::new(),
-    };
-    let (time, read) = (Hlc::from_u64(head.hlc), rows.len());
-    let rows = rows.iter().filter_map(|(_, row)| row::tombstone(row, time));
-    Ok(Page {
+    let time = Hlc::from_u64(head.hlc);
+    let rows = rows.iter().filter_map(|row| row::tombstone(row, time));
+    Ok(Collectable {
         rows: rows.collect(),
-        read,
-        next,
+        version: head.version,
     })
 }
 

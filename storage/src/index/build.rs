@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use folkmoot_wire::row::RowKey;
 
+use super::gone::{may_be, says_gone};
 use super::mentions::Mentions;
 use super::pass::{Counts, put_counts, put_entry};
 use super::tally::{self, Tally};
@@ -12,7 +13,7 @@ use crate::{Batch, Direction, Pair, Store, StoreError, Table, keys};
 /// Rows read and entries written at once.
 const PAGE: usize = 1_024;
 /// What an index is like. Another number: it is made anew.
-const VERSION: &[u8] = &[3];
+const VERSION: &[u8] = &[4];
 
 /// Makes the index, unless it is there. One that was not finished is begun
 /// anew.
@@ -102,6 +103,10 @@ impl Building {
         }
         if tally::counts(key) {
             self.tally.stored(value, 1);
+        }
+        if may_be(key) && says_gone(value) {
+            let key = Bytes::copy_from_slice(key);
+            self.batch.put(Table::Gone, key, Bytes::new());
         }
         if let (RowKey::Member(user), Some(entry)) = (row, Entry::stored(value)) {
             put_entry(&mut self.batch, place, &user, &entry);

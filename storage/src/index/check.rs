@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::pass::{Counts, read_counts};
 use super::tally::Tally;
-use super::{Entry, member_of, mentions, tally};
+use super::{Entry, gone, member_of, mentions, tally};
 use crate::{Direction, Place, Read, StoreError, Table, keys};
 
 /// Keys read at once.
@@ -56,6 +56,9 @@ pub fn check_index(read: &dyn Read) -> Result<Result<u64, String>, StoreError> {
     }
     if wrong.is_none() {
         wrong = mentions::check(read)?;
+    }
+    if wrong.is_none() {
+        wrong = gone::check(read)?;
     }
     Ok(wrong.map_or(Ok(members), Err))
 }

@@ -7,6 +7,7 @@ use folkmoot_wire::UserId;
 use folkmoot_wire::proto::StoredMemberCounts;
 
 use super::cut::Cut;
+use super::gone::Gone;
 use super::mentions::Mentions;
 use super::tally::{self, Tally, each_counted};
 use super::{Entry, ROLES, member_of, place_of};
@@ -66,10 +67,11 @@ pub(super) fn with_index(
         rows: BTreeMap::new(),
         cleared: Vec::new(),
     };
-    let mut mentions = Mentions::over(read);
+    let (mut mentions, mut gone) = (Mentions::over(read), Gone::over(read));
     for op in batch {
         pass.index(&op)?;
         mentions.index(&op, &mut pass.out)?;
+        gone.index(&op, &mut pass.out)?;
         pass.out.push(op);
     }
     mentions.finish(&mut pass.out);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use folkmoot_wire::proto::{
-    CursorValue, MemberAuthority, MemberSelf, MemberStatus, MemberValue, Row, row,
+    CursorValue, ListedValue, MemberAuthority, MemberSelf, MemberStatus, MemberValue, Row, row,
 };
 use folkmoot_wire::row::RowKey;
 use folkmoot_wire::{GroupId, RegionId, Slot, UserId};
 use proptest::prelude::*;
 
-use super::{Entry, Indexed, ROLES, Sorted, check_index, member_counts, members, readers};
+use super::{Entry, Indexed, ROLES, Sorted, check_index, gone, member_counts, members, readers};
 use crate::{Batch, Direction, MemStore, Place, Read, Seat, Store, Table, keys, value};
 
 fn user(n: u8) -> UserId {
@@ -90,6 +90,17 @@ fn cursor(n: u8, seq: u64) -> Row {
     }
 }
 
+/// A group that is on a list, or was.
+fn listed(n: u8, listed: bool) -> Row {
+    Row {
+        key: RowKey::Listed(places()[usize::from(n) % 4].group).to_bytes(),
+        value: Some(row::Value::Listed(ListedValue {
+            listed,
+            ..ListedValue::default()
+        })),
+    }
+}
+
 /// How many have read, by reading all rows.
 fn expected_readers(store: &dyn Read, place: &Place, seq: u64) -> u64 {
     let (from, to) = keys::rows::group_range(&place.group);
@@ -139,6 +150,29 @@ fn expected(store: &dyn Read, place: &Place) -> BTreeMap<UserId, Entry> {
     rows.iter().filter_map(entry).collect()
 }
 
+/// Rows of who left, by reading all.
+fn departed(store: &dyn Read) -> Vec<Bytes> {
+    let rows = store.scan(
+        Table::Rows,
+        &[],
+        keys::TABLE_END,
+        usize::MAX,
+        Direction::Forward,
+    );
+    let is_left = |(_, stored): &(Bytes, Bytes)| {
+        let row: Row = value::decode_value(stored.clone()).unwrap();
+        match row.value {
+            Some(row::Value::Member(member)) => {
+                member.authority.unwrap().status() == MemberStatus::Left
+            }
+            Some(row::Value::Listed(listed)) => !listed.listed,
+            _ => false,
+        }
+    };
+    let rows = rows.unwrap().into_iter();
+    rows.filter(is_left).map(|(key, _)| key).collect()
+}
+
 /// Seqs of one span, of the next, and of one far away.
 const SEQS: [u64; 6] = [1, 2, 1_023, 1_024, 5_000, u64::MAX / 2];
 
@@ -177,6 +211,10 @@ fn check(store: &dyn Read) {
         .map(|place| expected(store, &place).len())
         .iter()
         .sum();
+    assert_eq!(
+        gone(store, &[], keys::TABLE_END, usize::MAX).unwrap(),
+        departed(store)
+    );
     // Nothing is left of what is gone, either.
     assert_eq!(check_index(store).unwrap(), Ok(kept as u64));
 }
@@ -186,6 +224,7 @@ fn check(store: &dyn Read) {
 enum Change {
     Put(usize, u8, MemberStatus, u8, &'static str, u64),
     Cursor(usize, u8, u64),
+    Listed(usize, u8, bool),
     Delete(usize, u8),
     /// From and to a row or the beginning of a group.
     Range((usize, Option<u8>), (usize, Option<u8>)),
@@ -209,6 +248,7 @@ fn change() -> impl Strategy<Value = Change> {
         12 => (0..4usize, 0..6u8, status, 1..5u8, nick, seq())
             .prop_map(|(p, n, status, role, nick, base)| Change::Put(p, n, status, role, nick, base)),
         8 => (0..4usize, 0..6u8, seq()).prop_map(|(p, n, seq)| Change::Cursor(p, n, seq)),
+        3 => (0..4usize, 0..6u8, any::<bool>()).prop_map(|(p, n, is)| Change::Listed(p, n, is)),
         3 => (0..4usize, 0..6u8).prop_map(|(p, n)| Change::Delete(p, n)),
         2 => (bound(), bound()).prop_map(|(a, b)| Change::Range(a, b)),
         1 => (2..5u16, 2..5u16).prop_map(|(a, b)| Change::Slots(a, b)),
@@ -234,7 +274,11 @@ fn add(batch: &mut Batch, change: &Change) {
             put(batch, &places()[*place], &row);
         }
         Change::Cursor(place, n, seq) => put(batch, &places()[*place], &cursor(*n, *seq)),
+        Change::Listed(place, n, is) => put(batch, &places()[*place], &listed(*n, *is)),
         Change::Delete(place, n) => {
+            let of_list = RowKey::Listed(places()[usize::from(*n) % 4].group).to_bytes();
+            let of_list = [&places()[*place].key()[..], &of_list[..]].concat();
+            batch.delete(Table::Rows, of_list);
             let of_cursor = RowKey::Cursor(user(*n)).to_bytes();
             let of_cursor = [&places()[*place].key()[..], &of_cursor[..]].concat();
             batch.delete(Table::Rows, of_cursor);

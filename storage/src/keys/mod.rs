@@ -17,6 +17,7 @@
 //! | Inbox | group (16), source shard (4) |
 //! | Index | group (16), what (1), and what that is sorted by |
 //! | Mentions | group (16), what (1), and whom or what that is about |
+//! | Gone | as Rows |
 //! | Node | an ASCII name; `follow/`, `replica/` or `remembered/` and shard (4); `copy/` and group (16); `tentative/`, group (16) and message id (12); `start/` and node (4); `mark/`, shard (4) and node (4) |
 
 pub mod dedup;

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use folkmoot_wire::GroupId;
 use folkmoot_wire::row::{RowKey, RowKind};
 
+use super::guests;
 use super::reader::Reader;
-use crate::{StoreError, Table};
+use crate::{Place, StoreError, Table};
 
 fn with_group(group: &GroupId, rest: &[u8]) -> Bytes {
     let mut key = Vec::with_capacity(GroupId::LEN + rest.len());
@@ -37,6 +38,16 @@ pub fn kind_range(group: &GroupId, kind: RowKind) -> (Bytes, Bytes) {
 #[must_use]
 pub fn prefix_range(group: &GroupId, prefix: &[u8]) -> (Bytes, Bytes) {
     super::prefix_range(&with_group(group, prefix))
+}
+
+/// Reads a key as it lies in the store.
+///
+/// # Errors
+/// When it is not a key of this table.
+pub fn placed(key: &[u8]) -> Result<(Place, RowKey), StoreError> {
+    let (place, _) = Place::split(key)?;
+    let (_, row) = parse(guests::split(key).1)?;
+    Ok((place, row))
 }
 
 /// Reads a key.

@@ -84,6 +84,8 @@ const SPECS: [Spec; Table::ALL.len()] = [
     spec(Table::Index, 8 * MIB, 8 * KIB, None),
     // Most people are mentioned nowhere.
     spec(Table::Mentions, 4 * MIB, 4 * KIB, Some(10.0)),
+    // Nearly every read finds nothing.
+    spec(Table::Gone, 4 * MIB, 4 * KIB, Some(10.0)),
     spec(Table::Node, MIB, 4 * KIB, None),
 ];
 

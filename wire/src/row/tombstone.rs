@@ -52,6 +52,13 @@ pub fn tombstone(row: &Row, log: Hlc) -> Option<Tombstone> {
     gone.then(|| tombstone_of(row))
 }
 
+/// Whether a row says no more than that something is gone, now or once the
+/// group's log is further on.
+#[must_use]
+pub fn says_gone(row: &Row) -> bool {
+    tombstone(row, Hlc::from_u64(u64::MAX)).is_some()
+}
+
 /// Whether `tombstone` is of this row, or of a newer one of its key.
 #[must_use]
 pub fn is_gone(tombstone: &Tombstone, row: &Row) -> bool {
